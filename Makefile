@@ -1,0 +1,73 @@
+SHELL := /usr/bin/env bash -o pipefail
+.SHELLFLAGS := -ec
+.DEFAULT_GOAL := help
+
+# Programs that the targets below make or put there.
+BIN := bin
+TOOL := go tool -modfile=hack/tools/go.mod
+GOLANGCI_LINT := $(BIN)/golangci-lint
+
+# KUBEBUILDER_ASSETS, when set, is used as it is; else what `make control-plane` makes.
+ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/$(BIN)/control-plane)
+
+##@ Development
+
+.PHONY: help
+help: ## Say what each target does.
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: ## Generate deepcopy methods.
+	$(TOOL) controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: ## Generate the CRDs, and the operator's ClusterRole from the markers beside its code.
+	$(TOOL) controller-gen crd:crdVersions=v1 paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(TOOL) controller-gen rbac:roleName=trailkeeper-manager paths=./... output:rbac:artifacts:config=config/rbac
+
+.PHONY: docs
+docs: ## Generate the API reference in docs/reference/api.md.
+	@mkdir -p docs/reference
+	$(TOOL) crd-ref-docs --source-path=api --config=hack/api-reference.yaml --renderer=markdown --output-path=docs/reference/api.md
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the code and sort its imports.
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Lint the code; the first time this builds golangci-lint with kube-api-linter (2 min).
+	$(GOLANGCI_LINT) run
+
+.PHONY: test
+test: control-plane build ## Run every test, with all the set-up they need.
+	hack/test.sh
+
+.PHONY: verify
+verify: $(GOLANGCI_LINT) ## Check that generated files are current, and format, vet, lint, module files and scripts.
+	hack/verify.sh
+
+##@ Running
+
+.PHONY: control-plane
+control-plane: ## Put etcd, kube-apiserver, kube-controller-manager and kubectl under bin/control-plane (8 min the first time).
+	hack/control-plane.sh
+
+.PHONY: build
+build: ## Build bin/manager.
+	CGO_ENABLED=0 go build -ldflags "-s -w" -o $(BIN)/manager ./cmd/manager
+
+.PHONY: demo
+demo: control-plane build ## Show everything on this machine; ARGS=--once exits afterwards.
+	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) go run ./cmd/demo $(ARGS)
+
+.PHONY: bench
+bench: control-plane build ## Measure; prints a table and writes bin/bench.json.
+	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) go run ./test/bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built, the control plane too.
+	rm -rf $(BIN)
+
+$(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum hack/tools/golangci-lint/main.go
+	@echo "Building golangci-lint with kube-api-linter (about 2 min on two cores the first time)"
+	cd hack/tools && GOWORK=off go build -o $(CURDIR)/$@ ./golangci-lint

@@ -1,0 +1,449 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TrailType says where a trail's events go besides the cluster.
+// +kubebuilder:validation:Enum=CloudWatch;ClusterOnly
+type TrailType string
+
+const (
+	// TrailTypeCloudWatch pushes to AWS CloudWatch Logs.
+	TrailTypeCloudWatch TrailType = "CloudWatch"
+	// TrailTypeClusterOnly keeps events in the cluster and pushes nowhere.
+	TrailTypeClusterOnly TrailType = "ClusterOnly"
+)
+
+// DeletionPolicy says what becomes of the log stream when the trail is deleted.
+// +kubebuilder:validation:Enum=Retain;DeleteStream
+type DeletionPolicy string
+
+const (
+	// DeletionPolicyRetain leaves the log stream as it is.
+	DeletionPolicyRetain DeletionPolicy = "Retain"
+	// DeletionPolicyDeleteStream deletes the log stream if the operator created it.
+	DeletionPolicyDeleteStream DeletionPolicy = "DeleteStream"
+)
+
+// Scope is what a trail sees. It follows from the trail's namespace and cannot be chosen.
+// +kubebuilder:validation:Enum=Tenant;Project
+type Scope string
+
+const (
+	// ScopeTenant sees the whole cluster: the scope of trails in the operator's own namespace.
+	ScopeTenant Scope = "Tenant"
+	// ScopeProject sees the trail's own namespace only.
+	ScopeProject Scope = "Project"
+)
+
+// AuditTrailSpec says what to record and where to push it.
+//
+// +kubebuilder:validation:XValidation:rule="self.type == 'CloudWatch' ? has(self.cloudWatch) : !has(self.cloudWatch)",message="set cloudWatch exactly when type is CloudWatch: add it, or use type ClusterOnly without it"
+// +kubebuilder:validation:XValidation:rule="self.deletionPolicy != 'DeleteStream' || self.type == 'CloudWatch'",message="deletionPolicy DeleteStream needs type CloudWatch: use Retain"
+type AuditTrailSpec struct {
+	// type says where events go besides the cluster: CloudWatch pushes them to AWS CloudWatch Logs, ClusterOnly
+	// pushes them nowhere. Immutable.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type is immutable: make a new AuditTrail"
+	Type TrailType `json:"type,omitempty"`
+
+	// suspend stops recording and pushing while it is true. What was recorded before stays and is pushed later.
+	// +optional
+	Suspend *bool `json:"suspend,omitempty"`
+
+	// cloudWatch is the destination. Required exactly when type is CloudWatch.
+	// +optional
+	CloudWatch *CloudWatchDestination `json:"cloudWatch,omitempty"`
+
+	// rules decide what is recorded: the first that matches a request wins, as in a Kubernetes audit Policy, and a
+	// request that none matches is not recorded. When absent, a default records what people and workloads change
+	// and leaves out the noise of nodes and the control plane.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Rules []Rule `json:"rules,omitempty"`
+
+	// redaction names further values that must not be recorded. Secrets' values never are.
+	// +optional
+	Redaction *Redaction `json:"redaction,omitempty"`
+
+	// recording says how safely an event is recorded before a change is admitted.
+	// +optional
+	// +default={}
+	Recording RecordingPolicy `json:"recording,omitzero"`
+
+	// retention bounds the copy of the events that is kept in the cluster.
+	// +optional
+	// +default={}
+	Retention RetentionPolicy `json:"retention,omitzero"`
+
+	// deletionPolicy says what becomes of the log stream when the trail is deleted: Retain (the default) or
+	// DeleteStream, which deletes it only if the operator created it. The log group is never deleted.
+	// +optional
+	// +default="Retain"
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// LogGroupCreationPolicy says whether a missing log group is created.
+// +kubebuilder:validation:Enum=IfMissing;Never
+type LogGroupCreationPolicy string
+
+const (
+	// LogGroupCreationIfMissing creates the log group when it is missing.
+	LogGroupCreationIfMissing LogGroupCreationPolicy = "IfMissing"
+	// LogGroupCreationNever waits until somebody else has created the log group.
+	LogGroupCreationNever LogGroupCreationPolicy = "Never"
+)
+
+// CloudWatchDestination is a log stream of AWS CloudWatch Logs and the identity that may write to it.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.logStreamName) == has(oldSelf.logStreamName) && (!has(self.logStreamName) || self.logStreamName == oldSelf.logStreamName)",message="logStreamName is immutable: make a new AuditTrail"
+// +kubebuilder:validation:XValidation:rule="!has(self.auth.sts) || self.auth.sts.roleARN.startsWith('arn:' + (self.region.startsWith('cn-') ? 'aws-cn' : self.region.startsWith('us-gov-') ? 'aws-us-gov' : self.region.startsWith('eusc-') ? 'aws-eusc' : self.region.startsWith('us-iso-') ? 'aws-iso' : self.region.startsWith('us-isob-') ? 'aws-iso-b' : self.region.startsWith('eu-isoe-') ? 'aws-iso-e' : self.region.startsWith('us-isof-') ? 'aws-iso-f' : 'aws') + ':')",message="auth.sts.roleARN is in another AWS partition than region: use a role of the region's own partition (arn:aws:... for most regions, arn:aws-cn:... for cn-*, arn:aws-us-gov:... for us-gov-*)"
+type CloudWatchDestination struct {
+	// region is the AWS region of the log group, such as eu-west-1. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$')",message="region must be an AWS region's code, such as eu-west-1"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="region is immutable: make a new AuditTrail"
+	Region string `json:"region,omitempty"`
+
+	// logGroupName is the log group, 1 to 512 characters of a-z, A-Z, 0-9, '.', '_', '/', '#' and '-', not starting
+	// with "aws/". Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_./#-]+$') && !self.startsWith('aws/')",message="logGroupName may have letters, digits and . _ / # - only, and must not start with aws/"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="logGroupName is immutable: make a new AuditTrail"
+	LogGroupName string `json:"logGroupName,omitempty"`
+
+	// logStreamName is the log stream, 1 to 512 characters without ':' and '*'. When absent it is
+	// <cluster id>/<namespace>/<name>; status.logStreamName shows it. Immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':') && !self.contains('*')",message="logStreamName must not contain ':' or '*'"
+	LogStreamName string `json:"logStreamName,omitempty"`
+
+	// logGroupCreationPolicy says whether a missing log group is created: IfMissing (the default) or Never.
+	// +optional
+	// +default="IfMissing"
+	LogGroupCreationPolicy LogGroupCreationPolicy `json:"logGroupCreationPolicy,omitempty"`
+
+	// retentionInDays is how long CloudWatch Logs keeps the group's records. When absent the group's retention is
+	// left alone. It needs the permission logs:PutRetentionPolicy, which is not in the base policy; a refusal shows
+	// in the condition RetentionManaged and does not stop delivery.
+	// +optional
+	// +kubebuilder:validation:Enum=1;3;5;7;14;30;60;90;120;150;180;365;400;545;731;1096;1827;2192;2557;2922;3288;3653
+	RetentionInDays *int32 `json:"retentionInDays,omitempty"`
+
+	// auth is the identity to use.
+	// +required
+	Auth Auth `json:"auth,omitzero"`
+}
+
+// Auth is exactly one way to prove an AWS identity.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.credentials) != has(self.sts)",message="set exactly one of auth.credentials (access keys in a Secret) and auth.sts (a role)"
+type Auth struct {
+	// credentials are access keys in a Secret.
+	// +optional
+	Credentials *Credentials `json:"credentials,omitempty"`
+
+	// sts is a role to assume.
+	// +optional
+	STS *STS `json:"sts,omitempty"`
+}
+
+// Credentials are access keys of an IAM user.
+type Credentials struct {
+	// secretRef is the Secret that holds the keys.
+	// +required
+	SecretRef SecretReference `json:"secretRef,omitzero"`
+}
+
+// SecretReference names a Secret in the trail's own namespace, and the keys to read in it. White space around the
+// values is ignored.
+type SecretReference struct {
+	// name is the Secret's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// accessKeyIDKey is the key of the access key id. Default AWS_ACCESS_KEY_ID.
+	// +optional
+	// +default="AWS_ACCESS_KEY_ID"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	AccessKeyIDKey string `json:"accessKeyIDKey,omitempty"`
+
+	// secretAccessKeyKey is the key of the secret access key. Default AWS_SECRET_ACCESS_KEY.
+	// +optional
+	// +default="AWS_SECRET_ACCESS_KEY"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretAccessKeyKey string `json:"secretAccessKeyKey,omitempty"`
+
+	// sessionTokenKey is the key of the session token, which only temporary credentials have. Default
+	// AWS_SESSION_TOKEN; it may be missing in the Secret.
+	// +optional
+	// +default="AWS_SESSION_TOKEN"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SessionTokenKey string `json:"sessionTokenKey,omitempty"`
+}
+
+// STS is a role to assume.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.externalID) && has(self.serviceAccountName))",message="externalID has no effect with serviceAccountName: remove one of them"
+type STS struct {
+	// roleARN is the role, in the region's partition.
+	// +required
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:(aws|aws-cn|aws-us-gov|aws-eusc|aws-iso|aws-iso-b|aws-iso-e|aws-iso-f):iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",message="roleARN must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/audit"
+	RoleARN string `json:"roleARN,omitempty"`
+
+	// externalID is what the role's trust policy asks for. Only trails in the operator's namespace may set it; for
+	// others the operator uses <cluster id>/<namespace>, shown in status.externalID.
+	// +optional
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=1224
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_+=,.@:/-]+$')",message="externalID may have letters, digits and + = , . @ : / - _ only"
+	ExternalID string `json:"externalID,omitempty"`
+
+	// durationSeconds is how long the role's credentials are valid, 900 to 43200. Default 3600. The role's own
+	// maximum session duration must allow it.
+	// +optional
+	// +default=3600
+	// +kubebuilder:validation:Minimum=900
+	// +kubebuilder:validation:Maximum=43200
+	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
+
+	// serviceAccountName is a service account of the trail's namespace whose token proves the identity (web
+	// identity). When absent the operator's own AWS identity assumes the role.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+}
+
+// Durability says where an event is stored before the change is admitted.
+// +kubebuilder:validation:Enum=Replicated;Local
+type Durability string
+
+const (
+	// DurabilityReplicated stores the AuditEvent in etcd.
+	DurabilityReplicated Durability = "Replicated"
+	// DurabilityLocal stores it in the recorder's local file, from where it is written to etcd soon after.
+	DurabilityLocal Durability = "Local"
+)
+
+// FailurePolicy says what happens to a change that cannot be recorded.
+// +kubebuilder:validation:Enum=Ignore;Fail
+type FailurePolicy string
+
+const (
+	// FailurePolicyIgnore admits the change.
+	FailurePolicyIgnore FailurePolicy = "Ignore"
+	// FailurePolicyFail refuses the change.
+	FailurePolicyFail FailurePolicy = "Fail"
+)
+
+// RecordingPolicy says how safely an event is recorded before a change is admitted.
+type RecordingPolicy struct {
+	// durability is Replicated (the default: stored in etcd before the change is admitted) or Local (stored in a
+	// file of the replica that received it, faster, and lost with that replica's disk).
+	// +optional
+	// +default="Replicated"
+	Durability Durability `json:"durability,omitempty"`
+
+	// failurePolicy says what happens to a change that cannot be recorded: Ignore (the default) admits it, Fail
+	// refuses it. Changes in kube-system and in the operator's namespace are never refused.
+	// +optional
+	// +default="Ignore"
+	FailurePolicy FailurePolicy `json:"failurePolicy,omitempty"`
+}
+
+// RetentionPolicy bounds the copy of the events that is kept in the cluster. Events that are still to be pushed are
+// kept whatever it says.
+type RetentionPolicy struct {
+	// ttlSeconds is how long an event is kept in the cluster, 60 seconds to 31 days. Default 86400 (a day).
+	// +optional
+	// +default=86400
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=2678400
+	TTLSeconds *int32 `json:"ttlSeconds,omitempty"`
+
+	// maxEvents is how many events of this trail are kept in the cluster, 1 to 100000. Default 10000. Past it the
+	// oldest are pruned first.
+	// +optional
+	// +default=10000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxEvents *int32 `json:"maxEvents,omitempty"`
+}
+
+// Redaction names values that must not be recorded.
+type Redaction struct {
+	// paths are JSON Pointers (RFC 6901) into the object; a segment * stands for every key or index. The values
+	// found there are replaced by a digest, so that a change is visible and the value is not.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('/')",message="a redaction path is a JSON Pointer and starts with /, such as /spec/template/spec/containers/*/env/*/value"
+	Paths []string `json:"paths,omitempty"`
+}
+
+// AuditTrailStatus is what the operator observed. Only the operator writes it.
+type AuditTrailStatus struct {
+	// conditions are Ready, CredentialsValid, DestinationReady, Delivering, Recording and RetentionManaged.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that the conditions speak of.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// scope is what the trail sees: Tenant (the whole cluster) or Project (its own namespace).
+	// +optional
+	Scope Scope `json:"scope,omitempty"`
+
+	// callerIdentity is who AWS takes the trail for.
+	// +optional
+	CallerIdentity *CallerIdentity `json:"callerIdentity,omitempty"`
+
+	// externalID is the external id that the operator uses to assume the role; the role's trust policy should ask
+	// for it (sts:ExternalId).
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1224
+	ExternalID string `json:"externalID,omitempty"`
+
+	// destination is a short form of the destination, for display: region:group.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=600
+	Destination string `json:"destination,omitempty"`
+
+	// logGroupARN is the log group's ARN.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	LogGroupARN string `json:"logGroupARN,omitempty"`
+
+	// logStreamName is the log stream in use.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	LogStreamName string `json:"logStreamName,omitempty"`
+
+	// streamCreatedByOperator is true when the operator created the log stream, and so may delete it.
+	// +optional
+	StreamCreatedByOperator *bool `json:"streamCreatedByOperator,omitempty"`
+
+	// delivery is how far the events have been pushed.
+	// +optional
+	Delivery *DeliveryStatus `json:"delivery,omitempty"`
+}
+
+// CallerIdentity is who AWS takes the trail for.
+type CallerIdentity struct {
+	// arn is the identity's ARN.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	ARN string `json:"arn,omitempty"`
+
+	// accountID is the identity's AWS account.
+	// +required
+	// +kubebuilder:validation:MinLength=12
+	// +kubebuilder:validation:MaxLength=12
+	AccountID string `json:"accountID,omitempty"`
+}
+
+// DeliveryStatus is a trail's cursor: everything recorded at or below resourceVersion has been accounted for.
+type DeliveryStatus struct {
+	// resourceVersion is the cursor. Events recorded at or below it were accepted by the destination, or rejected
+	// and counted.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=20
+	ResourceVersion string `json:"resourceVersion,omitempty"`
+
+	// sequence is the number of the last record below the cursor; the first record of a trail is 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sequence int64 `json:"sequence,omitempty"`
+
+	// hash is the hash of the last record below the cursor, in hexadecimal.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Hash string `json:"hash,omitempty"`
+
+	// lastDeliveredTime is when the destination last accepted a record.
+	// +optional
+	LastDeliveredTime *metav1.Time `json:"lastDeliveredTime,omitempty"`
+
+	// delivered is how many records the destination has accepted.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Delivered int64 `json:"delivered,omitempty"`
+
+	// rejected is how many records the destination refused for good.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Rejected int64 `json:"rejected,omitempty"`
+
+	// pending is how many recorded events were known to be past the cursor when it was last written.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Pending int64 `json:"pending,omitempty"`
+}
+
+// AuditTrail says which changes to record, and where to push the record.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=trail,categories=audit
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Scope",type=string,JSONPath=`.status.scope`
+// +kubebuilder:printcolumn:name="Destination",type=string,JSONPath=`.status.destination`
+// +kubebuilder:printcolumn:name="Delivered",type=integer,JSONPath=`.status.delivery.delivered`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AuditTrail struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says what to record and where to push it.
+	// +required
+	Spec AuditTrailSpec `json:"spec,omitzero"`
+
+	// status is what the operator observed.
+	// +optional
+	Status AuditTrailStatus `json:"status,omitzero"`
+}
+
+// AuditTrailList is a list of AuditTrails.
+//
+// +kubebuilder:object:root=true
+type AuditTrailList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []AuditTrail `json:"items"`
+}

@@ -1,0 +1,30 @@
+package v1alpha1
+
+const (
+	// NoteAnnotation on a changed object is the note of that change: recorded when it changed in the same request.
+	// On an AuditEvent it is the note given afterwards.
+	NoteAnnotation = "audit.trailkeeper.dev/note"
+
+	// ChangeCauseAnnotation is the note of a change when NoteAnnotation is absent, under the same rule.
+	ChangeCauseAnnotation = "kubernetes.io/change-cause"
+
+	// AcceptAccountAnnotation on a trail names the AWS account that its credentials may resolve to, when that
+	// differs from the account of status.callerIdentity.
+	AcceptAccountAnnotation = "audit.trailkeeper.dev/accept-account"
+
+	// TrailLabel on an AuditEvent is the name of its trail, where that is a valid label value.
+	TrailLabel = "audit.trailkeeper.dev/trail"
+
+	// TrailFinalizer keeps an AuditTrail until what was recorded for it has been pushed or given up.
+	TrailFinalizer = "audit.trailkeeper.dev/delivery"
+)
+
+// Paths of AuditEvent that field selectors accept; at most eight (KEP-4358).
+const (
+	FieldTrail             = "spec.trailRef.name"
+	FieldAction            = "spec.action"
+	FieldKind              = "spec.resource.kind"
+	FieldResourceNamespace = "spec.resource.namespace"
+	FieldResourceName      = "spec.resource.name"
+	FieldUsername          = "spec.actor.username"
+)

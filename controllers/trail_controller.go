@@ -1,0 +1,183 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/awsauth"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/conditions"
+	"github.com/trailkeeper/trailkeeper/internal/fault"
+	"github.com/trailkeeper/trailkeeper/internal/patch"
+)
+
+// trailWorkers is how many trails are reconciled at a time. With a call or two each it stays far below the 25
+// DescribeLogStreams a second that AWS allows an account.
+const trailWorkers = 4
+
+// recorded tells whether the API server has been told to send what a trail asks for.
+type recorded interface {
+	// Recorded is true when the webhook configuration includes the trail at its present generation.
+	Recorded(trail *v1alpha1.AuditTrail) bool
+}
+
+// drainer tells whether delivery is done with a deleted trail.
+type drainer interface {
+	// Drained is true when nothing that was recorded for the trail waits to be pushed.
+	Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error)
+}
+
+// eventRecorder emits Kubernetes Events; the manager's event recorder is one.
+type eventRecorder interface {
+	Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any)
+}
+
+// TrailReconciler brings AuditTrails into the state that their status describes: an identity that AWS accepts, a log
+// group and a log stream, recording. Every field is required.
+type TrailReconciler struct {
+	Client client.Client
+	// Reader reads trails live. The status holds what cannot be found out again (who made the stream, the account),
+	// and a cache that lags behind our own last write would lose it.
+	Reader client.Reader
+	Events eventRecorder
+	Clock  clock.PassiveClock
+
+	Auth     *awsauth.Authenticator
+	Streams  *cloudwatch.Opener
+	Recorded recorded
+	Drainer  drainer
+
+	// OperatorNamespace is where trails have tenant scope.
+	OperatorNamespace string
+
+	checks checkSchedule
+}
+
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails/status,verbs=patch
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails/finalizers,verbs=update
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager registers the reconciler.
+func (r *TrailReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("trail").
+		For(&v1alpha1.AuditTrail{}, builder.WithPredicates(trailChanged())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: trailWorkers}).
+		Complete(r)
+}
+
+// step brings one thing about a trail into being and sets its condition.
+type step func(context.Context, *v1alpha1.AuditTrail) error
+
+// Reconcile implements reconcile.Reconciler.
+func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	trail := &v1alpha1.AuditTrail{}
+	if err := r.Reader.Get(ctx, request.NamespacedName, trail); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.checks.forget(request.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("getting trail %s: %w", request, err)
+	}
+	before := trail.DeepCopy()
+	defer func() { err = errors.Join(err, r.patchStatus(ctx, before, trail)) }()
+
+	if !trail.DeletionTimestamp.IsZero() {
+		return r.reconcileDeletion(ctx, trail)
+	}
+	if err := r.addFinalizer(ctx, trail); err != nil {
+		return ctrl.Result{}, err
+	}
+	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureRetention}
+	if suspended(trail) {
+		steps = []step{r.setScope}
+	}
+	var failed error
+	for _, run := range steps {
+		if failed = run(ctx, trail); failed != nil {
+			break
+		}
+	}
+	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
+	// is the one to look at again soon.
+	failed = errors.Join(r.checkRecording(ctx, trail), failed)
+	r.summarize(trail)
+	return r.next(ctx, trail, failed), nil
+}
+
+// next says when to look again. A failure of AWS is not returned as an error: its condition tells the user, and the
+// schedule of checks is AWS's rather than the workqueue's.
+func (r *TrailReconciler) next(ctx context.Context, trail *v1alpha1.AuditTrail, failed error) ctrl.Result {
+	key, now := client.ObjectKeyFromObject(trail), r.Clock.Now()
+	if failed == nil {
+		return ctrl.Result{RequeueAfter: r.checks.succeeded(key)}
+	}
+	found, classified := fault.As(failed)
+	if classified && found.Terminal {
+		r.checks.forget(key)
+		return ctrl.Result{}
+	}
+	after := r.checks.failed(key, trail.Generation, now, failed)
+	if classified {
+		after = max(after, found.After)
+	} else {
+		log.FromContext(ctx).Error(failed, "Retrying trail", "trail", key, "after", after)
+	}
+	return ctrl.Result{RequeueAfter: after}
+}
+
+func (r *TrailReconciler) addFinalizer(ctx context.Context, trail *v1alpha1.AuditTrail) error {
+	return r.patchMetadata(ctx, trail, func() { controllerutil.AddFinalizer(trail, v1alpha1.TrailFinalizer) })
+}
+
+// patchMetadata patches what change does to the trail's metadata, if anything. The resourceVersion goes along, because
+// finalizers are a list that a merge patch replaces. The status of trail stays as it is in memory.
+func (r *TrailReconciler) patchMetadata(ctx context.Context, trail *v1alpha1.AuditTrail, change func()) error {
+	base := trail.DeepCopy()
+	change()
+	if equality.Semantic.DeepEqual(base.ObjectMeta, trail.ObjectMeta) {
+		return nil
+	}
+	patched := trail.DeepCopy()
+	patched.Status = base.Status
+	diff := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, patched, diff); err != nil {
+		return fmt.Errorf("patching the finalizers of trail %s: %w", client.ObjectKeyFromObject(trail), err)
+	}
+	trail.ObjectMeta = patched.ObjectMeta
+	return nil
+}
+
+// patchStatus applies what changed, once, and emits the Events of transitions. status.delivery and the condition
+// Delivering are delivery's: they are neither compared nor sent (see package patch).
+func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alpha1.AuditTrail) error {
+	had, has := ownStatus(before), ownStatus(trail)
+	if equality.Semantic.DeepEqual(had, has) {
+		return nil
+	}
+	if err := patch.Status(ctx, r.Client, patch.TrailOwner, trail, has); err != nil {
+		return client.IgnoreNotFound(err) // Its last finalizer is gone.
+	}
+	r.emitTransition(before, trail)
+	return nil
+}
+
+func ownStatus(trail *v1alpha1.AuditTrail) v1alpha1.AuditTrailStatus {
+	own := trail.DeepCopy()
+	own.Status.Delivery = nil
+	conditions.Remove(own, v1alpha1.DeliveringCondition)
+	return own.Status
+}

@@ -1,0 +1,81 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/conditions"
+	"github.com/trailkeeper/trailkeeper/internal/fault"
+)
+
+const (
+	// drainTimeout is how long a deleted trail waits for AWS. Past it the trail goes, because an unreachable
+	// destination must not keep a namespace from being deleted.
+	drainTimeout = 10 * time.Minute
+	// drainPoll is how often a deleted trail looks whether delivery is done.
+	drainPoll = 2 * time.Second
+)
+
+// reconcileDeletion waits until what was recorded is pushed, deletes the log stream if the trail wants that, and lets
+// the trail go. Its AuditEvents stay for retention to prune.
+func (r *TrailReconciler) reconcileDeletion(ctx context.Context, trail *v1alpha1.AuditTrail) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(trail, v1alpha1.TrailFinalizer) {
+		return ctrl.Result{}, nil
+	}
+	left, err := r.wrapUp(ctx, trail)
+	if left != "" && r.Clock.Since(trail.DeletionTimestamp.Time) < drainTimeout {
+		if err != nil {
+			log.FromContext(ctx).V(1).Info("Waiting to let the trail go", "trail", client.ObjectKeyFromObject(trail), "cause", err.Error())
+		}
+		conditions.False(trail, r.Clock.Now(), v1alpha1.ReadyCondition, v1alpha1.ReasonDeleting, "Deleting: "+left)
+		trail.Status.ObservedGeneration = trail.Generation
+		return ctrl.Result{RequeueAfter: drainPoll}, nil
+	}
+	if left != "" {
+		r.Events.Eventf(trail, nil, corev1.EventTypeWarning, "LeftBehind", "Delete",
+			"Deleted after waiting %s: %s", drainTimeout, left)
+	}
+	if err := r.patchMetadata(ctx, trail, func() { controllerutil.RemoveFinalizer(trail, v1alpha1.TrailFinalizer) }); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if r.Auth != nil {
+		r.Auth.Forget(trail)
+	}
+	r.checks.forget(client.ObjectKeyFromObject(trail))
+	return ctrl.Result{}, nil
+}
+
+// wrapUp does what is to be done before the trail goes. left says what is still missing, "" when nothing is.
+func (r *TrailReconciler) wrapUp(ctx context.Context, trail *v1alpha1.AuditTrail) (left string, err error) {
+	if trail.Spec.Type == v1alpha1.TrailTypeClusterOnly {
+		return "", nil
+	}
+	drained, err := r.Drainer.Drained(ctx, trail)
+	if err != nil || !drained {
+		return "recorded events are not delivered to " + trail.Status.Destination, err
+	}
+	made := trail.Status.StreamCreatedByOperator
+	if trail.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDeleteStream || made == nil || !*made {
+		return "", nil
+	}
+	stream, err := r.Streams.Open(ctx, trail)
+	if err == nil {
+		err = stream.Delete(ctx)
+	}
+	if err != nil {
+		left = "log stream " + trail.Status.LogStreamName + " is not deleted"
+		if found, ok := fault.As(err); ok {
+			left += ": " + found.Error()
+		}
+		return left, fmt.Errorf("deleting the log stream: %w", err)
+	}
+	return "", nil
+}

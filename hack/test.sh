@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs every test. `make test` has made the control plane and bin/manager before.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$PWD/bin/control-plane}
+moto=$(hack/moto.sh)
+export PATH=${moto:+$moto:}$PATH
+
+# The race detector needs a C compiler.
+race=(-race)
+if [[ $(go env CGO_ENABLED) != 1 ]] || ! command -v "$(go env CC)" >/dev/null; then
+  echo "test: no C compiler, so the race detector is off"
+  race=()
+fi
+
+# packages PATTERN: the packages below top-level folders of these names.
+packages() { go list ./... | grep -E "^[^/]+/[^/]+/[^/]+/($1)(/|$)"; }
+
+# The tests in test/ run built programs, where the race detector shows nothing and costs much. Their results are never
+# taken from the cache: Go does not see that those programs read config/.
+status=0
+mapfile -t inner < <(packages "api|cmd|controllers|internal")
+go test "${race[@]}" -timeout 10m "${inner[@]}" || status=$?
+mapfile -t outer < <(packages test)
+CGO_ENABLED=0 go test -count=1 -timeout 10m "${outer[@]}" || status=$?
+exit "$status"

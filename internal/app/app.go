@@ -1,0 +1,267 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/controllers"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/awsauth"
+	"github.com/trailkeeper/trailkeeper/internal/certs"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/delivery"
+	"github.com/trailkeeper/trailkeeper/internal/digestkey"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/rules"
+	"github.com/trailkeeper/trailkeeper/internal/spill"
+)
+
+const (
+	// leaderLease is the Lease that the leader holds.
+	leaderLease = "trailkeeper-leader"
+	// webhookService is the Service through which the API server reaches the recorders.
+	webhookService = "trailkeeper-webhook"
+	// replayWriters is how many events of the local file are written at once.
+	replayWriters = 8
+	// flushTimeout bounds the writing of the local file when the operator stops.
+	flushTimeout = 5 * time.Second
+)
+
+// operator is the parts of the operator that others are made from.
+type operator struct {
+	options Options
+	mgr     manager.Manager
+	// direct reads and writes without a cache.
+	direct client.Client
+	// rest reaches the API server without a limit of its own, for events and what they speak of.
+	rest      rest.Interface
+	digester  audit.Digester
+	clusterID string
+	rules     *rules.Store
+	ruleSet   rules.Options
+	certs     *certs.Rotator
+	spill     *spill.Store
+	metrics   *metrics.Metrics
+	clock     clock.Clock
+
+	auth          *awsauth.Authenticator
+	opener        *cloudwatch.Opener
+	delivery      *delivery.Delivery
+	configuration *controllers.WebhookConfigurationReconciler
+	replayer      *spill.Replayer
+}
+
+// What the recorder writes.
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=auditevents,verbs=create
+
+// Leader election; RBAC cannot limit create to a name.
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create,namespace=trailkeeper-system
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;update,resourceNames=trailkeeper-leader,namespace=trailkeeper-system
+// +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
+
+// Run runs the operator until the context ends.
+func Run(ctx context.Context, config *rest.Config, options Options) error {
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
+	store, err := spill.Open(options.SpillDir, spill.Options{
+		MaxBytes: options.SpillMaxBytes, Parallel: replayWriters, Log: ctrl.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			ctrl.Log.Error(err, "Closing the local file failed")
+		}
+	}()
+	o, err := newOperator(ctx, config, options, store)
+	if err != nil {
+		return err
+	}
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addConfiguration, o.addDelivery, o.addTrails, o.addProbes} {
+		if err := add(); err != nil {
+			return err
+		}
+	}
+	if err := o.mgr.Start(ctx); err != nil {
+		return fmt.Errorf("running the manager: %w", err)
+	}
+	o.flush(ctx)
+	return nil
+}
+
+// flush writes the events of the last requests: the recorder stops answering after the replayer has ended.
+func (o *operator) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if err := o.replayer.Flush(ctx); err != nil {
+		ctrl.Log.Error(err, "The next start writes what is left in the local file")
+	}
+}
+
+func newOperator(ctx context.Context, config *rest.Config, options Options, store *spill.Store) (*operator, error) {
+	// The API server's own priority and fairness limits clients better than they do themselves.
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	direct, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	raw, err := newREST(config)
+	if err != nil {
+		return nil, err
+	}
+	key, err := digestkey.Load(ctx, direct, options.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	clusterID, err := clusterIDOf(ctx, direct, options.ClusterID)
+	if err != nil {
+		return nil, err
+	}
+	username, err := usernameOf(ctx, direct)
+	if err != nil {
+		return nil, err
+	}
+	o := &operator{
+		options:   options,
+		direct:    direct,
+		rest:      raw,
+		digester:  audit.NewDigester(key),
+		clusterID: clusterID,
+		rules:     &rules.Store{},
+		ruleSet:   rules.Options{OperatorNamespace: options.Namespace, OperatorUsername: username},
+		spill:     store,
+		metrics:   metrics.Register(ctrlmetrics.Registry),
+		clock:     clock.RealClock{},
+	}
+	o.certs, err = certs.NewRotator(direct, certs.Options{
+		Namespace: options.Namespace, Service: webhookService, URL: options.WebhookURL, Clock: o.clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.metrics.FollowCertificates(o.certs.Expiry)
+	o.metrics.Spill.Follow(func() (int, int64) { return store.Len(), store.Bytes() })
+	if store.Damaged() != "" {
+		o.metrics.Spill.Damaged()
+	}
+	o.mgr, err = o.newManager(config, scheme)
+	return o, err
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering kinds: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+func (o *operator) newManager(config *rest.Config, scheme *runtime.Scheme) (manager.Manager, error) {
+	options := o.options
+	server, err := webhookServer(options, o.certs.GetCertificate)
+	if err != nil {
+		return nil, err
+	}
+	renew, retry := options.LeaseDuration*2/3, options.LeaseDuration/8
+	mgr, err := ctrl.NewManager(config, manager.Options{
+		Scheme: scheme,
+		Cache:  cache.Options{ByObject: controllers.CacheByName()},
+		Client: client.Options{Cache: &client.CacheOptions{
+			// The operator reads single Secrets, and must not hold events in memory.
+			DisableFor: []client.Object{&corev1.Secret{}, &v1alpha1.AuditEvent{}},
+		}},
+		WebhookServer:                 server,
+		Metrics:                       metricsserver.Options{BindAddress: options.MetricsBindAddress},
+		HealthProbeBindAddress:        options.HealthProbeBindAddress,
+		LeaderElection:                options.LeaderElect,
+		LeaderElectionID:              leaderLease,
+		LeaderElectionNamespace:       options.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &options.LeaseDuration,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// newREST is a client for paths of any group that sends and returns JSON as it is.
+func newREST(config *rest.Config) (rest.Interface, error) {
+	config = rest.CopyConfig(config)
+	config.GroupVersion = &v1alpha1.GroupVersion
+	config.NegotiatedSerializer = clientgoscheme.Codecs.WithoutConversion()
+	config.ContentType = runtime.ContentTypeJSON
+	// Both sides would spend more on compressing than the network between them costs.
+	config.DisableCompression = true
+	c, err := rest.UnversionedRESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for events: %w", err)
+	}
+	return c, nil
+}
+
+// clusterIDOf is the cluster's name: as configured, or the uid of the namespace kube-system, which every cluster has
+// and keeps.
+func clusterIDOf(ctx context.Context, c client.Client, configured string) (string, error) {
+	if configured != "" {
+		return configured, nil
+	}
+	var namespace corev1.Namespace
+	if err := c.Get(ctx, client.ObjectKey{Name: "kube-system"}, &namespace); err != nil {
+		return "", fmt.Errorf("finding the cluster's id (or give --cluster-id): %w", err)
+	}
+	return string(namespace.UID), nil
+}
+
+// usernameOf is who the API server takes the operator for: what it writes itself is not recorded.
+func usernameOf(ctx context.Context, c client.Client) (string, error) {
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := c.Create(ctx, review); err != nil {
+		return "", fmt.Errorf("asking the API server who the operator is: %w", err)
+	}
+	return review.Status.UserInfo.Username, nil
+}
+
+// addProbes makes the replica ready when it can answer the API server: trails are compiled and the certificate is
+// there.
+func (o *operator) addProbes() error {
+	for name, check := range map[string]healthz.Checker{
+		"rules":       o.rules.Ready,
+		"certificate": o.certs.Ready,
+		"webhook":     o.mgr.GetWebhookServer().StartedChecker(),
+	} {
+		if err := o.mgr.AddReadyzCheck(name, check); err != nil {
+			return fmt.Errorf("adding the readiness check %s: %w", name, err)
+		}
+	}
+	if err := o.mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding the health check: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/controllers"
+	"github.com/trailkeeper/trailkeeper/internal/awsauth"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/delivery"
+)
+
+// serviceAccount is what the manifests call the operator's service account.
+const serviceAccount = "trailkeeper-manager"
+
+// addDelivery pushes events to their destinations, on the leader.
+func (o *operator) addDelivery() error {
+	o.auth = awsauth.New(awsauth.Options{
+		Reader:            o.direct,
+		Tokens:            o.direct,
+		OperatorNamespace: o.options.Namespace,
+		ServiceAccount:    serviceAccount,
+		ClusterID:         o.clusterID,
+	})
+	o.opener = cloudwatch.NewOpener(o.auth, o.clusterID)
+	o.delivery = delivery.New(delivery.Options{
+		Namespace: o.options.Namespace,
+		REST:      o.rest,
+		Reader:    o.direct,
+		Client:    o.direct,
+		Open: func(ctx context.Context, trail *v1alpha1.AuditTrail) (delivery.Sink, error) {
+			return o.opener.Open(ctx, trail)
+		},
+		Forget:             o.auth.Forget,
+		Metrics:            &o.metrics.Delivery,
+		Digester:           o.digester,
+		DeletesAreRecorded: o.deletesAreRecorded,
+		Clock:              o.clock,
+	})
+	if err := o.add(o.delivery); err != nil {
+		return err
+	}
+	reconciler := &controllers.DeliveryReconciler{
+		Reader: o.mgr.GetClient(), Deliverer: o.delivery, Forget: o.metrics.ForgetTrail,
+	}
+	if err := reconciler.SetupWithManager(o.mgr); err != nil {
+		return fmt.Errorf("adding delivery: %w", err)
+	}
+	return nil
+}
+
+// addTrails verifies trails and keeps the in-cluster copy of their events within bounds, on the leader.
+func (o *operator) addTrails() error {
+	trails := &controllers.TrailReconciler{
+		Client:            o.mgr.GetClient(),
+		Reader:            o.direct,
+		Events:            o.mgr.GetEventRecorder("trailkeeper"),
+		Clock:             o.clock,
+		Auth:              o.auth,
+		Streams:           o.opener,
+		Recorded:          o.configuration,
+		Drainer:           o.delivery,
+		OperatorNamespace: o.options.Namespace,
+	}
+	if err := trails.SetupWithManager(o.mgr); err != nil {
+		return fmt.Errorf("adding the trail controller: %w", err)
+	}
+	retention := &controllers.RetentionReconciler{Client: o.mgr.GetClient(), Events: o.direct, Metrics: o.metrics, Clock: o.clock}
+	if err := retention.SetupWithManager(o.mgr); err != nil {
+		return fmt.Errorf("adding the retention controller: %w", err)
+	}
+	return nil
+}
+
+// deletesAreRecorded asks the rules in force.
+func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool {
+	set := o.rules.Load()
+	if set == nil {
+		return false
+	}
+	compiled := set.Trail(trail.Namespace, trail.Name)
+	return compiled != nil && compiled.RecordsDeletesOf(ref.Group, ref.Resource, ref.Namespace)
+}

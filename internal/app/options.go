@@ -1,0 +1,127 @@
+package app
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// Options are the operator's flags.
+type Options struct {
+	// Namespace is the operator's own: its trails see the whole cluster.
+	Namespace string
+	// ClusterID names the cluster in log streams and external ids; when empty, the uid of the namespace kube-system.
+	ClusterID string
+
+	// WebhookURL is where the API server reaches the recorder; when empty, through the Service.
+	WebhookURL string
+	// WebhookBindAddress is where the recorder listens; when empty, at WebhookURL's own address or at port 9443.
+	WebhookBindAddress string
+	// SpillDir holds the local file for events that the API server does not take.
+	SpillDir string
+	// SpillMaxBytes bounds that file.
+	SpillMaxBytes int64
+
+	// MetricsBindAddress and HealthProbeBindAddress are where metrics and probes are served; 0 switches them off.
+	MetricsBindAddress     string
+	HealthProbeBindAddress string
+	// LeaderElect makes only one replica write configuration, verify and deliver.
+	LeaderElect bool
+	// LeaseDuration is how long a leader that fell silent is waited for.
+	LeaseDuration time.Duration
+
+	zap zap.Options
+}
+
+// defaultNamespace is the one that the manifests use.
+const defaultNamespace = "trailkeeper-system"
+
+// BindFlags defines the flags.
+func (o *Options) BindFlags(flags *flag.FlagSet) {
+	namespace := os.Getenv("POD_NAMESPACE")
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
+	flags.StringVar(&o.Namespace, "namespace", namespace, "the operator's own namespace; trails in it see the whole cluster")
+	flags.StringVar(&o.ClusterID, "cluster-id", "", "the cluster's name in log streams and external ids (default the uid of the namespace kube-system)")
+	flags.StringVar(&o.WebhookURL, "webhook-url", "",
+		"where the API server reaches the recorder, such as https://127.0.0.1:9443, instead of through the Service")
+	flags.StringVar(&o.WebhookBindAddress, "webhook-bind-address", "",
+		"where the recorder listens (default the host and port of --webhook-url, or :9443)")
+	flags.StringVar(&o.SpillDir, "spill-dir", os.TempDir()+"/trailkeeper",
+		"the folder of the local file for events that the API server does not take; one replica each")
+	flags.Int64Var(&o.SpillMaxBytes, "spill-max-bytes", 256<<20, "how large the local file may grow")
+	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
+	flags.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "where health probes are served; 0 for nowhere")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails and deliver events")
+	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
+		"how long other replicas wait for a leader that fell silent")
+	o.zap.BindFlags(flags)
+}
+
+// minLease keeps the derived renewal times above the API server's own latency.
+const minLease = 3 * time.Second
+
+// clusterID is what log stream names, external ids of roles and log queries all accept.
+var clusterID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+
+// Validate says what is wrong with the options, and what to write instead.
+func (o *Options) Validate() error {
+	switch {
+	case len(validation.IsDNS1123Label(o.Namespace)) > 0:
+		return fmt.Errorf("--namespace is %q: give the name of the operator's own namespace, lower case letters, digits and -", o.Namespace)
+	case o.ClusterID != "" && !clusterID.MatchString(o.ClusterID):
+		return fmt.Errorf("--cluster-id is %q: give up to 128 letters, digits and . _ -", o.ClusterID)
+	case o.SpillDir == "":
+		return errors.New("--spill-dir is empty: give a folder of this replica's own")
+	case o.SpillMaxBytes < 1<<20:
+		return fmt.Errorf("--spill-max-bytes is %d: give at least %d", o.SpillMaxBytes, 1<<20)
+	case o.LeaseDuration < minLease:
+		return fmt.Errorf("--leader-elect-lease-duration is %s: give at least %s", o.LeaseDuration, minLease)
+	case o.WebhookURL != "" && !isWebhookURL(o.WebhookURL):
+		return errors.New("--webhook-url must be https://HOST:PORT without anything else, such as https://127.0.0.1:9443")
+	}
+	for _, address := range []struct{ flag, value string }{
+		{"--webhook-bind-address", o.bindAddress()},
+		{"--metrics-bind-address", o.MetricsBindAddress},
+		{"--health-probe-bind-address", o.HealthProbeBindAddress},
+	} {
+		off := address.value == "0" && address.flag != "--webhook-bind-address"
+		if _, port, err := net.SplitHostPort(address.value); !off && (err != nil || !isPort(port)) {
+			return fmt.Errorf("%s is %q: give HOST:PORT or :PORT", address.flag, address.value)
+		}
+	}
+	return nil
+}
+
+// isWebhookURL says whether the API server can be given the URL: it refuses queries and users, and a path would be
+// part of the recorder's own.
+func isWebhookURL(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && parsed.Hostname() != "" && isPort(parsed.Port()) && text == "https://"+parsed.Host
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
+}
+
+// bindAddress is where the recorder listens.
+func (o *Options) bindAddress() string {
+	if o.WebhookBindAddress != "" {
+		return o.WebhookBindAddress
+	}
+	if parsed, err := url.Parse(o.WebhookURL); err == nil && parsed.Host != "" {
+		return parsed.Host
+	}
+	return ":9443"
+}

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"flag"
+	"io"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+)
+
+// parse reads flags as the operator does.
+func parse(t *testing.T, args ...string) *Options {
+	t.Helper()
+	t.Setenv("POD_NAMESPACE", "")
+	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	options := &Options{}
+	options.BindFlags(flags)
+	NewWithT(t).Expect(flags.Parse(args)).To(Succeed())
+	return options
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	g := NewWithT(t)
+	options := parse(t)
+	g.Expect(options.Validate()).To(Succeed())
+	g.Expect(options.Namespace).To(Equal("trailkeeper-system"))
+	g.Expect(options.LeaderElect).To(BeTrue())
+	g.Expect(options.LeaseDuration).To(Equal(15 * time.Second))
+	g.Expect(options.bindAddress()).To(Equal(":9443"))
+}
+
+func TestNamespaceComesFromThePod(t *testing.T) {
+	g := NewWithT(t)
+	t.Setenv("POD_NAMESPACE", "audit")
+	options := &Options{}
+	options.BindFlags(flag.NewFlagSet("manager", flag.ContinueOnError))
+	g.Expect(options.Namespace).To(Equal("audit"))
+}
+
+func TestGoodOptions(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		bind string
+	}{
+		"listens at the URL's own address": {[]string{"--webhook-url=https://127.0.0.1:8443"}, "127.0.0.1:8443"},
+		"of IPv6":                          {[]string{"--webhook-url=https://[::1]:8443"}, "[::1]:8443"},
+		"or elsewhere":                     {[]string{"--webhook-url=https://gate.example.com:443", "--webhook-bind-address=0.0.0.0:9443"}, "0.0.0.0:9443"},
+		"the Service's target":             {[]string{"--webhook-bind-address=:10443"}, ":10443"},
+		"the least lease":                  {[]string{"--leader-elect-lease-duration=3s"}, ":9443"},
+		"the least file":                   {[]string{"--spill-max-bytes=1048576"}, ":9443"},
+		"no probes and metrics":            {[]string{"--metrics-bind-address=0", "--health-probe-bind-address=0"}, ":9443"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			options := parse(t, test.args...)
+			g.Expect(options.Validate()).To(Succeed())
+			g.Expect(options.bindAddress()).To(Equal(test.bind))
+		})
+	}
+}
+
+// Each message names the flag and says what to write.
+func TestBadOptions(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want []string
+	}{
+		"no namespace":          {[]string{"--namespace="}, []string{"--namespace", "name of"}},
+		"not a namespace":       {[]string{"--namespace=Trail_Keeper"}, []string{"--namespace", `"Trail_Keeper"`, "lower case"}},
+		"no folder":             {[]string{"--spill-dir="}, []string{"--spill-dir", "folder"}},
+		"a tiny file":           {[]string{"--spill-max-bytes=1000"}, []string{"--spill-max-bytes is 1000", "at least 1048576"}},
+		"a negative file":       {[]string{"--spill-max-bytes=-1"}, []string{"--spill-max-bytes is -1", "at least 1048576"}},
+		"a short lease":         {[]string{"--leader-elect-lease-duration=1s"}, []string{"--leader-elect-lease-duration is 1s", "at least 3s"}},
+		"no TLS":                {[]string{"--webhook-url=http://127.0.0.1:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"no port":               {[]string{"--webhook-url=https://127.0.0.1"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"no host":               {[]string{"--webhook-url=https://:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"no URL":                {[]string{"--webhook-url=127.0.0.1:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"a path":                {[]string{"--webhook-url=https://127.0.0.1:9443/record"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"a query":               {[]string{"--webhook-url=https://127.0.0.1:9443?a=b"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"a user":                {[]string{"--webhook-url=https://planted-hunter2@127.0.0.1:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"a bind without port":   {[]string{"--webhook-bind-address=127.0.0.1"}, []string{"--webhook-bind-address", "HOST:PORT"}},
+		"a port that is a word": {[]string{"--webhook-bind-address=:https"}, []string{"--webhook-bind-address", "HOST:PORT"}},
+		"a port past the last":  {[]string{"--webhook-bind-address=:70000"}, []string{"--webhook-bind-address", "HOST:PORT"}},
+		"a URL's port past it":  {[]string{"--webhook-url=https://127.0.0.1:70000"}, []string{"--webhook-url", "https://HOST:PORT"}},
+		"metrics without port":  {[]string{"--metrics-bind-address=127.0.0.1"}, []string{"--metrics-bind-address", "HOST:PORT"}},
+		"probes without port":   {[]string{"--health-probe-bind-address=127.0.0.1"}, []string{"--health-probe-bind-address", "HOST:PORT"}},
+		"a bad cluster id":      {[]string{"--cluster-id=a:b"}, []string{"--cluster-id", `"a:b"`, "letters, digits"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			err := parse(t, test.args...).Validate()
+			g.Expect(err).To(HaveOccurred())
+			for _, part := range test.want {
+				g.Expect(err.Error()).To(ContainSubstring(part))
+			}
+		})
+	}
+}

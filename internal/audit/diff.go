@@ -1,0 +1,61 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/wI2L/jsondiff"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// diff is the difference as RFC 6902 operations, as the library gives them.
+func (c *Change) diff(before, after object) jsondiff.Patch {
+	patch, err := jsondiff.CompareWithoutMarshal(before, after)
+	if err != nil {
+		// Only values that are not JSON fail, and both sides were decoded from JSON.
+		panic(fmt.Sprintf("comparing two JSON objects: %v", err))
+	}
+	return patch
+}
+
+// changes are the operations that an event shows: the whole object for a Create or a Delete, the difference otherwise.
+func (c *Change) changes(before, after object) []v1alpha1.Change {
+	switch {
+	case c.marksForDeletion:
+		// Finalizers keep the object; the API server will choose the timestamp.
+		return []v1alpha1.Change{{Op: "add", Path: pointerTo("/metadata/deletionTimestamp")}}
+	case before == nil && after == nil:
+		return nil
+	case before == nil:
+		return []v1alpha1.Change{{Op: "add", Path: pointerTo(""), Value: raw(after)}}
+	case after == nil:
+		return []v1alpha1.Change{{Op: "remove", Path: pointerTo(""), From: raw(before)}}
+	}
+	patch := c.diff(before, after)
+	changes := make([]v1alpha1.Change, 0, len(patch))
+	for i := range patch {
+		changes = append(changes, change(&patch[i]))
+	}
+	return changes
+}
+
+func change(operation *jsondiff.Operation) v1alpha1.Change {
+	shown := v1alpha1.Change{Op: v1alpha1.ChangeOp(operation.Type), Path: pointerTo(operation.Path)}
+	if operation.Type != jsondiff.OperationRemove {
+		shown.Value = raw(operation.Value)
+	}
+	if operation.Type != jsondiff.OperationAdd {
+		shown.From = raw(operation.OldValue)
+	}
+	return shown
+}
+
+func raw(value any) *runtime.RawExtension {
+	// A value that was decoded from JSON can always be encoded again.
+	encoded, _ := json.Marshal(value)
+	return &runtime.RawExtension{Raw: encoded}
+}
+
+func pointerTo[T any](value T) *T { return &value }

@@ -1,0 +1,60 @@
+package audit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// digestBytes is how much of a digest is kept: enough that no two values of a cluster collide by chance.
+const digestBytes = 16
+
+// Digester makes keyed digests, which show that two values are equal without telling the value to somebody who can
+// guess it but has not the key.
+type Digester struct {
+	key []byte
+}
+
+// NewDigester returns a Digester with the key that all replicas of a cluster share.
+func NewDigester(key []byte) Digester {
+	return Digester{key: key}
+}
+
+// Digest is the HMAC-SHA256 of the value's JSON, with the keys of objects sorted, in hexadecimal and cut to 128 bits.
+func (d Digester) Digest(value any) string {
+	// A value that was decoded from JSON can always be encoded again.
+	encoded, _ := json.Marshal(value)
+	mac := hmac.New(sha256.New, d.key)
+	mac.Write(encoded)
+	return hex.EncodeToString(mac.Sum(nil)[:digestBytes])
+}
+
+// Attempt names what was asked for. The API server validates a request again when somebody else has written the object
+// in between: a deletion that is tried again this way has another id, since its base is another, but it is one. Of an
+// update the later try proves that the earlier one did not stick, which is for delivery to find out.
+func (c *Change) Attempt() string {
+	if c.request.Operation != admissionv1.Delete || c.alreadyDeleting || c.resource.UID == "" {
+		return c.id
+	}
+	return c.digester.Digest([]any{"Delete", c.resource.UID, c.resource.Group, c.resource.Resource, c.resource.Subresource, c.actor.Username})
+}
+
+// identify names the change: the same for each trail's copy, and for repeated calls of the API server for one change.
+func (c *Change) identify() string {
+	content := c.after
+	if content == nil {
+		content = c.before
+	}
+	if c.resource.UID == "" {
+		// A connection, an eviction or a token is no object: asking for the same again is not asking once. The API
+		// server does not validate these twice, and repeats a call under the same uid.
+		return c.digester.Digest([]any{string(c.request.UID), content})
+	}
+	return c.digester.Digest([]any{
+		c.resource.UID, c.resource.Group, c.resource.Resource, c.resource.Namespace, c.resource.Name,
+		c.action, c.resource.Subresource, c.actor.Username, c.resource.ResourceVersion, content,
+	})
+}

@@ -1,0 +1,161 @@
+package audit
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// maxEvidence bounds the places that one event remembers.
+const maxEvidence = 8
+
+// collectEvidence remembers digests of the places where an update differs, so that its outcome can be judged later
+// without keeping the values: also at level Metadata, and where they are redacted. Status comes last, because
+// controllers overwrite it all the time.
+func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidence {
+	if before == nil || after == nil {
+		return nil
+	}
+	var places []place
+	compare(before, after, "", &places)
+	slices.SortStableFunc(places, func(a, b place) int {
+		if a.inStatus() != b.inStatus() {
+			if a.inStatus() {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(a.pointer, b.pointer)
+	})
+	evidence := make([]v1alpha1.Evidence, 0, min(len(places), maxEvidence))
+	for _, p := range places[:min(len(places), maxEvidence)] {
+		evidence = append(evidence, v1alpha1.Evidence{
+			Path:   p.pointer,
+			Was:    digester.digestOrAbsent(p.before),
+			Digest: digester.digestOrAbsent(p.after),
+		})
+	}
+	return evidence
+}
+
+// place is where two objects differ; a value is absent where the object has none.
+type place struct {
+	pointer       string
+	before, after any
+}
+
+func (p place) inStatus() bool { return strings.HasPrefix(p.pointer, "/status") }
+
+// absent stands for a value that is not there, which is not the same as null.
+type absent struct{}
+
+func (d Digester) digestOrAbsent(value any) string {
+	if value == (absent{}) {
+		return ""
+	}
+	return d.Digest(value)
+}
+
+// compare adds the places where two values differ. A list whose length changed is one place: its indexes moved.
+func compare(before, after any, pointer string, places *[]place) {
+	switch b := before.(type) {
+	case object:
+		if a, ok := after.(object); ok {
+			compareObjects(b, a, pointer, places)
+			return
+		}
+	case []any:
+		if a, ok := after.([]any); ok && len(a) == len(b) {
+			for i := range b {
+				compare(b[i], a[i], pointer+"/"+strconv.Itoa(i), places)
+			}
+			return
+		}
+	}
+	if !reflect.DeepEqual(before, after) {
+		*places = append(*places, place{pointer, before, after})
+	}
+}
+
+func compareObjects(before, after object, pointer string, places *[]place) {
+	for key, old := range before {
+		now, ok := after[key]
+		if !ok {
+			now = absent{}
+		}
+		compare(old, now, pointer+"/"+escape(key), places)
+	}
+	for key, now := range after {
+		if _, ok := before[key]; !ok {
+			compare(absent{}, now, pointer+"/"+escape(key), places)
+		}
+	}
+}
+
+// Sighting is what an object shows of a change.
+type Sighting int
+
+const (
+	// SawNeither means that the object shows neither the values before the change nor those after it, or a mixture.
+	SawNeither Sighting = iota
+	// SawBefore means that the object has the values from before the change.
+	SawBefore
+	// SawAfter means that the object has the values that the change wrote.
+	SawAfter
+)
+
+// Sight compares an object, as JSON, with the evidence of a change. It fails when the object is not JSON.
+func Sight(digester Digester, evidence []v1alpha1.Evidence, objectJSON []byte) (Sighting, error) {
+	o, err := decode(objectJSON)
+	if err != nil {
+		return SawNeither, err
+	}
+	before, after := 0, 0
+	for i := range evidence {
+		digest := digester.digestOrAbsent(lookUp(o, evidence[i].Path))
+		if digest == evidence[i].Digest {
+			after++
+		}
+		if digest == evidence[i].Was {
+			before++
+		}
+	}
+	switch {
+	case len(evidence) == 0:
+		return SawNeither, nil
+	case after == len(evidence):
+		return SawAfter, nil
+	case before == len(evidence):
+		return SawBefore, nil
+	default:
+		return SawNeither, nil
+	}
+}
+
+var pointerUnescaper = strings.NewReplacer("~1", "/", "~0", "~")
+
+// lookUp is the value at a JSON Pointer, or absent.
+func lookUp(o object, pointer string) any {
+	var value any = o
+	for segment := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		found, ok := children(value, pointerUnescaper.Replace(segment))[pointerUnescaper.Replace(segment)]
+		if !ok {
+			return absent{}
+		}
+		value = found
+	}
+	return value
+}
+
+// size is the length of a value's JSON in bytes.
+func size(value any) int {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return 0
+	}
+	return len(encoded)
+}

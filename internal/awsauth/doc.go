@@ -1,0 +1,6 @@
+// Package awsauth turns what an AuditTrail says about authentication into AWS credentials: access keys from a Secret,
+// a role assumed by the operator, or a role assumed with the token of a service account.
+//
+// It owns credentials, their cache, and the classification of the errors that every AWS service shares. It must not
+// write to the cluster, and it never prints, logs or returns a credential in an error.
+package awsauth

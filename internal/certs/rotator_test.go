@@ -1,0 +1,304 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+const (
+	namespace  = "trailkeeper-system"
+	serverName = "trailkeeper-webhook." + namespace + ".svc"
+	day        = 24 * time.Hour
+)
+
+func replica(t *testing.T, c client.Client, clock *testingclock.FakeClock) *Rotator {
+	t.Helper()
+	r, err := NewRotator(c, Options{Namespace: namespace, Service: "trailkeeper-webhook", URL: "https://127.0.0.1:9443/", Clock: clock})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return r
+}
+
+func newClock() *testingclock.FakeClock {
+	return testingclock.NewFakeClock(time.Now().Truncate(time.Second))
+}
+
+// shake makes a TLS connection to the replica as an API server would that has the bundle.
+func shake(t *testing.T, server *Rotator, bundle []byte, name string, now func() time.Time) error {
+	t.Helper()
+	g := NewWithT(t)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(bundle)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	g.Expect(err).NotTo(HaveOccurred())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		// The client's side tells what was wrong.
+		_ = tls.Server(conn, &tls.Config{GetCertificate: server.GetCertificate, MinVersion: tls.VersionTLS13}).HandshakeContext(t.Context())
+		_ = conn.Close()
+	})
+	defer serving.Wait()
+	defer func() { _ = listener.Close() }()
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", listener.Addr().String())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = conn.Close() }()
+	return tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: name, Time: now, MinVersion: tls.VersionTLS13}).HandshakeContext(t.Context())
+}
+
+func stored(t *testing.T, c client.Client) *corev1.Secret {
+	t.Helper()
+	var secret corev1.Secret
+	NewWithT(t).Expect(c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: SecretName}, &secret)).To(Succeed())
+	return &secret
+}
+
+func TestFirstStartMakesAnAuthorityAndServes(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	c := fake.NewClientBuilder().Build()
+	r := replica(t, c, clock)
+	g.Expect(r.Ready(nil)).To(MatchError(errNotReady))
+	g.Expect(r.Bundle()).To(BeEmpty())
+
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(r.Ready(nil)).To(Succeed())
+	g.Expect(r.Changed()).To(Receive())
+	g.Expect(r.Bundle()).To(Equal(stored(t, c).Data[currentCertKey]))
+	authority, serving := r.Expiry()
+	g.Expect(authority).To(BeTemporally("==", clock.Now().Add(authorityLife)))
+	g.Expect(serving).To(BeTemporally("==", clock.Now().Add(leafLife)))
+	for _, name := range []string{serverName, "127.0.0.1"} {
+		g.Expect(shake(t, r, r.Bundle(), name, clock.Now)).To(Succeed())
+	}
+	g.Expect(shake(t, r, r.Bundle(), "elsewhere.example", clock.Now)).NotTo(Succeed())
+
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(r.Changed()).NotTo(Receive(), "nothing changed")
+}
+
+func TestReplicasShareOneAuthority(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	c := fake.NewClientBuilder().Build()
+	replicas := make([]*Rotator, 5)
+	errs := make([]error, len(replicas))
+	var starting sync.WaitGroup
+	for i := range replicas {
+		replicas[i] = replica(t, c, clock)
+		starting.Go(func() { errs[i] = replicas[i].Refresh(t.Context()) })
+	}
+	starting.Wait()
+	for i, r := range replicas {
+		g.Expect(errs[i]).NotTo(HaveOccurred())
+		g.Expect(r.Bundle()).To(Equal(replicas[0].Bundle()))
+		g.Expect(shake(t, r, replicas[0].Bundle(), serverName, clock.Now)).To(Succeed())
+	}
+	one, _ := replicas[0].GetCertificate(nil)
+	other, _ := replicas[1].GetCertificate(nil)
+	g.Expect(one.Leaf.Equal(other.Leaf)).To(BeFalse(), "leaves are each replica's own")
+}
+
+// TestRotationNeverBreaksAConnection walks through two years in steps of twelve hours, with two replicas in turn, and
+// an API server that verifies with the bundle of the step before: every connection must succeed.
+func TestRotationNeverBreaksAConnection(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	c := fake.NewClientBuilder().Build()
+	first, second := replica(t, c, clock), replica(t, c, clock)
+	const step = 12 * time.Hour
+	var published [][]byte
+	bundles, leaves := map[string]bool{}, map[string]bool{}
+	for range int(2 * authorityLife / step) {
+		g.Expect(first.Refresh(t.Context())).To(Succeed())
+		g.Expect(second.Refresh(t.Context())).To(Succeed())
+		published = append(published, first.Bundle())
+		stale := published[max(0, len(published)-int(publishDelay/step))]
+		bundles[string(first.Bundle())] = true
+		for _, r := range []*Rotator{first, second} {
+			leaf, err := r.GetCertificate(nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			leaves[string(leaf.Certificate[0])] = true
+			g.Expect(leaf.Leaf.NotAfter.Sub(clock.Now())).To(BeNumerically(">", 2*day))
+		}
+		turn := []*Rotator{first, second}[len(published)%2]
+		g.Expect(shake(t, turn, stale, serverName, clock.Now)).To(Succeed())
+		clock.Step(step)
+	}
+	g.Expect(len(bundles)).To(BeNumerically(">=", 3), "two renewals, and what expires leaves the bundle")
+	g.Expect(len(leaves)).To(BeNumerically(">", 2*2*365/7))
+}
+
+func TestRotationKeepsThePreviousAuthority(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	c := fake.NewClientBuilder().Build()
+	r := replica(t, c, clock)
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(r.Changed()).To(Receive())
+	before := r.Bundle()
+
+	clock.Step(authorityLife * 2 / 3)
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(r.Changed()).To(Receive())
+	g.Expect(r.Bundle()).To(HaveSuffix(string(before)))
+	g.Expect(len(r.Bundle())).To(BeNumerically(">", len(before)))
+	g.Expect(stored(t, c).Data).To(And(HaveKey(currentKeyKey), HaveKey(previousKeyKey)))
+	g.Expect(shake(t, r, before, serverName, clock.Now)).To(Succeed(), "the new authority is published before it signs")
+
+	clock.Step(leafLife)
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(shake(t, r, r.Bundle(), serverName, clock.Now)).To(Succeed())
+	g.Expect(shake(t, r, before, serverName, clock.Now)).NotTo(Succeed(), "now the new authority signs")
+
+	clock.Step(authorityLife / 3)
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(r.Bundle()).NotTo(ContainSubstring(string(before)), "the expired one is not handed out")
+}
+
+func TestAnInstallationThatWasOffForAYearRecovers(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	c := fake.NewClientBuilder().Build()
+	g.Expect(replica(t, c, clock).Refresh(t.Context())).To(Succeed())
+	clock.Step(authorityLife + day)
+	r := replica(t, c, clock)
+	g.Expect(r.Refresh(t.Context())).To(Succeed())
+	g.Expect(shake(t, r, r.Bundle(), serverName, clock.Now)).To(Succeed())
+}
+
+func TestALeafDoesNotOutliveItsAuthority(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	c := fake.NewClientBuilder().Build()
+	g.Expect(replica(t, c, clock).Refresh(t.Context())).To(Succeed())
+	clock.Step(authorityLife - 3*day) // off for so long that the renewal is late
+	r := replica(t, c, clock)
+	for range 10 {
+		g.Expect(r.Refresh(t.Context())).To(Succeed())
+		g.Expect(shake(t, r, r.Bundle(), serverName, clock.Now)).To(Succeed())
+		clock.Step(day)
+	}
+}
+
+func TestABrokenSecretIsReplaced(t *testing.T) {
+	breakages := map[string]func(*corev1.Secret){
+		"empty":             func(s *corev1.Secret) { s.Data = nil },
+		"not PEM":           func(s *corev1.Secret) { s.Data[currentCertKey] = []byte("hunter2") },
+		"key gone":          func(s *corev1.Secret) { delete(s.Data, currentKeyKey) },
+		"previous half":     func(s *corev1.Secret) { s.Data[previousCertKey] = s.Data[currentCertKey] },
+		"key of another CA": func(s *corev1.Secret) { s.Data[currentKeyKey] = foreign().Data[currentKeyKey] },
+	}
+	for name, breakIt := range breakages {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			clock := newClock()
+			c := fake.NewClientBuilder().Build()
+			running := replica(t, c, clock)
+			g.Expect(running.Refresh(t.Context())).To(Succeed())
+			before := running.Bundle()
+			secret := stored(t, c)
+			breakIt(secret)
+			g.Expect(c.Update(t.Context(), secret)).To(Succeed())
+
+			ctx, logged := logging(t.Context())
+			g.Expect(running.Refresh(ctx)).To(Succeed())
+			g.Expect(logged()).To(ContainSubstring("Replacing the certificate authorities"))
+			g.Expect(logged()).NotTo(Or(ContainSubstring("hunter2"), ContainSubstring("PRIVATE KEY")))
+			g.Expect(running.Bundle()).To(Equal(before), "a replica puts back what it remembers")
+
+			breakIt(secret)
+			secret.ResourceVersion = ""
+			g.Expect(c.Update(t.Context(), secret)).To(Succeed())
+			restarted := replica(t, c, clock)
+			g.Expect(restarted.Refresh(ctx)).To(Succeed())
+			g.Expect(shake(t, restarted, restarted.Bundle(), serverName, clock.Now)).To(Succeed())
+			g.Expect(running.Refresh(ctx)).To(Succeed())
+			g.Expect(running.Bundle()).To(Equal(restarted.Bundle()))
+			g.Expect(shake(t, running, restarted.Bundle(), serverName, clock.Now)).To(Succeed(), "a leaf whose authority is gone is replaced at once")
+		})
+	}
+}
+
+func foreign() *corev1.Secret {
+	var secret corev1.Secret
+	fresh, err := authorities{}.renewed(time.Now())
+	if err != nil {
+		panic(err)
+	}
+	if err := fresh.store(&secret); err != nil {
+		panic(err)
+	}
+	return &secret
+}
+
+func logging(ctx context.Context) (context.Context, func() string) {
+	var mu sync.Mutex
+	var lines strings.Builder
+	sink := funcr.New(func(_, args string) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines.WriteString(args + "\n")
+	}, funcr.Options{Verbosity: 10})
+	return log.IntoContext(ctx, logr.New(sink.GetSink())), func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return lines.String()
+	}
+}
+
+func TestStartRetriesAndStops(t *testing.T) {
+	g := NewWithT(t)
+	clock := newClock()
+	var calls atomic.Int64
+	c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			if _, bounded := ctx.Deadline(); !bounded {
+				return errors.New("no deadline")
+			}
+			if calls.Add(1) <= 2 {
+				return errors.New("connection refused")
+			}
+			return c.Get(ctx, key, obj, opts...)
+		},
+	}).Build()
+	r := replica(t, c, clock)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = r.Start(ctx) })
+	for _, delay := range []time.Duration{retryFirst, 2 * retryFirst} {
+		g.Eventually(clock.HasWaiters).Should(BeTrue())
+		g.Expect(r.Ready(nil)).To(MatchError(errNotReady))
+		clock.Step(delay * 12 / 10)
+	}
+	g.Eventually(func() error { return r.Ready(nil) }).Should(Succeed())
+	g.Eventually(clock.HasWaiters).Should(BeTrue())
+	cancel()
+	running.Wait()
+	g.Expect(calls.Load()).To(Equal(int64(3)))
+}
+
+func TestNewRotatorRefusesAURLWithoutHost(t *testing.T) {
+	_, err := NewRotator(nil, Options{URL: "127.0.0.1"})
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("names no host")))
+}

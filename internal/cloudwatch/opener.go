@@ -1,0 +1,78 @@
+package cloudwatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/awsauth"
+	"github.com/trailkeeper/trailkeeper/internal/fault"
+)
+
+// errNoDestination is a mistake of the caller: a ClusterOnly trail has no stream to open.
+var errNoDestination = errors.New("trail has no destination in CloudWatch Logs")
+
+// Opener opens the streams of trails. It is safe for concurrent use.
+type Opener struct {
+	auth      *awsauth.Authenticator
+	clusterID string
+}
+
+// NewOpener makes an Opener. clusterID is the first part of log stream names that trails do not choose.
+func NewOpener(auth *awsauth.Authenticator, clusterID string) *Opener {
+	return &Opener{auth: auth, clusterID: clusterID}
+}
+
+// Open opens the trail's stream with the trail's identity. It refuses credentials of another account than the trail
+// has delivered to so far (ReasonAccountChanged). It does not look at the stream; see Ensure. Open is cheap: it reads
+// the trail's Secret, and calls STS only when the credentials are new.
+func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream, error) {
+	destination := trail.Spec.CloudWatch
+	if destination == nil {
+		return nil, errNoDestination
+	}
+	session, err := o.auth.Session(ctx, trail)
+	if err != nil {
+		return nil, fmt.Errorf("finding the credentials of trail %s/%s: %w", trail.Namespace, trail.Name, err)
+	}
+	identity, err := session.Identity(ctx)
+	switch {
+	case err == nil:
+		if err := awsauth.CheckAccount(trail, identity); err != nil {
+			return nil, err
+		}
+	case !Inconclusive(err):
+		return nil, fmt.Errorf("verifying the identity of trail %s/%s: %w", trail.Namespace, trail.Name, err)
+	}
+	return &Stream{
+		client: cloudwatchlogs.NewFromConfig(session.Config),
+		group:  destination.LogGroupName,
+		name:   o.StreamName(trail),
+		region: destination.Region,
+		create: destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
+	}, nil
+}
+
+// StreamName is the trail's log stream: the one in the spec, else the one used so far, else
+// <cluster id>/<namespace>/<name>.
+func (o *Opener) StreamName(trail *v1alpha1.AuditTrail) string {
+	byDefault := o.clusterID + "/" + trail.Namespace + "/" + trail.Name
+	// A cluster id may be an ARN; a stream's name may not have these two.
+	byDefault = strings.NewReplacer(":", "-", "*", "-").Replace(byDefault)
+	return cmp.Or(trail.Spec.CloudWatch.LogStreamName, trail.Status.LogStreamName, byDefault)
+}
+
+// Inconclusive tells whether STS's error says nothing about the credentials, so that CloudWatch Logs shall decide.
+func Inconclusive(err error) bool {
+	switch fault.ReasonOf(err) {
+	case v1alpha1.ReasonUnreachable, v1alpha1.ReasonThrottled, v1alpha1.ReasonActionNotAllowed, v1alpha1.ReasonAWSError:
+		return true
+	default:
+		return false
+	}
+}

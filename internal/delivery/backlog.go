@@ -1,0 +1,175 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// backlog reads what a trail has past its cursor, in the order in which it was recorded. Lists come in the order of
+// names, which is nearly but not quite that order, so it first notes the order of all events and then reads their
+// bodies, of which it holds a bounded number.
+type backlog struct {
+	source *source
+	trail  types.NamespacedName
+	uid    types.UID
+	places []string
+	limit  int
+	// opened is when the backlog was begun: everything in it had been stored soon after.
+	opened time.Time
+
+	// upTo is the resourceVersion up to which the backlog is complete.
+	upTo  uint64
+	order []entry
+	// existed has, for each object, the last event that shows it as it was before: what proves its creation may come
+	// long after it.
+	existed map[types.UID]uint64
+	// bodies are those events of order that are in memory.
+	bodies map[types.NamespacedName]Event
+	bytes  int
+	// rest lists the bodies that did not fit into memory; nil while nothing is missing.
+	rest *pager
+}
+
+// entry is an event's place in the order.
+type entry struct {
+	version uint64
+	name    types.NamespacedName
+}
+
+// open lists the trail once. A cursor that is ahead of the API server means that etcd was restored from a backup:
+// then restored is true, and the backlog has everything, since what was pushed and what was not cannot be told apart.
+func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err error) {
+	if err := b.list(ctx, cursor); err != nil || b.upTo >= cursor {
+		return false, err
+	}
+	log.FromContext(ctx).Info("Delivering all events again, because the API server's history ends before the cursor: etcd was restored")
+	return true, b.list(ctx, 0)
+}
+
+func (b *backlog) list(ctx context.Context, cursor uint64) error {
+	b.order, b.bodies, b.bytes = nil, map[types.NamespacedName]Event{}, 0
+	b.existed = map[types.UID]uint64{}
+	list := b.pager()
+	for {
+		items, err := list.page(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		for i := range items {
+			event, ok := b.mine(ctx, &items[i])
+			if !ok || event.ResourceVersion <= cursor {
+				continue
+			}
+			b.order = append(b.order, entry{event.ResourceVersion, event.NamespacedName})
+			if object := &event.Head.Resource; object.UID != "" && object.ResourceVersion != "" {
+				uid := types.UID(object.UID)
+				b.existed[uid] = max(b.existed[uid], event.ResourceVersion)
+			}
+			b.keep(&event)
+		}
+	}
+	b.upTo = list.version
+	b.order = slices.DeleteFunc(b.order, func(e entry) bool { return e.version > b.upTo })
+	slices.SortFunc(b.order, func(x, y entry) int { return cmp.Compare(x.version, y.version) })
+	if len(b.bodies) < len(b.order) {
+		b.rest = b.pager()
+	}
+	return nil
+}
+
+func (b *backlog) pager() *pager {
+	return &pager{source: b.source, trail: b.trail.Name, namespaces: slices.Clone(b.places)}
+}
+
+// mine decodes an event of this trail; a trail of the same name may have had another uid.
+func (b *backlog) mine(ctx context.Context, wire *wireEvent) (Event, bool) {
+	event, err := wire.event()
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
+		return Event{}, false
+	}
+	return event, event.Trail == b.uid
+}
+
+// keep holds an event's body in memory if it fits.
+func (b *backlog) keep(event *Event) {
+	if b.bytes+event.size() > b.limit && len(b.bodies) > 0 {
+		return
+	}
+	b.bodies[event.NamespacedName] = *event
+	b.bytes += event.size()
+}
+
+// take returns the next events, up to count and about as many as fit into memory; none at the end.
+func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
+	var events []Event
+	bytes := 0
+	for len(events) < count && bytes < b.limit && len(b.order) > 0 {
+		event, err := b.body(ctx, b.order[0])
+		if err != nil {
+			return events, err
+		}
+		b.order = b.order[1:]
+		if event == nil {
+			log.FromContext(ctx).Info("An AuditEvent was deleted before it was delivered")
+			continue
+		}
+		event.Seen = b.opened
+		event.Followed = b.existed[types.UID(event.Head.Resource.UID)] > event.ResourceVersion
+		events = append(events, *event)
+		bytes += event.size()
+	}
+	return events, nil
+}
+
+// body finds the event in memory, in the rest of the list, or by itself; nil when somebody deleted it.
+func (b *backlog) body(ctx context.Context, wanted entry) (*Event, error) {
+	for {
+		if event, ok := b.bodies[wanted.name]; ok {
+			delete(b.bodies, wanted.name)
+			b.bytes -= event.size()
+			return &event, nil
+		}
+		if b.rest == nil || b.rest.passed(wanted.name) {
+			return b.source.get(ctx, wanted.name)
+		}
+		if err := b.readOn(ctx, wanted.version); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// readOn reads one more page, and keeps what is still to come.
+func (b *backlog) readOn(ctx context.Context, from uint64) error {
+	items, err := b.rest.page(ctx)
+	if errors.Is(err, io.EOF) {
+		b.rest = nil
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range items {
+		version, err := items[i].recordedAt()
+		if err != nil || version < from || version > b.upTo {
+			continue
+		}
+		if _, held := b.bodies[items[i].key()]; held || b.bytes >= b.limit {
+			continue
+		}
+		if event, ok := b.mine(ctx, &items[i]); ok {
+			b.keep(&event)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package delivery
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// operatorNamespace is the operator's own in these tests.
+const operatorNamespace = "trailkeeper-system"
+
+func backlogOf(t *testing.T, api *fakeAPI, trail *v1alpha1.AuditTrail, limit int) *backlog {
+	t.Helper()
+	return &backlog{
+		source: &source{client: api.rest(t)},
+		trail:  client.ObjectKeyFromObject(trail),
+		uid:    trail.UID,
+		places: []string{trail.Namespace, operatorNamespace},
+		limit:  limit,
+	}
+}
+
+// opened opens a backlog whose cursor the API server has reached.
+func opened(t *testing.T, list *backlog, cursor uint64) {
+	t.Helper()
+	g := NewWithT(t)
+	restored, err := list.open(t.Context(), cursor)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(restored).To(BeFalse())
+}
+
+// drain takes everything, and checks after each step that memory is bounded.
+func drain(t *testing.T, list *backlog, count int) []Event {
+	t.Helper()
+	g := NewWithT(t)
+	var all []Event
+	for {
+		events, err := list.take(t.Context(), count)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(list.bytes <= list.limit || len(list.bodies) == 1).To(BeTrue(), "%d bytes of bodies are held, and the limit is %d", list.bytes, list.limit)
+		if len(events) == 0 {
+			return all
+		}
+		all = append(all, events...)
+	}
+}
+
+// TestBacklogComesInTheOrderOfRecording: names, places and later writes of status must not matter.
+func TestBacklogComesInTheOrderOfRecording(t *testing.T) {
+	g := NewWithT(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	const count, cursor = 60, 110
+	var want []string
+	names := random.Perm(count)
+	for i, n := range names {
+		event := newEvent(trail, eventName(n), eventTime)
+		if random.IntN(3) == 0 {
+			event.Namespace = operatorNamespace
+		}
+		recorded := uint64(100 + i)
+		if recorded > cursor {
+			want = append(want, event.Name)
+		}
+		version := recorded
+		if random.IntN(3) == 0 { // Its outcome was written long after.
+			event.Status.RecordedResourceVersion = formatVersion(recorded)
+			version = uint64(1000 + random.IntN(1000))
+		}
+		api.store(event, version)
+	}
+	predecessor := newTrail("shop", "security")
+	predecessor.UID = "another"
+	api.store(newEvent(predecessor, "event-of-another-uid", eventTime), 120)
+	api.store(newEvent(newTrail("shop", "other"), "event-of-another-trail", eventTime), 121)
+
+	list := backlogOf(t, api, trail, 1<<20)
+	opened(t, list, cursor)
+	events := drain(t, list, 13)
+	g.Expect(namesOf(events)).To(Equal(want))
+	g.Expect(versionsOf(events)[0]).To(BeEquivalentTo(cursor + 1))
+	_, gets := api.reads()
+	g.Expect(gets).To(BeZero(), "everything fits into memory")
+}
+
+func TestBacklogReadsAgainWhatDoesNotFit(t *testing.T) {
+	const count = 60
+	inOrder := eventName
+	tests := map[string]struct {
+		// name of the event that was recorded nth.
+		name func(n int) string
+		// fit is how many bodies fit into memory; a page has 7.
+		fit int
+		// gets is how many events may have to be read by themselves.
+		gets int
+	}{
+		"by page": {inOrder, 20, 0},
+		"what a page has beyond the memory, alone":  {inOrder, 5, 2 * count / 7},
+		"alone, when names are in no helpful order": {func(n int) string { return eventName(count - n) }, 5, count},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			api := newFakeAPI()
+			trail := newTrail("shop", "security")
+			var want []string
+			for n := range count {
+				api.store(newEvent(trail, test.name(n), eventTime), uint64(n+1))
+				want = append(want, test.name(n))
+			}
+			one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+			list := backlogOf(t, api, trail, test.fit*one.size())
+			opened(t, list, 0)
+			g.Expect(list.bytes).To(BeNumerically("<=", list.limit))
+
+			g.Expect(namesOf(drain(t, list, 4))).To(Equal(want))
+			_, gets := api.reads()
+			g.Expect(gets).To(BeNumerically("<=", test.gets))
+		})
+	}
+}
+
+func TestBacklogTakesNoMoreThanFits(t *testing.T) {
+	g := NewWithT(t)
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	for n := range 60 {
+		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+	}
+	one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+	list := backlogOf(t, api, trail, 5*one.size())
+	opened(t, list, 0)
+	events, err := list.take(t.Context(), 60)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(versionsOf(events)).To(Equal([]uint64{1, 2, 3, 4, 5}))
+}
+
+func TestBacklogSkipsWhatWasDeletedInBetween(t *testing.T) {
+	g := NewWithT(t)
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	for n := range 10 {
+		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+	}
+	list := backlogOf(t, api, trail, 1) // It holds one body.
+	opened(t, list, 0)
+	first, err := list.take(t.Context(), 2)
+	g.Expect(err).NotTo(HaveOccurred())
+	api.remove("shop", eventName(4))
+	api.remove("shop", eventName(9))
+	rest := drain(t, list, 3)
+
+	g.Expect(versionsOf(append(first, rest...))).To(Equal([]uint64{1, 2, 3, 4, 6, 7, 8, 9}))
+}
+
+// TestBacklogEndsWhereItIsComplete: what is recorded between the lists of two namespaces is left to the feed, for the
+// first of the lists does not show it.
+func TestBacklogEndsWhereItIsComplete(t *testing.T) {
+	g := NewWithT(t)
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	api.store(newEvent(trail, "before", eventTime), 10)
+	api.onList = func(namespace string) {
+		if namespace != operatorNamespace {
+			return
+		}
+		api.onList = nil
+		api.store(newEvent(trail, "between-in-the-first", eventTime), 11)
+		second := newEvent(trail, "between-in-the-second", eventTime)
+		second.Namespace = operatorNamespace
+		api.store(second, 12)
+	}
+	list := backlogOf(t, api, trail, 1<<20)
+	opened(t, list, 0)
+	g.Expect(list.upTo).To(BeEquivalentTo(10))
+	g.Expect(namesOf(drain(t, list, 10))).To(Equal([]string{"before"}))
+}
+
+func TestDrainedComparesWithTheCursor(t *testing.T) {
+	g := NewWithT(t)
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	api.store(newEvent(trail, "one", eventTime), 10)
+	d := New(Options{Namespace: operatorNamespace, REST: api.rest(t)})
+	for version, want := range map[string]bool{"": false, "9": false, "10": true, "11": false} {
+		trail.Status.Delivery = &v1alpha1.DeliveryStatus{ResourceVersion: version}
+		drained, err := d.Drained(t.Context(), trail)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(drained).To(Equal(want), "cursor %q", version)
+	}
+	g.Expect(d.placesOf(operatorNamespace)).To(Equal([]string{operatorNamespace}))
+	g.Expect(d.backlogOf(types.NamespacedName{Namespace: "shop", Name: "security"}, "u").places).To(Equal([]string{"shop", operatorNamespace}))
+}
+
+// TestARestoredEtcdStartsOver: no resourceVersion from before says what was pushed of what there is now.
+func TestARestoredEtcdStartsOver(t *testing.T) {
+	g := NewWithT(t)
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	for n := range 3 {
+		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+10))
+	}
+	list := backlogOf(t, api, trail, 1<<20)
+	restored, err := list.open(t.Context(), 500)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(restored).To(BeTrue())
+	g.Expect(versionsOf(drain(t, list, 10))).To(Equal([]uint64{10, 11, 12}))
+}

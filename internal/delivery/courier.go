@@ -1,0 +1,279 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// window is how many events are judged and pushed at once.
+	window = 2000
+	// urgent is how many events that are due are pushed without lingering.
+	urgent = 500
+	// stopTimeout bounds what a courier does after it was told to stop.
+	stopTimeout = 10 * time.Second
+)
+
+// courier delivers the events of one trail.
+type courier struct {
+	delivery *Delivery
+	key      types.NamespacedName
+	uid      types.UID
+	// trail is the trail as last seen; its spec may change while the courier works.
+	trail atomic.Pointer[v1alpha1.AuditTrail]
+	box   *inbox
+	judge *judge
+
+	// queue are events that were taken and not delivered yet, in order.
+	queue []Event
+	// at is how far events were delivered, and committed how far the status says so.
+	at        cursor
+	committed *v1alpha1.DeliveryStatus
+	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
+	unsure   *v1alpha1.DeliveryStatus
+	commitAt time.Time
+	// state is how it goes, and shown what the condition Delivering says of it.
+	state, shown State
+}
+
+// run works until the context ends, or until another replica takes over.
+func (c *courier) run(ctx context.Context) {
+	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("trail", c.key.String()))
+	retry := newBackoff()
+	for ctx.Err() == nil {
+		err := c.step(ctx)
+		var deposed *deposedError
+		switch {
+		case err == nil:
+			retry = newBackoff()
+		case ctx.Err() != nil:
+		case errors.As(err, &deposed):
+			log.FromContext(ctx).Info("Stopping the delivery of a trail", "reason", deposed.reason)
+			return
+		default:
+			log.FromContext(ctx).Error(err, "Delivering again after a pause")
+			sleep(ctx, retry.Step())
+		}
+	}
+	c.stop(ctx)
+}
+
+// step does one thing: delivers what is due, reads what the feed did not have, or waits.
+func (c *courier) step(ctx context.Context) error {
+	if c.paused() {
+		c.wait(ctx, c.delivery.Linger)
+		return c.commitIfDue(ctx)
+	}
+	behind := c.fill()
+	if len(c.queue) > 0 {
+		if pause := c.untilDue(); pause > 0 {
+			sleep(ctx, pause)
+			return nil
+		}
+		if err := c.deliver(ctx, c.dueEvents()); err != nil {
+			return err
+		}
+		return c.commitIfDue(ctx)
+	}
+	if behind {
+		return c.catchUp(ctx)
+	}
+	c.wait(ctx, c.delivery.CommitEvery)
+	return c.commitIfDue(ctx)
+}
+
+// fill takes what the feed has; behind says that more was recorded than the feed could give.
+func (c *courier) fill() (behind bool) {
+	if len(c.queue) > window {
+		return false
+	}
+	events, behind := c.box.take()
+	for i := range events {
+		if events[i].ResourceVersion > c.reached() {
+			c.queue = append(c.queue, events[i])
+		}
+	}
+	return behind
+}
+
+// reached is the resourceVersion of the last event that was taken.
+func (c *courier) reached() uint64 {
+	if last := len(c.queue) - 1; last >= 0 {
+		return c.queue[last].ResourceVersion
+	}
+	return c.at.version
+}
+
+// catchUp reads what was recorded past the cursor from the API server, and delivers it.
+func (c *courier) catchUp(ctx context.Context) error {
+	if c.delivery.feed.at() == 0 {
+		// The feed has not begun, and would leave this list behind when it does; it says so by the inbox.
+		c.wait(ctx, c.delivery.CommitEvery)
+		return nil
+	}
+	c.box.follow()
+	list := c.delivery.backlogOf(c.key, c.uid)
+	restored, err := list.open(ctx, c.at.version)
+	if err != nil {
+		c.box.lose()
+		return err
+	}
+	if restored {
+		c.at.version = 0
+	}
+	if err := c.deliverBacklog(ctx, list); err != nil {
+		c.box.lose()
+		return err
+	}
+	c.at.version = max(c.at.version, list.upTo)
+	return c.commitIfDue(ctx)
+}
+
+// deliverBacklog delivers one part of a backlog while it reads the next.
+func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
+	events, err := list.take(ctx, window)
+	if err != nil {
+		return err
+	}
+	for len(events) > 0 {
+		var following []Event
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() (err error) {
+			following, err = list.take(ctx, window)
+			return err
+		})
+		group.Go(func() error { return c.deliverAll(ctx, events) })
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		events = following
+	}
+	return nil
+}
+
+// deliverAll delivers events of a backlog, the last of which may not be due yet.
+func (c *courier) deliverAll(ctx context.Context, events []Event) error {
+	c.queue = events
+	for len(c.queue) > 0 {
+		if err := ctx.Err(); err != nil {
+			c.queue = nil
+			return err
+		}
+		if pause := c.untilDue(); pause > 0 {
+			sleep(ctx, pause)
+			continue
+		}
+		if err := c.deliver(ctx, c.dueEvents()); err != nil {
+			c.queue = nil
+			return err
+		}
+		if err := c.commitIfDue(ctx); err != nil {
+			c.queue = nil
+			return err
+		}
+	}
+	return nil
+}
+
+// untilDue is how long to wait until the first event may be judged, and until a batch is worth a call.
+func (c *courier) untilDue() time.Duration {
+	due := c.queue[0].due(c.delivery.Settle).Add(c.delivery.Linger)
+	if len(c.queue) >= urgent {
+		due = c.queue[urgent-1].due(c.delivery.Settle)
+	}
+	return max(0, due.Sub(c.clock().Now()))
+}
+
+// dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed.
+func (c *courier) dueEvents() []Event {
+	now := c.clock().Now()
+	count := 1
+	for count < min(len(c.queue), window) && !c.queue[count].due(c.delivery.Settle).After(now) {
+		count++
+	}
+	return c.queue[:count]
+}
+
+// wait returns when the feed has something, or after a while.
+func (c *courier) wait(ctx context.Context, longest time.Duration) {
+	timer := c.clock().NewTimer(longest)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-c.box.wake:
+	case <-timer.C():
+	}
+}
+
+// commitIfDue writes the cursor, not more often than every CommitEvery.
+func (c *courier) commitIfDue(ctx context.Context) error {
+	c.measure()
+	if c.clock().Now().Before(c.commitAt) {
+		return nil
+	}
+	return c.commit(ctx)
+}
+
+func (c *courier) commit(ctx context.Context) error {
+	next := c.at.status(len(c.queue) + c.box.size())
+	if c.unsure == nil && sameProgress(c.committed, next) && c.state == c.shown {
+		return nil
+	}
+	if c.unsure != nil {
+		// Writing the very same again ends the doubt, whether the answer got lost or the request.
+		next = c.unsure
+	}
+	c.unsure = next
+	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.state); err != nil {
+		return err
+	}
+	c.committed, c.unsure, c.shown = next, nil, c.state
+	c.delivery.Metrics.CursorWritten(c.key.Namespace, c.key.Name, c.clock().Now())
+	c.commitAt = c.clock().Now().Add(c.delivery.CommitEvery)
+	return nil
+}
+
+// measure shows what waits.
+func (c *courier) measure() {
+	var lag time.Duration
+	if len(c.queue) > 0 {
+		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
+	}
+	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, len(c.queue)+c.box.size(), lag)
+}
+
+// stop writes the cursor a last time.
+func (c *courier) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	unsure := c.unsure != nil
+	err := c.commit(ctx)
+	if err == nil && unsure {
+		err = c.commit(ctx)
+	}
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Events that were delivered will be delivered again")
+	}
+}
+
+func (c *courier) clock() clock.Clock { return c.delivery.Clock }
+
+// paused says whether the trail wants nothing pushed.
+func (c *courier) paused() bool {
+	suspend := c.trail.Load().Spec.Suspend
+	return suspend != nil && *suspend
+}
+
+// sameProgress says that writing the cursor would tell nothing new: the resourceVersion alone moves all the time.
+func sameProgress(a, b *v1alpha1.DeliveryStatus) bool {
+	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending
+}

@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// TestADeletionInTheNextWindowProvesACreation: the object is gone, and what tells of it comes later in the backlog.
+func TestADeletionInTheNextWindowProvesACreation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		c.box.lose()
+		b.api.pageSize = 500
+		past := time.Now().Add(-time.Minute)
+		for n := range window + 1 {
+			event := newEvent(b.trail, eventName(n), past)
+			switch n {
+			case 7:
+				about(event, v1alpha1.ActionCreate, "never-made", "")
+			case window - 1:
+				about(event, v1alpha1.ActionCreate, "made", "")
+			case window:
+				about(event, v1alpha1.ActionDelete, "made", "77")
+			}
+			b.api.store(event, uint64(n+1))
+		}
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		links := b.links(t)
+		g.Expect(links).To(HaveLen(window + 1))
+		g.Expect(links[window-1].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
+		g.Expect(links[7].Outcome).To(BeEquivalentTo(v1alpha1.OutcomeNotPersisted))
+		g.Expect(b.trails.patched).To(Equal(1), "only what did not stick is written to its event")
+	})
+}
+
+// TestTheDeletionMayComeASecondLater: its event was recorded before the object went, and read after.
+func TestTheDeletionMayComeASecondLater(t *testing.T) {
+	for name, late := range map[string]bool{"it comes": true, "the inbox lost it": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				b := newBench(t, newTrail("shop", "security"))
+				c := b.courier(t)
+				past := time.Now().Add(-time.Minute)
+				b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionCreate, "made", ""))
+				stop := b.start(t, c)
+				synctest.Wait() // It looks a second time.
+				deletion := about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77")
+				b.api.store(deletion, 2)
+				if !late {
+					c.box.lose()
+				}
+				b.offer(t, c, 2, deletion)
+				sleep(t.Context(), time.Minute)
+				stop()
+				want := v1alpha1.OutcomePersisted
+				if !late {
+					want = v1alpha1.OutcomeUnknown
+				}
+				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(want))
+			})
+		})
+	}
+}

@@ -1,0 +1,183 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// TestCourierRepairsAndReplays: what helps depends on what is wrong, and the same batch comes again.
+func TestCourierRepairsAndReplays(t *testing.T) {
+	tests := map[string]struct {
+		errs []error
+		want []string
+	}{
+		"throttled":      {[]error{refused(v1alpha1.ReasonThrottled), refused(v1alpha1.ReasonThrottled)}, []string{"put", "put", "put"}},
+		"stream is gone": {[]error{refused(v1alpha1.ReasonDestinationNotFound)}, []string{"put", "ensure", "put"}},
+		"keys are wrong": {[]error{refused(v1alpha1.ReasonInvalidAccessKey)}, []string{"put", "forget", "put"}},
+		"anything else":  {[]error{errors.New("connection reset")}, []string{"put", "put"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				b := newBench(t, newTrail("shop", "security"))
+				b.sink.errs = slices.Clone(test.errs)
+				c := b.courier(t)
+				for n := range 3 {
+					b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now()))
+				}
+				stop := b.start(t, c)
+				sleep(t.Context(), time.Minute)
+				stop()
+				g.Expect(b.sink.asked()).To(Equal(test.want))
+				g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(3)))
+			})
+		})
+	}
+}
+
+// TestCourierTriesWithoutEnd: an outage of hours loses nothing, asks seldom, and shows its reason once.
+func TestCourierTriesWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		for range 200 {
+			b.sink.errs = append(b.sink.errs, refused(v1alpha1.ReasonUnreachable))
+		}
+		c := b.courier(t)
+		b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Hour)
+		g.Expect(b.trails.status(t).Conditions).To(ConsistOf(HaveField("Reason", v1alpha1.ReasonUnreachable)))
+		g.Expect(len(b.sink.asked())).To(And(BeNumerically(">", 60), BeNumerically("<", 150)))
+		writes := len(b.trails.writes())
+		g.Expect(writes).To(BeNumerically("<=", 3))
+		sleep(t.Context(), 2*time.Hour)
+		stop()
+		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(1)))
+		g.Expect(b.trails.status(t).Conditions).To(ConsistOf(HaveField("Status", metav1.ConditionTrue)))
+	})
+}
+
+// TestCourierQuarantinesPoison: only what the destination refuses for good is missing, and it is counted.
+func TestCourierQuarantinesPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		b.sink.poison = "poison"
+		c := b.courier(t)
+		var want []string
+		for n := range 50 {
+			event := newEvent(b.trail, eventName(n), time.Now())
+			if n%17 == 3 {
+				event.Spec.Note = "this is poison"
+			} else {
+				want = append(want, event.Name)
+			}
+			b.offer(t, c, uint64(n+1), event)
+		}
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		var names []string
+		for _, message := range b.sink.messages() {
+			link, err := ledger.ReadLink([]byte(message))
+			g.Expect(err).NotTo(HaveOccurred())
+			names = append(names, linkNames(t, []ledger.Link{link})...)
+		}
+		g.Expect(names).To(Equal(want))
+		g.Expect(b.trails.status(t).Delivery).To(And(HaveField("Rejected", BeEquivalentTo(3)),
+			HaveField("Delivered", BeEquivalentTo(47)), HaveField("Sequence", BeEquivalentTo(50))))
+	})
+}
+
+func TestCourierLeavesOutWhatIsTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		for n := range 3 {
+			event := newEvent(b.trail, eventName(n), time.Now())
+			if n == 1 {
+				event.Spec.Request.FieldManager = string(make([]byte, cloudwatch.MaxEventBytes))
+			}
+			b.offer(t, c, uint64(n+1), event)
+		}
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		g.Expect(b.sink.messages()).To(HaveLen(2))
+		g.Expect(b.trails.status(t).Delivery).To(And(HaveField("Rejected", BeEquivalentTo(1)),
+			HaveField("Delivered", BeEquivalentTo(2)), HaveField("ResourceVersion", "3")))
+	})
+}
+
+// TestOpeningHasADeadline: an API server that does not answer for the Secret holds neither a trail nor the stop.
+func TestOpeningHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		b.Open = func(ctx context.Context, _ *v1alpha1.AuditTrail) (Sink, error) {
+			_, bounded := ctx.Deadline()
+			g.Expect(bounded).To(BeTrue())
+			b.sink.note("open")
+			return b.sink, nil
+		}
+		b.sink.errs = []error{refused(v1alpha1.ReasonDestinationNotFound)}
+		c := b.courier(t)
+		b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		g.Expect(b.sink.asked()).To(Equal([]string{"open", "put", "open", "ensure", "open", "put"}))
+	})
+}
+
+// TestStamp: CloudWatch Logs refuses what is older than 14 days or more than 2 hours ahead; an hour is left to spare.
+func TestStamp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		now := time.Now()
+		for offset, kept := range map[time.Duration]bool{
+			0:                          true,
+			-cloudwatch.MaxAge:         false,
+			-14*24*time.Hour + 61*60e9: true,
+			-14*24*time.Hour + 59*60e9: false,
+			59 * time.Minute:           true,
+			61 * time.Minute:           false,
+			cloudwatch.MaxAhead:        false,
+		} {
+			want := now
+			if kept {
+				want = now.Add(offset)
+			}
+			g.Expect(c.stamp(now.Add(offset))).To(Equal(want.UnixMilli()), "%s", offset)
+		}
+
+		old := now.Add(-30 * 24 * time.Hour)
+		b.offer(t, c, 1, newEvent(b.trail, eventName(0), old))
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		g.Expect(b.sink.batches[0][0].Time).To(BeNumerically(">=", now.UnixMilli()))
+		var event struct {
+			Spec struct{ Time metav1.MicroTime }
+		}
+		g.Expect(json.Unmarshal(b.links(t)[0].Event, &event)).To(Succeed())
+		g.Expect(event.Spec.Time.Equal(&metav1.MicroTime{Time: old})).To(BeTrue(), "the real time stays in the record")
+	})
+}

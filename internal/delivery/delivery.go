@@ -1,0 +1,247 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+)
+
+const (
+	// memory bounds the events that all couriers together hold before they are pushed, in bytes.
+	memory = 24 << 20
+	// minWindow and maxWindow bound one courier's share of it.
+	minWindow = 64 << 10
+	maxWindow = 4 << 20
+)
+
+// Options are what Delivery needs.
+type Options struct {
+	// Namespace is the operator's own, where events of namespaces that are being deleted are kept.
+	Namespace string
+	// REST reads AuditEvents and the objects that they speak of. It must not limit its own rate.
+	REST rest.Interface
+	// Reader reads trails from the API server itself, not from a cache.
+	Reader client.Reader
+	// Client writes status.
+	Client client.Client
+	// Open returns a trail's destination as its spec says now.
+	Open func(ctx context.Context, trail *v1alpha1.AuditTrail) (Sink, error)
+	// Forget drops what is cached of a trail's identity.
+	Forget func(trail *v1alpha1.AuditTrail)
+	// Metrics counts what is delivered.
+	Metrics *metrics.Delivery
+	// Digester compares evidence; its key is the recorders'.
+	Digester audit.Digester
+	// DeletesAreRecorded says whether a trail has an event for every deletion of such objects.
+	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
+	// Clock is the time. Default the real one.
+	Clock clock.Clock
+
+	// Settle is how long after its recording an event may be judged. Default 2 s.
+	Settle time.Duration
+	// Linger is how long events are collected for one call. Default 1 s.
+	Linger time.Duration
+	// CommitEvery is the shortest time between two writes of a trail's cursor. Default 5 s.
+	CommitEvery time.Duration
+}
+
+// Delivery runs a courier for each trail. It is a Runnable of the manager, on the leader only.
+type Delivery struct {
+	Options
+	source  *source
+	feed    *feed
+	cursors *committer
+
+	mu       sync.Mutex
+	lifetime context.Context //nolint:containedctx // That of the couriers: from Start until the manager stops.
+	group    sync.WaitGroup
+	couriers map[types.NamespacedName]*service
+}
+
+// service is a courier and how to end it.
+type service struct {
+	*courier
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New returns a Delivery that serves no trail yet.
+func New(options Options) *Delivery {
+	if options.Settle == 0 {
+		options.Settle = 2 * time.Second
+	}
+	if options.Linger == 0 {
+		options.Linger = time.Second
+	}
+	if options.CommitEvery == 0 {
+		options.CommitEvery = 5 * time.Second
+	}
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
+	source := &source{client: options.REST}
+	return &Delivery{
+		Options:  options,
+		source:   source,
+		feed:     newFeed(source, options.Clock),
+		cursors:  &committer{reader: options.Reader, client: options.Client, clock: options.Clock},
+		couriers: map[types.NamespacedName]*service{},
+	}
+}
+
+// NeedLeaderElection says that only the leader delivers.
+func (d *Delivery) NeedLeaderElection() bool { return true }
+
+// Start runs the feed until the context ends, and then waits for the couriers to finish what they are pushing.
+func (d *Delivery) Start(ctx context.Context) error {
+	d.mu.Lock()
+	d.lifetime = ctx
+	d.mu.Unlock()
+	log.FromContext(ctx).Info("Leading the delivery of events")
+	d.feed.run(ctx)
+	d.group.Wait()
+	return nil
+}
+
+// errNotStarted says that Serve was called too early; the caller tries again.
+var errNotStarted = errors.New("delivery has not started yet")
+
+// Serve makes sure that a courier delivers the trail's events, by the trail's present spec.
+func (d *Delivery) Serve(trail *v1alpha1.AuditTrail) error {
+	key := client.ObjectKeyFromObject(trail)
+	if served := d.serviceOf(key); served != nil && served.uid != trail.UID {
+		// The trail was made again under the same name.
+		d.Stop(key)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lifetime == nil {
+		return errNotStarted
+	}
+	if served, ok := d.couriers[key]; ok && !served.ended() {
+		served.trail.Store(trail)
+		return nil
+	}
+	c, err := d.newCourier(trail)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(d.lifetime)
+	served := &service{courier: c, cancel: cancel, done: make(chan struct{})}
+	d.couriers[key] = served
+	d.group.Go(func() {
+		defer close(served.done)
+		defer d.feed.unsubscribe(trail.UID)
+		d.feed.subscribe(trail.UID, c.box, c.at.version)
+		c.run(ctx)
+	})
+	return nil
+}
+
+// Stop ends the delivery of a trail that is gone, and waits for its courier.
+func (d *Delivery) Stop(trail types.NamespacedName) {
+	d.mu.Lock()
+	served := d.couriers[trail]
+	delete(d.couriers, trail)
+	d.mu.Unlock()
+	if served == nil {
+		return
+	}
+	served.cancel()
+	<-served.done
+}
+
+func (d *Delivery) serviceOf(trail types.NamespacedName) *service {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.couriers[trail]
+}
+
+func (s *service) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
+	at, err := loadCursor(trail)
+	if err != nil {
+		return nil, err
+	}
+	key := client.ObjectKeyFromObject(trail)
+	c := &courier{
+		delivery:  d,
+		key:       key,
+		uid:       trail.UID,
+		box:       newInbox(d.windowBytesLocked()),
+		at:        at,
+		committed: trail.Status.Delivery,
+		judge: &judge{
+			objects:  &objects{client: d.REST},
+			digester: d.Digester,
+			clock:    d.Clock,
+			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
+				return d.DeletesAreRecorded(key, ref)
+			},
+		},
+	}
+	c.trail.Store(trail)
+	return c, nil
+}
+
+// placesOf are the namespaces in which a trail's events are kept.
+func (d *Delivery) placesOf(namespace string) []string {
+	if namespace == d.Namespace {
+		return []string{namespace}
+	}
+	return []string{namespace, d.Namespace}
+}
+
+// windowBytes is one courier's share of the memory.
+func (d *Delivery) windowBytes() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.windowBytesLocked()
+}
+
+func (d *Delivery) windowBytesLocked() int {
+	return min(max(memory/(len(d.couriers)+1), minWindow), maxWindow)
+}
+
+// Drained says whether everything that was recorded for the trail is at or below the cursor in its status.
+func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error) {
+	at, err := loadCursor(trail)
+	if err != nil {
+		return false, err
+	}
+	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
+	if _, err := list.open(ctx, at.version); err != nil {
+		return false, err
+	}
+	return len(list.order) == 0, nil
+}
+
+func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog {
+	return &backlog{
+		source: d.source,
+		trail:  trail,
+		uid:    uid,
+		places: d.placesOf(trail.Namespace),
+		opened: d.Clock.Now(),
+		limit:  d.windowBytes(),
+	}
+}

@@ -1,0 +1,146 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// feed is the one watch of AuditEvents that all couriers share. Every event is decoded once and given to the inbox of
+// its trail.
+type feed struct {
+	source *source
+	clock  clock.PassiveClock
+
+	mu      sync.Mutex
+	inboxes map[types.UID]*inbox
+	// position is the resourceVersion up to which everything was given out; 0 before the first watch.
+	position uint64
+}
+
+func newFeed(source *source, clock clock.PassiveClock) *feed {
+	return &feed{source: source, clock: clock, inboxes: map[types.UID]*inbox{}}
+}
+
+// subscribe gives the trail's events to its inbox from now on. An inbox whose cursor the feed has not passed yet needs
+// nothing from before.
+func (f *feed) subscribe(trail types.UID, box *inbox, cursor uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inboxes[trail] = box
+	if f.position != 0 && cursor >= f.position {
+		box.follow()
+	}
+}
+
+func (f *feed) unsubscribe(trail types.UID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.inboxes, trail)
+}
+
+// run watches until the context ends.
+func (f *feed) run(ctx context.Context) {
+	retry := newBackoff()
+	for ctx.Err() == nil {
+		err := f.watchOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			retry = newBackoff()
+			continue
+		case errors.Is(err, errExpired):
+			log.FromContext(ctx).Info("Starting the watch of AuditEvents over, because its history is gone")
+			f.reset()
+		default:
+			log.FromContext(ctx).Error(err, "Watching AuditEvents again after a pause")
+		}
+		sleep(ctx, retry.Step())
+	}
+}
+
+// watchOnce follows one watch. A watch that begins anew begins at the present, and every trail reads what was before
+// from the API server.
+func (f *feed) watchOnce(ctx context.Context) error {
+	head, err := f.source.head(ctx)
+	if err != nil {
+		return err
+	}
+	from := f.at()
+	switch {
+	case from == 0:
+		from = head
+		f.begin(head)
+	case from > head:
+		// The API server accepts such a watch, and then shows nothing until its history has grown as far.
+		return errExpired
+	}
+	return f.source.watch(ctx, from, func(version uint64, created *wireEvent) {
+		f.give(ctx, version, created)
+	})
+}
+
+// at is the position; 0 when the watch has to begin anew.
+func (f *feed) at() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.position
+}
+
+func (f *feed) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position = 0
+}
+
+// begin starts at head: whoever is not there yet has a gap.
+func (f *feed) begin(head uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position = head
+	for _, box := range f.inboxes {
+		box.lose()
+	}
+}
+
+// give moves the position on, and gives a created event to its trail. Both happen at once, so that a trail that
+// subscribes in between misses nothing.
+func (f *feed) give(ctx context.Context, version uint64, created *wireEvent) {
+	var event Event
+	if created != nil {
+		var err error
+		if event, err = created.event(); err != nil {
+			// An event that nobody can read must not stop those that follow it.
+			log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
+		}
+		event.Seen = f.clock.Now()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position = max(f.position, version)
+	if box := f.inboxes[event.Trail]; box != nil {
+		box.offer(&event)
+	}
+}
+
+// newBackoff is the pause between tries against the API server: 0.5 s growing to 30 s, with jitter.
+func newBackoff() *wait.Backoff {
+	return &wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 7, Cap: 30 * time.Second}
+}
+
+// sleep waits, or until the context ends.
+func sleep(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,88 @@
+package delivery
+
+import (
+	"slices"
+	"sync"
+)
+
+// inbox holds what the feed has for one trail, in order. It is bounded: past the bound it forgets what follows and
+// says so, and the courier reads that from the API server instead.
+type inbox struct {
+	mu     sync.Mutex
+	events []Event
+	bytes  int
+	limit  int
+	behind bool
+	wake   chan struct{}
+}
+
+// newInbox returns an inbox of at most limit bytes that begins behind: its courier first reads what is there.
+func newInbox(limit int) *inbox {
+	return &inbox{limit: limit, behind: true, wake: make(chan struct{}, 1)}
+}
+
+// offer adds an event, or notes that the trail fell behind.
+func (b *inbox) offer(event *Event) {
+	b.mu.Lock()
+	switch {
+	case b.behind:
+	case b.bytes+event.size() > b.limit && len(b.events) > 0:
+		b.behind = true
+	default:
+		b.events = append(b.events, *event)
+		b.bytes += event.size()
+	}
+	b.mu.Unlock()
+	b.signal()
+}
+
+// follow makes the inbox take events from now on. What the feed had before must be read from the API server.
+func (b *inbox) follow() {
+	b.mu.Lock()
+	b.events, b.bytes, b.behind = nil, 0, false
+	b.mu.Unlock()
+}
+
+// lose notes that the feed has a gap.
+func (b *inbox) lose() {
+	b.mu.Lock()
+	b.behind = true
+	b.mu.Unlock()
+	b.signal()
+}
+
+// take removes all events; behind says that others followed them that the inbox does not have.
+func (b *inbox) take() (events []Event, behind bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	events, b.events, b.bytes = b.events, nil, 0
+	return events, b.behind
+}
+
+// peek shows what waits, and leaves it there.
+func (b *inbox) peek() []Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.events)
+}
+
+// isBehind says that events were recorded that the inbox does not have.
+func (b *inbox) isBehind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.behind
+}
+
+// size is how many events wait.
+func (b *inbox) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events)
+}
+
+func (b *inbox) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}

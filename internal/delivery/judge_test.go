@@ -1,0 +1,139 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// fakeObjects shows what a test says: one answer for the API server's cache, one for consistent reads.
+type fakeObjects struct {
+	mu                 sync.Mutex
+	cached, consistent sight
+	cachedErr, err     error
+	// reads are the consistent flags of the reads so far.
+	reads []bool
+}
+
+func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, consistent bool) (sight, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reads = append(f.reads, consistent)
+	if consistent {
+		return f.consistent, f.err
+	}
+	return f.cached, f.cachedErr
+}
+
+var errAway = errors.New("the API server is away")
+
+func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
+	clock := clocktesting.NewFakePassiveClock(eventTime)
+	return &judge{
+		objects: objects, digester: audit.NewDigester([]byte("key")), clock: clock,
+		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
+	}, clock
+}
+
+func judgeOne(t *testing.T, j *judge, event *Event) ledger.Judgement {
+	t.Helper()
+	return j.all(t.Context(), []Event{*event}, nil)[0]
+}
+
+func changed(action v1alpha1.Action, uid string) *Event { return &Event{Head: *head(action, uid)} }
+
+func TestJudgeReadsTheCacheFirst(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)
+	notSupported := apierrors.NewMethodNotSupported(schema.GroupResource{Resource: "bindings"}, "get")
+	tests := map[string]struct {
+		event   *Event
+		objects *fakeObjects
+		want    ledger.Judgement
+		reads   []bool
+	}{
+		"there in the cache is proof":          {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cached: seen("u1", "8")}, persisted, []bool{false}},
+		"the cache lags":                       {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{consistent: seen("u1", "8")}, persisted, []bool{false, true}},
+		"not there at all":                     {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{}, notPersisted, []bool{false, true}},
+		"gone from the cache is no proof":      {changed(v1alpha1.ActionDelete, "u1"), &fakeObjects{consistent: seen("u1", "7")}, notPersisted, []bool{false, true}},
+		"the cache does not know the deletion": {changed(v1alpha1.ActionDelete, "u1"), &fakeObjects{cached: seen("u1", "7")}, persisted, []bool{false, true}},
+		"not readable": {
+			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway, err: errAway}, notReadable, []bool{false, true, true},
+		},
+		"the cache says no and the rest fails": {
+			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{err: errAway}, notReadable, []bool{false, true, true},
+		},
+		"the cache fails":        {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
+		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden}, notAllowed, []bool{false}},
+		"cannot be read at all":  {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: notSupported}, notReadable, []bool{false}},
+		"a connection":           {changed(v1alpha1.ActionConnect, ""), &fakeObjects{}, ledger.Judgement{}, nil},
+		"the update's old state": {changed(v1alpha1.ActionUpdate, "u1"), &fakeObjects{cached: seen("u1", "7"), consistent: seen("u1", "8")}, overwritten, []bool{false, true}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				j, _ := newJudge(test.objects)
+				g.Expect(judgeOne(t, j, test.event)).To(Equal(test.want))
+				g.Expect(test.objects.reads).To(Equal(test.reads))
+			})
+		})
+	}
+}
+
+func TestJudgeRemembersForAMinuteWhatItMayNotRead(t *testing.T) {
+	g := NewWithT(t)
+	objects := &fakeObjects{cachedErr: apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)}
+	j, clock := newJudge(objects)
+	event := changed(v1alpha1.ActionCreate, "u1")
+	for range 3 {
+		g.Expect(judgeOne(t, j, event)).To(Equal(notAllowed))
+	}
+	g.Expect(objects.reads).To(HaveLen(1))
+
+	elsewhere := changed(v1alpha1.ActionCreate, "u1")
+	elsewhere.Head.Resource.Namespace = "elsewhere"
+	g.Expect(judgeOne(t, j, elsewhere)).To(Equal(notAllowed))
+	g.Expect(objects.reads).To(HaveLen(2), "rights differ from namespace to namespace")
+
+	clock.SetTime(eventTime.Add(forbiddenFor + time.Second))
+	objects.cachedErr, objects.cached = nil, seen("u1", "8")
+	g.Expect(judgeOne(t, j, event)).To(Equal(persisted))
+}
+
+// TestJudgeKeepsWhatWasWritten: an outcome that an earlier leader wrote on the event is not judged again.
+func TestJudgeKeepsWhatWasWritten(t *testing.T) {
+	g := NewWithT(t)
+	objects := &fakeObjects{cached: seen("u1", "8")}
+	j, _ := newJudge(objects)
+	event := changed(v1alpha1.ActionCreate, "u1")
+	event.Status = v1alpha1.AuditEventStatus{Outcome: v1alpha1.OutcomeUnknown, Message: "as it was"}
+	g.Expect(judgeOne(t, j, event)).To(Equal(ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "as it was"}))
+	g.Expect(objects.reads).To(BeEmpty())
+}
+
+// TestJudgeUsesLaterEventsOnly: an event proves something about those before it, not about those after it.
+func TestJudgeUsesLaterEventsOnly(t *testing.T) {
+	g := NewWithT(t)
+	objects := &fakeObjects{}
+	j, _ := newJudge(objects)
+	deleted, created := changed(v1alpha1.ActionDelete, "u1"), changed(v1alpha1.ActionCreate, "u1")
+	created.Head.Resource.ResourceVersion = ""
+	created.ResourceVersion, deleted.ResourceVersion = 10, 11
+	g.Expect(j.all(t.Context(), []Event{*created}, []Event{*deleted})[0]).To(Equal(persisted))
+	g.Expect(objects.reads).To(BeEmpty())
+
+	created.ResourceVersion = 12
+	g.Expect(j.all(t.Context(), []Event{*deleted, *created}, nil)[1]).To(Equal(notPersisted))
+}

@@ -1,0 +1,67 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// objects reads the objects that events speak of.
+type objects struct {
+	client rest.Interface
+}
+
+// sight is what one read showed of an object.
+type sight struct {
+	exists bool
+	meta   metav1.ObjectMeta
+	// body is the whole object, when it was asked for.
+	body []byte
+}
+
+// read gets an object. A read that need not be consistent comes from the API server's cache, which may lag: what it
+// shows was true once, but what it does not show may exist.
+func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	accept := "application/json"
+	if !whole {
+		accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+	}
+	request := o.client.Get().AbsPath(objectPath(ref)).SetHeader("Accept", accept)
+	if !consistent {
+		request = request.Param("resourceVersion", "0")
+	}
+	body, err := request.DoRaw(ctx)
+	if apierrors.IsNotFound(err) {
+		return sight{}, nil
+	}
+	if err != nil {
+		return sight{}, fmt.Errorf("reading %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
+	}
+	var object struct {
+		Metadata metav1.ObjectMeta `json:"metadata"`
+	}
+	if err := json.Unmarshal(body, &object); err != nil {
+		return sight{}, fmt.Errorf("decoding %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
+	}
+	return sight{exists: true, meta: object.Metadata, body: body}, nil
+}
+
+// objectPath is the object itself, also when a subresource was changed.
+func objectPath(ref *v1alpha1.ResourceReference) string {
+	path := "/api/" + ref.Version
+	if ref.Group != "" {
+		path = "/apis/" + ref.Group + "/" + ref.Version
+	}
+	if ref.Namespace != "" {
+		path += "/namespaces/" + ref.Namespace
+	}
+	return path + "/" + ref.Resource + "/" + ref.Name
+}

@@ -1,0 +1,224 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// secondLook is how long the deletion of an object that was created a moment before may take to be read.
+const secondLook = time.Second
+
+// Sink is a destination that takes records.
+type Sink interface {
+	// Put pushes one batch. It says which records were refused for good, or fails as a whole.
+	Put(ctx context.Context, records []cloudwatch.Record) (cloudwatch.PutResult, error)
+	// Ensure makes the destination when it is missing.
+	Ensure(ctx context.Context) (cloudwatch.Observed, error)
+}
+
+// deliver judges events, chains them and pushes them, and removes them from the queue. events begin the queue.
+func (c *courier) deliver(ctx context.Context, events []Event) error {
+	judgements := c.judgeTwice(ctx, events)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.showOutcomes(ctx, events, judgements); err != nil {
+		return err
+	}
+	for i := range judgements {
+		if judgements[i].Outcome != "" {
+			c.delivery.Metrics.Judged(judgements[i].Outcome)
+		}
+	}
+	if c.trail.Load().Spec.CloudWatch == nil {
+		c.keep(events)
+		return nil
+	}
+	return c.push(ctx, events, judgements)
+}
+
+// judgeTwice judges events, and those creations again whose object is gone: the event that tells of the deletion was
+// recorded before the object went, but may not have been read yet.
+func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judgement {
+	judgements := c.judge.all(ctx, events, c.later(len(events)))
+	again := false
+	for i := range judgements {
+		again = again || isOpenCreation(&events[i], judgements[i])
+	}
+	if !again {
+		return judgements
+	}
+	sleep(ctx, secondLook)
+	later := c.later(len(events))
+	for i := range judgements {
+		if !isOpenCreation(&events[i], judgements[i]) {
+			continue
+		}
+		if proven, ok := decideByLater(c.judge.digester, &events[i], sameObject(&events[i], later)); ok {
+			judgements[i] = proven
+		} else if c.box.isBehind() && judgements[i] == notPersisted {
+			// The deletion may be among what the inbox does not have.
+			judgements[i] = goneSince
+		}
+	}
+	return judgements
+}
+
+// later are the events that are known to follow the first ones of the queue.
+func (c *courier) later(count int) []Event {
+	return slices.Concat(c.queue[count:], c.box.peek())
+}
+
+func isOpenCreation(event *Event, judgement ledger.Judgement) bool {
+	return event.Head.Action == v1alpha1.ActionCreate && isOpen(event, judgement)
+}
+
+// isOpen says that the judgement was made in this run and not in favour of the change.
+func isOpen(event *Event, judgement ledger.Judgement) bool {
+	return event.Status.Outcome == "" && judgement.Outcome != "" && judgement.Outcome != v1alpha1.OutcomePersisted
+}
+
+func sameObject(event *Event, others []Event) []*Event {
+	var same []*Event
+	for i := range others {
+		if event.Head.Resource.UID != "" && others[i].Head.Resource.UID == event.Head.Resource.UID {
+			same = append(same, &others[i])
+		}
+	}
+	return same
+}
+
+// showOutcomes writes the outcomes that are not Persisted to the events.
+func (c *courier) showOutcomes(ctx context.Context, events []Event, judgements []ledger.Judgement) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i := range events {
+		if isOpen(&events[i], judgements[i]) {
+			group.Go(func() error { return c.showOutcome(ctx, &events[i], judgements[i]) })
+		}
+	}
+	return group.Wait()
+}
+
+func (c *courier) showOutcome(ctx context.Context, event *Event, judgement ledger.Judgement) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	body, err := json.Marshal(map[string]any{"status": v1alpha1.AuditEventStatus{
+		Outcome:                 judgement.Outcome,
+		Message:                 judgement.Message,
+		RecordedResourceVersion: formatVersion(event.ResourceVersion),
+	}})
+	if err != nil {
+		return fmt.Errorf("encoding the outcome of AuditEvent %s: %w", event.NamespacedName, err)
+	}
+	target := &v1alpha1.AuditEvent{ObjectMeta: metav1.ObjectMeta{Namespace: event.Namespace, Name: event.Name}}
+	err = c.delivery.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, body))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the outcome of AuditEvent %s: %w", event.NamespacedName, err)
+	}
+	return nil
+}
+
+// keep accounts for events of a trail that pushes nowhere.
+func (c *courier) keep(events []Event) {
+	c.at.head.Sequence += int64(len(events))
+	c.at.version = events[len(events)-1].ResourceVersion
+	c.queue = c.queue[len(events):]
+}
+
+// push chains events and pushes them batch by batch. It returns when the destination has taken or refused all of them,
+// or when the context ended.
+func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.Judgement) error {
+	records, heads, err := c.chain(ctx, events, judgements)
+	if err != nil {
+		return err
+	}
+	send := func(batch []cloudwatch.Record, upTo int) error {
+		if len(batch) == 0 {
+			return nil
+		}
+		rejected, err := c.put(ctx, batch)
+		if err != nil {
+			return err
+		}
+		c.accept(events[upTo-1].ResourceVersion, heads[upTo-1], len(batch), rejected)
+		return nil
+	}
+	packer := cloudwatch.NewPacker(0)
+	for i := range records {
+		full, tooLarge := packer.Add(records[i])
+		if tooLarge != nil {
+			full = packer.Flush()
+		}
+		if err := send(full, i); err != nil {
+			return err
+		}
+		if tooLarge != nil {
+			log.FromContext(ctx).Error(tooLarge, "A record was not delivered", "event", events[i].String())
+			c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
+			c.accept(events[i].ResourceVersion, heads[i], 1, 1)
+		}
+	}
+	return send(packer.Flush(), len(records))
+}
+
+// chain builds the records of events, and the head of the chain after each.
+func (c *courier) chain(ctx context.Context, events []Event, judgements []ledger.Judgement) ([]cloudwatch.Record, []ledger.Head, error) {
+	records := make([]cloudwatch.Record, len(events))
+	heads := make([]ledger.Head, len(events))
+	head := c.at.head
+	for i := range events {
+		message, next, err := head.Record(ledger.Event{
+			Name:      events[i].Name,
+			Namespace: events[i].Namespace,
+			ID:        events[i].Head.ID,
+			Spec:      []byte(events[i].Spec),
+		}, judgements[i])
+		if err != nil {
+			// The API server stores JSON only.
+			log.FromContext(ctx).Error(err, "Delivering stops at an event that cannot be read", "event", events[i].String())
+			return nil, nil, err
+		}
+		records[i] = cloudwatch.Record{Time: c.stamp(events[i].Head.Time.Time), Message: message}
+		heads[i], head = next, next
+	}
+	return records, heads, nil
+}
+
+// stamp is the time under which a record is pushed, in milliseconds. A destination refuses what is too old or too far
+// ahead: such a record gets the present, and its real time is in its event.
+func (c *courier) stamp(recorded time.Time) int64 {
+	const margin = time.Hour
+	now := c.clock().Now()
+	if age := now.Sub(recorded); age > cloudwatch.MaxAge-margin || -age > cloudwatch.MaxAhead-margin {
+		recorded = now
+	}
+	return recorded.UnixMilli()
+}
+
+// accept moves the cursor past pushed records, some of which the destination refused for good, and takes their events
+// from the queue.
+func (c *courier) accept(version uint64, head ledger.Head, pushed, rejected int) {
+	c.at.version = version
+	c.at.head = head
+	c.at.delivered += int64(pushed - rejected)
+	c.at.rejected += int64(rejected)
+	c.queue = c.queue[pushed:]
+	if pushed > rejected {
+		now := metav1.NewTime(c.clock().Now())
+		c.at.last = &now
+	}
+}

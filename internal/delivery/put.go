@@ -1,0 +1,143 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/fault"
+)
+
+// openTimeout bounds the opening of a destination.
+const openTimeout = 30 * time.Second
+
+// put pushes one batch until the destination has taken it, and returns how many records it refused for good. It tries
+// again without end, and fails only when the context ends or the cursor cannot be written.
+func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejected int, err error) {
+	retry := putBackoff()
+	for {
+		if err := c.hold(ctx); err != nil {
+			return 0, err
+		}
+		// A call that was begun is finished: stopping in the middle would leave it open whether it arrived.
+		result, err := c.tryPut(context.WithoutCancel(ctx), records)
+		if err == nil {
+			c.report(State{})
+			c.count(records, result)
+			return result.Rejected(), nil
+		}
+		class := cloudwatch.ClassOf(err)
+		c.delivery.Metrics.Retried(c.key.Namespace, c.key.Name, class.String())
+		if class == cloudwatch.ClassInvalid {
+			return c.bisect(ctx, records, err)
+		}
+		c.report(State{Reason: reasonOf(err), Message: err.Error()})
+		if err := c.commitIfDue(ctx); err != nil {
+			return 0, err
+		}
+		c.repair(ctx, class)
+		sleep(ctx, retry.Step())
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// hold returns when the trail is not suspended. It may have been suspended in the middle of a backlog, or while the
+// destination was away.
+func (c *courier) hold(ctx context.Context) error {
+	for c.paused() {
+		if err := c.commitIfDue(ctx); err != nil {
+			return err
+		}
+		sleep(ctx, c.delivery.Linger)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *courier) count(records []cloudwatch.Record, result cloudwatch.PutResult) {
+	bytes := 0
+	for _, record := range records[result.First() : result.First()+result.Accepted] {
+		bytes += len(record.Message)
+	}
+	c.delivery.Metrics.Accepted(c.key.Namespace, c.key.Name, result.Accepted, bytes)
+	c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, result.Rejected())
+}
+
+// reasonOf is the reason that a condition shows for an error.
+func reasonOf(err error) string {
+	if reason := fault.ReasonOf(err); reason != "" {
+		return reason
+	}
+	return v1alpha1.ReasonAWSError
+}
+
+// putBackoff is the pause between tries against the destination: 0.2 s growing to 30 s, with jitter.
+func putBackoff() *wait.Backoff {
+	return &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 9, Cap: 30 * time.Second}
+}
+
+func (c *courier) tryPut(ctx context.Context, records []cloudwatch.Record) (cloudwatch.PutResult, error) {
+	sink, err := c.open(ctx)
+	if err != nil {
+		return cloudwatch.PutResult{}, err
+	}
+	return sink.Put(ctx, records)
+}
+
+// open bounds what opening reads: the Secret, and what STS says.
+func (c *courier) open(ctx context.Context) (Sink, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return c.delivery.Open(ctx, c.trail.Load())
+}
+
+// repair does what may help before the next try.
+func (c *courier) repair(ctx context.Context, class cloudwatch.Class) {
+	switch class {
+	case cloudwatch.ClassNotFound:
+		sink, err := c.open(ctx)
+		if err == nil {
+			_, err = sink.Ensure(ctx)
+		}
+		if err != nil {
+			log.FromContext(ctx).Info("The destination could not be made again", "error", err.Error())
+		}
+	case cloudwatch.ClassAuth:
+		// The Secret may hold new keys by now.
+		c.delivery.Forget(c.trail.Load())
+	default:
+	}
+}
+
+// bisect finds the records that the destination does not take, and pushes all others.
+func (c *courier) bisect(ctx context.Context, records []cloudwatch.Record, cause error) (rejected int, err error) {
+	if len(records) == 1 {
+		log.FromContext(ctx).Info("The destination refused a record for good", "reason", cause.Error())
+		c.report(State{Reason: v1alpha1.ReasonRecordRejected, Message: cause.Error()})
+		c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
+		return 1, nil
+	}
+	middle := len(records) / 2
+	first, err := c.put(ctx, records[:middle])
+	if err != nil {
+		return first, err
+	}
+	second, err := c.put(ctx, records[middle:])
+	return first + second, err
+}
+
+// report makes the state known at the next commit, and at once when it changes.
+func (c *courier) report(state State) {
+	if c.state != state {
+		c.state = state
+		c.commitAt = time.Time{}
+	}
+}

@@ -1,0 +1,225 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// pageSize is how many events one list request returns.
+	pageSize = 500
+	// listTimeout bounds one list request or single read.
+	listTimeout = 30 * time.Second
+	// watchTimeout is how long the API server keeps one watch open; it is then made again.
+	watchTimeout = 5 * time.Minute
+)
+
+// errExpired says that the API server no longer has the history that a watch asked for.
+var errExpired = errors.New("the resourceVersion is too old or too new for a watch")
+
+// source reads AuditEvents from the API server, without decoding what is only passed on.
+type source struct {
+	client rest.Interface
+}
+
+func path(namespace string) string {
+	base := "/apis/" + v1alpha1.GroupVersion.String()
+	if namespace != "" {
+		base += "/namespaces/" + namespace
+	}
+	return base + "/" + v1alpha1.AuditEventsResource.Resource
+}
+
+// page is one page of a list.
+type page struct {
+	Metadata struct {
+		ResourceVersion string `json:"resourceVersion"`
+		Continue        string `json:"continue"`
+	} `json:"metadata"`
+	Items []wireEvent `json:"items"`
+}
+
+// head is the resourceVersion of the API server's present state.
+func (s *source) head(ctx context.Context) (uint64, error) {
+	var p page
+	if err := s.list(ctx, "", "", "", 1, &p); err != nil {
+		return 0, err
+	}
+	return parseVersion(p.Metadata.ResourceVersion)
+}
+
+// pager lists a trail's events in some namespaces, page by page, in the order of their names. Each namespace's list is
+// consistent: it shows at least everything that was stored when it began.
+type pager struct {
+	source     *source
+	trail      string
+	namespaces []string
+	next       string
+	// last is the last name that was listed in the first of namespaces.
+	last string
+	// version is the resourceVersion up to which all the lists that were begun are complete.
+	version uint64
+}
+
+// passed says that the pages to come do not hold an event: its place in the order of names is behind.
+func (p *pager) passed(name types.NamespacedName) bool {
+	if !slices.Contains(p.namespaces, name.Namespace) {
+		return true
+	}
+	return p.namespaces[0] == name.Namespace && name.Name <= p.last
+}
+
+// page is the next page; io.EOF after the last. Listing for longer than the API server keeps history fails.
+func (p *pager) page(ctx context.Context) ([]wireEvent, error) {
+	if len(p.namespaces) == 0 {
+		return nil, io.EOF
+	}
+	var answer page
+	if err := p.source.list(ctx, p.namespaces[0], p.trail, p.next, pageSize, &answer); err != nil {
+		return nil, err
+	}
+	version, err := parseVersion(answer.Metadata.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	if p.version == 0 || version < p.version {
+		p.version = version
+	}
+	if count := len(answer.Items); count > 0 {
+		p.last = answer.Items[count-1].Metadata.Name
+	}
+	if p.next = answer.Metadata.Continue; p.next == "" {
+		p.namespaces, p.last = p.namespaces[1:], ""
+	}
+	return answer.Items, nil
+}
+
+func (s *source) list(ctx context.Context, namespace, trail, continueToken string, limit int, into *page) error {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	request := s.client.Get().AbsPath(path(namespace)).Param("limit", strconv.Itoa(limit))
+	if trail != "" {
+		request = request.Param("fieldSelector", v1alpha1.FieldTrail+"="+trail)
+	}
+	if continueToken != "" {
+		request = request.Param("continue", continueToken)
+	}
+	body, err := request.SetHeader("Accept", "application/json").DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("listing AuditEvents: %w", err)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("decoding a list of AuditEvents: %w", err)
+	}
+	return nil
+}
+
+// get reads one event; nil when it is gone.
+func (s *source) get(ctx context.Context, name types.NamespacedName) (*Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	body, err := s.client.Get().AbsPath(path(name.Namespace), name.Name).SetHeader("Accept", "application/json").DoRaw(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading AuditEvent %s: %w", name, err)
+	}
+	var wire wireEvent
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return nil, fmt.Errorf("decoding AuditEvent %s: %w", name, err)
+	}
+	event, err := wire.event()
+	return &event, err
+}
+
+// watch calls visit for everything that happens after the resourceVersion: created is nil for what only moves the
+// resourceVersion on. It returns errExpired when the history is gone, nil when the API server ended the watch.
+func (s *source) watch(ctx context.Context, from uint64, visit func(version uint64, created *wireEvent)) error {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout+listTimeout)
+	defer cancel()
+	stream, err := s.client.Get().AbsPath(path("")).
+		Param("watch", "true").
+		Param("allowWatchBookmarks", "true").
+		Param("resourceVersion", formatVersion(from)).
+		Param("timeoutSeconds", strconv.Itoa(int(watchTimeout.Seconds()))).
+		SetHeader("Accept", "application/json").
+		Stream(ctx)
+	if isExpired(err) {
+		return errExpired
+	}
+	if err != nil {
+		return fmt.Errorf("watching AuditEvents: %w", err)
+	}
+	defer func() { _ = stream.Close() }()
+
+	decoder := jsontext.NewDecoder(stream)
+	for {
+		if err := next(decoder, visit); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// next handles one frame of a watch.
+func next(decoder *jsontext.Decoder, visit func(version uint64, created *wireEvent)) error {
+	var frame struct {
+		Type   string         `json:"type"`
+		Object jsontext.Value `json:"object"`
+	}
+	if err := json.UnmarshalDecode(decoder, &frame); err != nil {
+		return fmt.Errorf("reading the watch of AuditEvents: %w", err)
+	}
+	if frame.Type == "ERROR" {
+		return watchError(frame.Object)
+	}
+	var wire wireEvent
+	if err := json.Unmarshal(frame.Object, &wire); err != nil {
+		return fmt.Errorf("decoding a watched AuditEvent: %w", err)
+	}
+	version, err := parseVersion(wire.Metadata.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	if frame.Type == "ADDED" {
+		visit(version, &wire)
+	} else {
+		visit(version, nil)
+	}
+	return nil
+}
+
+func watchError(object jsontext.Value) error {
+	var status metav1.Status
+	if err := json.Unmarshal(object, &status); err != nil {
+		return fmt.Errorf("decoding the error of a watch: %w", err)
+	}
+	err := &apierrors.StatusError{ErrStatus: status}
+	if isExpired(err) {
+		return errExpired
+	}
+	return fmt.Errorf("watching AuditEvents: %w", err)
+}
+
+// isExpired is also true for a resourceVersion from the future, which a restored etcd leaves behind.
+func isExpired(err error) bool {
+	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||
+		apierrors.IsTimeout(err) && apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
+}

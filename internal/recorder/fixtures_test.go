@@ -1,0 +1,191 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/rules"
+)
+
+const (
+	operatorNamespace = "trailkeeper-system"
+	requestsTotal     = "trailkeeper_recorder_requests_total"
+	eventsTotal       = "trailkeeper_recorder_events_total"
+	unrecordedTotal   = "trailkeeper_recorder_unrecorded_events_total"
+)
+
+// fakeStore keeps events in memory, and fails while err is set.
+type fakeStore struct {
+	mu     sync.Mutex
+	err    error
+	events []v1alpha1.AuditEvent
+	// durabilities says how each event was to be kept.
+	durabilities []v1alpha1.Durability
+	// release is closed to let Record go on; nil not to hold it.
+	release chan struct{}
+}
+
+func (s *fakeStore) Record(_ context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error) {
+	if s.release != nil {
+		<-s.release
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := types.NamespacedName{Namespace: event.Namespace, Name: event.Name}
+	if s.err != nil {
+		return key, s.err
+	}
+	s.events = append(s.events, *event)
+	s.durabilities = append(s.durabilities, durability)
+	return key, nil
+}
+
+func (s *fakeStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// rig is a recorder with a fake store.
+type rig struct {
+	recorder *Recorder
+	rules    *rules.Store
+	store    *fakeStore
+	clock    *clocktesting.FakePassiveClock
+	registry *prometheus.Registry
+}
+
+// newRig makes a recorder that records for the trails.
+func newRig(trails ...v1alpha1.AuditTrail) *rig {
+	r := &rig{
+		rules:    &rules.Store{},
+		store:    &fakeStore{},
+		clock:    clocktesting.NewFakePassiveClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)),
+		registry: prometheus.NewRegistry(),
+	}
+	if trails != nil {
+		r.rules.Swap(rules.Compile(trails, rules.Options{OperatorNamespace: operatorNamespace}))
+	}
+	digester := audit.NewDigester([]byte("0123456789abcdef0123456789abcdef"))
+	r.recorder = New(r.rules, r.store, digester, &metrics.Register(r.registry).Recorder, r.clock)
+	return r
+}
+
+// call sends a body to the entry of the policy.
+func (r *rig) call(t *testing.T, policy v1alpha1.FailurePolicy, body []byte) *httptest.ResponseRecorder {
+	t.Helper()
+	response := httptest.NewRecorder()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/record", bytes.NewReader(body))
+	r.recorder.Handler(policy).ServeHTTP(response, request)
+	return response
+}
+
+// ask sends a request to the entry of the policy and returns the answer.
+func (r *rig) ask(t *testing.T, policy v1alpha1.FailurePolicy, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	t.Helper()
+	g := NewWithT(t)
+	response := r.call(t, policy, review(t, request))
+	g.Expect(response.Code).To(Equal(http.StatusOK), response.Body.String())
+	var answered admissionv1.AdmissionReview
+	g.Expect(json.Unmarshal(response.Body.Bytes(), &answered)).To(Succeed())
+	g.Expect(answered.APIVersion).To(Equal("admission.k8s.io/v1"))
+	g.Expect(answered.Kind).To(Equal("AdmissionReview"))
+	g.Expect(answered.Response).NotTo(BeNil())
+	g.Expect(answered.Response.UID).To(Equal(request.UID))
+	return answered.Response
+}
+
+// counter is the value of a counter, of one value of its label when it has one.
+func (r *rig) counter(t *testing.T, name, label string) float64 {
+	t.Helper()
+	return counterOf(t, r.registry, name, label)
+}
+
+func counterOf(t *testing.T, registry *prometheus.Registry, name, label string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if labels := metric.GetLabel(); len(labels) == 0 && label == "" || len(labels) == 1 && labels[0].GetValue() == label {
+				return metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func newTrail(namespace, name string, edits ...func(*v1alpha1.AuditTrail)) v1alpha1.AuditTrail {
+	trail := v1alpha1.AuditTrail{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + "-" + name)},
+		Spec:       v1alpha1.AuditTrailSpec{Type: v1alpha1.TrailTypeClusterOnly},
+	}
+	trail.Spec.Recording = v1alpha1.RecordingPolicy{
+		FailurePolicy: v1alpha1.FailurePolicyIgnore, Durability: v1alpha1.DurabilityReplicated,
+	}
+	for _, edit := range edits {
+		edit(&trail)
+	}
+	return trail
+}
+
+func failing(trail *v1alpha1.AuditTrail) {
+	trail.Spec.Recording.FailurePolicy = v1alpha1.FailurePolicyFail
+}
+
+func local(trail *v1alpha1.AuditTrail) { trail.Spec.Recording.Durability = v1alpha1.DurabilityLocal }
+
+// update is alice's update of a ConfigMap; edits change it.
+func update(edits ...func(*admissionv1.AdmissionRequest)) *admissionv1.AdmissionRequest {
+	request := &admissionv1.AdmissionRequest{
+		UID:       "request-1",
+		Kind:      metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
+		Resource:  metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+		Name:      "web",
+		Namespace: "shop",
+		Operation: admissionv1.Update,
+		UserInfo:  authenticationv1.UserInfo{Username: "alice", Groups: []string{"developers"}},
+		OldObject: runtime.RawExtension{Raw: []byte(`{"metadata":{"name":"web","uid":"u1","resourceVersion":"7"},"data":{"a":"1"}}`)},
+		Object:    runtime.RawExtension{Raw: []byte(`{"metadata":{"name":"web","uid":"u1","resourceVersion":"7"},"data":{"a":"2"}}`)},
+	}
+	for _, edit := range edits {
+		edit(request)
+	}
+	return request
+}
+
+func dryRun(request *admissionv1.AdmissionRequest) {
+	yes := true
+	request.DryRun = &yes
+}
+
+func review(t *testing.T, request *admissionv1.AdmissionRequest) []byte {
+	t.Helper()
+	review := admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: request,
+	}
+	body, err := json.Marshal(&review)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return body
+}

@@ -1,0 +1,94 @@
+package recorder
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// recentFor is how long a change is remembered after it was recorded. The API server validates one change again
+	// within milliseconds, as at the graceful deletion of a pod, or when a controller wrote the object in between. It
+	// must stay well below the time after which delivery judges an event: somebody who tries again what was refused
+	// makes another change.
+	recentFor = time.Second
+	// maxRecent bounds how many changes are remembered.
+	maxRecent = 8192
+)
+
+// errNotRecorded is what others get that wait for a recording which never returned.
+var errNotRecorded = errors.New("recording the change ended unexpectedly")
+
+// recent makes sure that one change that the API server sends several times is recorded once.
+type recent struct {
+	clock clock.PassiveClock
+
+	mu    sync.Mutex
+	calls map[string]*call
+	// ended are the calls that ended well, oldest first.
+	ended []*call
+}
+
+// call is one recording, perhaps still going on.
+type call struct {
+	key    string
+	until  time.Time
+	done   chan struct{}
+	stored types.NamespacedName
+	err    error
+}
+
+func newRecent(clock clock.PassiveClock) *recent {
+	return &recent{clock: clock, calls: map[string]*call{}}
+}
+
+// once calls record unless that was done for the key a moment ago, and returns what it returned. A failure is
+// forgotten, so that the next call tries again.
+func (r *recent) once(key string, record func() (types.NamespacedName, error)) (types.NamespacedName, error) {
+	mine, first := r.begin(key)
+	if !first {
+		<-mine.done
+		return mine.stored, mine.err
+	}
+	// Should record panic, nobody may wait for it in vain.
+	mine.err = errNotRecorded
+	defer r.end(mine)
+	mine.stored, mine.err = record()
+	return mine.stored, mine.err
+}
+
+func (r *recent) begin(key string) (_ *call, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.prune()
+	if earlier, ok := r.calls[key]; ok {
+		return earlier, false
+	}
+	mine := &call{key: key, done: make(chan struct{})}
+	r.calls[key] = mine
+	return mine, true
+}
+
+func (r *recent) end(mine *call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(mine.done)
+	if mine.err != nil {
+		delete(r.calls, mine.key)
+		return
+	}
+	mine.until = r.clock.Now().Add(recentFor)
+	r.ended = append(r.ended, mine)
+}
+
+// prune forgets what is too old or too much.
+func (r *recent) prune() {
+	now := r.clock.Now()
+	for len(r.ended) > 0 && (len(r.ended) > maxRecent || !now.Before(r.ended[0].until)) {
+		delete(r.calls, r.ended[0].key)
+		r.ended = r.ended[1:]
+	}
+}

@@ -1,0 +1,213 @@
+package recorder
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/rules"
+)
+
+// maxInFlight bounds the requests that are being recorded at once. Beyond it the API server is asked to call again.
+const maxInFlight = 512
+
+// store is where events are recorded.
+type store interface {
+	// Record returns when the event is stored durably, and where it is: its namespace may have changed.
+	Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error)
+}
+
+// Recorder answers admission calls.
+type Recorder struct {
+	rules    *rules.Store
+	store    store
+	digester audit.Digester
+	metrics  *metrics.Recorder
+	clock    clock.PassiveClock
+	recent   *recent
+	inFlight chan struct{}
+
+	mu      sync.Mutex
+	entropy *ulid.MonotonicEntropy
+}
+
+// New returns a Recorder.
+func New(rules *rules.Store, store store, digester audit.Digester, metrics *metrics.Recorder, clock clock.PassiveClock) *Recorder {
+	return &Recorder{
+		rules:    rules,
+		store:    store,
+		digester: digester,
+		metrics:  metrics,
+		clock:    clock,
+		recent:   newRecent(clock),
+		inFlight: make(chan struct{}, maxInFlight),
+		entropy:  ulid.Monotonic(rand.Reader, 0),
+	}
+}
+
+// Handler answers the calls of the webhook entry for trails of one failure policy.
+func (r *Recorder) Handler(policy v1alpha1.FailurePolicy) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		select {
+		case r.inFlight <- struct{}{}:
+			defer func() { <-r.inFlight }()
+		default:
+			r.callAgain(w, http.StatusTooManyRequests, metrics.AnswerThrottled)
+			return
+		}
+		r.serve(w, request, policy)
+	})
+}
+
+// callAgain makes the API server repeat the call with the same uid after a second.
+func (r *Recorder) callAgain(w http.ResponseWriter, status int, answer metrics.Answer) {
+	r.metrics.Answered(answer)
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, string(answer), status)
+}
+
+func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, policy v1alpha1.FailurePolicy) {
+	ctx := httpRequest.Context()
+	set := r.rules.Load()
+	if set == nil {
+		r.callAgain(w, http.StatusServiceUnavailable, metrics.AnswerNotReady)
+		return
+	}
+	received := r.clock.Now()
+	request, err := readReview(httpRequest)
+	if err != nil {
+		r.metrics.Answered(metrics.AnswerMalformed)
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	result := answer{uid: string(request.UID)}
+	r.metrics.Answered(r.record(ctx, set, request, policy, received, &result))
+	if err := result.write(w); err != nil {
+		log.FromContext(ctx).V(1).Info("The API server did not wait for the answer", "error", err.Error())
+	}
+}
+
+// record decides what to do with a request, and does it.
+func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissionv1.AdmissionRequest,
+	policy v1alpha1.FailurePolicy, received time.Time, result *answer,
+) metrics.Answer {
+	var space [4]rules.Match
+	asked := matchable(request)
+	matches := ofPolicy(set.AppendMatches(space[:0], &asked), policy)
+	if len(matches) == 0 {
+		return metrics.AnswerUnwanted
+	}
+	if audit.DryRun(request) {
+		return metrics.AnswerDryRun
+	}
+	change, err := audit.NewChange(request, asked.ActorType, r.digester)
+	if err != nil {
+		// The API server sends objects that it has decoded itself.
+		log.FromContext(ctx).Error(err, "Cannot record a change")
+		return r.unrecorded(matches, policy, result)
+	}
+	if change.Noise() {
+		return metrics.AnswerNoOp
+	}
+	failed := r.recordAll(ctx, change, matches, received, result)
+	r.metrics.Took(r.clock.Since(received))
+	if len(failed) > 0 {
+		return r.unrecorded(failed, policy, result)
+	}
+	return metrics.AnswerRecorded
+}
+
+func ofPolicy(matches []rules.Match, policy v1alpha1.FailurePolicy) []rules.Match {
+	kept := matches[:0]
+	for _, match := range matches {
+		if match.FailurePolicy == policy {
+			kept = append(kept, match)
+		}
+	}
+	return kept
+}
+
+// recordAll records the change for each trail at the same time, and returns the trails for which that failed.
+func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches []rules.Match, received time.Time, result *answer) []rules.Match {
+	stored := make([]types.NamespacedName, len(matches))
+	errs := make([]error, len(matches))
+	var group sync.WaitGroup
+	for i := range matches[1:] {
+		group.Go(func() { stored[i+1], errs[i+1] = r.recordOne(ctx, change, &matches[i+1], received) })
+	}
+	stored[0], errs[0] = r.recordOne(ctx, change, &matches[0], received)
+	group.Wait()
+
+	var failed []rules.Match
+	for i := range matches {
+		if errs[i] != nil {
+			log.FromContext(ctx).Error(errs[i], "A change could be recorded nowhere",
+				"trail", matches[i].Trail.Namespace+"/"+matches[i].Trail.Name)
+			failed = append(failed, matches[i])
+			continue
+		}
+		result.events = append(result.events, stored[i].String())
+	}
+	return failed
+}
+
+func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *rules.Match, received time.Time) (types.NamespacedName, error) {
+	event := change.Event(audit.Wanted{
+		Trail: v1alpha1.TrailReference{
+			Namespace: match.Trail.Namespace,
+			Name:      match.Trail.Name,
+			UID:       string(match.Trail.UID),
+		},
+		Level:  match.Level,
+		Redact: match.Trail.Redaction,
+	}, r.newName(received), received)
+	key := event.Spec.TrailRef.UID + "/" + change.Attempt()
+	return r.recent.once(key, func() (types.NamespacedName, error) {
+		return r.store.Record(ctx, event, match.Trail.Durability)
+	})
+}
+
+// newName is a lower-case ULID, so that names sort by time.
+func (r *Recorder) newName(received time.Time) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// The monotonic entropy runs out after 2^80 names in one millisecond.
+	return strings.ToLower(ulid.MustNew(ulid.Timestamp(received), r.entropy).String())
+}
+
+// unrecorded answers for a change that could not be recorded for some trails.
+func (r *Recorder) unrecorded(failed []rules.Match, policy v1alpha1.FailurePolicy, result *answer) metrics.Answer {
+	for range failed {
+		r.metrics.EventLost()
+	}
+	if policy != v1alpha1.FailurePolicyFail {
+		return metrics.AnswerFailed
+	}
+	result.refused = "the audit trail " + failed[0].Trail.Namespace + "/" + failed[0].Trail.Name +
+		" must record this change and cannot do so now: try again, or ask who runs Trailkeeper"
+	return metrics.AnswerRefused
+}
+
+func uidOf(uid string) types.UID { return types.UID(uid) }
+
+func refusal(message string) *metav1.Status {
+	return &metav1.Status{
+		Status:  metav1.StatusFailure,
+		Reason:  metav1.StatusReasonServiceUnavailable,
+		Code:    http.StatusServiceUnavailable,
+		Message: message,
+	}
+}

@@ -1,0 +1,116 @@
+package recorder
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/spill"
+)
+
+// createTimeout is how long the API server may take to store an event; what is left of the webhook's own time-out is
+// for the spill file and the answer.
+const createTimeout = 3 * time.Second
+
+// spiller keeps events in a local file until the API server takes them.
+type spiller interface {
+	Append(ctx context.Context, record spill.Record) error
+}
+
+// Store records events in the API server, and in the local file when that cannot be.
+type Store struct {
+	client    rest.Interface
+	namespace string
+	spill     spiller
+	metrics   *metrics.Recorder
+}
+
+// NewStore returns a Store. Events of namespaces that are being deleted are kept in the operator's namespace. The
+// client must not limit its own rate.
+func NewStore(client rest.Interface, operatorNamespace string, spill spiller, metrics *metrics.Recorder) *Store {
+	return &Store{client: client, namespace: operatorNamespace, spill: spill, metrics: metrics}
+}
+
+// Record stores an event durably and returns where it is. It fails when neither the API server nor the local file takes
+// it.
+func (s *Store) Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error) {
+	// The event is recorded even when the API server gives up waiting: the change may still be admitted.
+	ctx = context.WithoutCancel(ctx)
+	key := types.NamespacedName{Namespace: event.Namespace, Name: event.Name}
+	body, err := json.Marshal(event)
+	if err != nil {
+		return key, fmt.Errorf("encoding an AuditEvent: %w", err)
+	}
+	record := spill.Record{Namespace: key.Namespace, Name: key.Name, Body: body}
+	if durability == v1alpha1.DurabilityLocal && s.spill.Append(ctx, record) == nil {
+		s.metrics.EventStored(metrics.StoredLocal)
+		return key, nil
+	}
+	stored, createErr := s.Create(ctx, key, body)
+	if createErr == nil {
+		s.metrics.EventStored(metrics.StoredReplicated)
+		return stored, nil
+	}
+	if err := s.spill.Append(ctx, record); err != nil {
+		return key, fmt.Errorf("creating an AuditEvent: %w; keeping it in the local file: %w", createErr, err)
+	}
+	s.metrics.EventStored(metrics.StoredSpilled)
+	return key, nil
+}
+
+// Create stores an encoded event in the API server. An event that is there already was stored by an earlier try. When
+// the namespace takes no new objects, because it is being deleted or gone, the operator's namespace takes the event.
+func (s *Store) Create(ctx context.Context, key types.NamespacedName, body []byte) (types.NamespacedName, error) {
+	err := s.post(ctx, key.Namespace, body)
+	if isClosed(err) && key.Namespace != s.namespace {
+		if body, err = inNamespace(body, s.namespace); err != nil {
+			return key, err
+		}
+		key.Namespace = s.namespace
+		err = s.post(ctx, key.Namespace, body)
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return key, err
+	}
+	return key, nil
+}
+
+// isClosed says that the namespace is being deleted, or gone.
+func isClosed(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
+}
+
+func (s *Store) post(ctx context.Context, namespace string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	return s.client.Post().
+		AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version,
+			"namespaces", namespace, v1alpha1.AuditEventsResource.Resource).
+		SetHeader("Content-Type", "application/json").
+		// The answer would repeat the whole event.
+		SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").
+		Body(body).
+		Do(ctx).
+		Error()
+}
+
+func inNamespace(body []byte, namespace string) ([]byte, error) {
+	var event v1alpha1.AuditEvent
+	if err := json.Unmarshal(body, &event); err != nil {
+		return nil, fmt.Errorf("decoding an AuditEvent to move it: %w", err)
+	}
+	event.Namespace = namespace
+	moved, err := json.Marshal(&event)
+	if err != nil {
+		return nil, fmt.Errorf("encoding an AuditEvent to move it: %w", err)
+	}
+	return moved, nil
+}

@@ -1,0 +1,177 @@
+package rules_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/rules"
+)
+
+// costBudget is what the API server allows for the matchConditions of one call: RuntimeCELCostBudgetMatchConditions of
+// k8s.io/apiserver.
+const costBudget = 2_500_000
+
+// gate is a webhook entry as the API server applies it: rules, namespaceSelector, matchConditions.
+type gate struct {
+	webhook    admissionregistrationv1.ValidatingWebhook
+	selector   labels.Selector
+	conditions []cel.Program
+}
+
+func gates(t *testing.T, set *rules.Set) map[string]*gate {
+	t.Helper()
+	g := NewWithT(t)
+	env, err := cel.NewEnv(cel.Variable("request", cel.DynType), cel.OptionalTypes())
+	g.Expect(err).NotTo(HaveOccurred())
+	compiled := map[string]*gate{}
+	for _, webhook := range set.Webhooks(endpoint) {
+		entry := &gate{webhook: webhook}
+		entry.selector, err = metav1.LabelSelectorAsSelector(webhook.NamespaceSelector)
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, condition := range webhook.MatchConditions {
+			ast, issues := env.Compile(condition.Expression)
+			g.Expect(issues.Err()).NotTo(HaveOccurred(), condition.Expression)
+			program, err := env.Program(ast, cel.EvalOptions(cel.OptTrackCost, cel.OptOptimize))
+			g.Expect(err).NotTo(HaveOccurred())
+			entry.conditions = append(entry.conditions, program)
+		}
+		compiled[strings.TrimPrefix(*webhook.ClientConfig.URL, "https://x")] = entry
+	}
+	return compiled
+}
+
+func endpoint(path string) admissionregistrationv1.WebhookClientConfig {
+	url := "https://x" + path
+	return admissionregistrationv1.WebhookClientConfig{URL: &url}
+}
+
+// passes reports whether the API server would call the webhook. name and namespace are the AdmissionRequest's.
+func (e *gate) passes(t *testing.T, req *rules.Request, name, namespace string) bool {
+	t.Helper()
+	if e == nil || !e.rulesMatch(req) {
+		return false
+	}
+	// Cluster-scoped objects pass whatever the selector says, but for Namespaces, which pass by their own labels.
+	if namespace != "" && !e.selector.Matches(labels.Set{corev1.LabelMetadataName: namespace}) {
+		return false
+	}
+	for _, condition := range e.conditions {
+		value, details, err := condition.Eval(map[string]any{"request": celRequest(req, name, namespace)})
+		if err != nil {
+			t.Fatalf("the API server would fail on %+v: %v", req, err)
+		}
+		if cost := details.ActualCost(); cost == nil || *cost > costBudget/5 {
+			t.Fatalf("%+v costs %v units, too near to the budget of %d", req, cost, costBudget)
+		}
+		if value != types.True {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *gate) rulesMatch(req *rules.Request) bool {
+	return slices.ContainsFunc(e.webhook.Rules, func(r admissionregistrationv1.RuleWithOperations) bool {
+		return slices.Contains(r.Operations, admissionregistrationv1.OperationType(req.Operation)) &&
+			(r.APIGroups[0] == "*" || r.APIGroups[0] == req.Group) &&
+			(*r.Scope == admissionregistrationv1.AllScopes || req.Namespace != "") &&
+			slices.ContainsFunc(r.Resources, func(form string) bool {
+				resource, sub, _ := strings.Cut(form, "/")
+				return (resource == "*" || resource == req.Resource) && (sub == "*" || sub == req.Subresource)
+			})
+	})
+}
+
+// celRequest leaves out what is empty, as the AdmissionRequest's JSON does.
+func celRequest(req *rules.Request, name, namespace string) map[string]any {
+	user := map[string]any{}
+	request := map[string]any{
+		"operation": req.Operation, "userInfo": user,
+		"resource": map[string]any{"group": req.Group, "version": req.Version, "resource": req.Resource},
+	}
+	for key, value := range map[string]string{"subResource": req.Subresource, "name": name, "namespace": namespace} {
+		if value != "" {
+			request[key] = value
+		}
+	}
+	if req.Username != "" {
+		user["username"] = req.Username
+	}
+	if len(req.Groups) > 0 {
+		user["groups"] = req.Groups
+	}
+	return request
+}
+
+// path is where a match is recorded.
+func path(policy v1alpha1.FailurePolicy) string {
+	if policy == v1alpha1.FailurePolicyFail {
+		return rules.FailPath
+	}
+	return rules.IgnorePath
+}
+
+// What a trail wants must reach the recorder, at the entry of its failure policy, whatever the trails and the request.
+func TestWantedRequestsPassTheFilter(t *testing.T) {
+	const seeds, requests = 400, 60
+	wanted, passed, held := 0, 0, 0
+	for seed := range uint64(seeds) {
+		r := random{rand.New(rand.NewPCG(seed, 1))}
+		trails := r.trails()
+		set := rules.Compile(trails, options())
+		entries := gates(t, set)
+		for range requests {
+			req, name, namespace := r.request()
+			matches := set.AppendMatches(nil, &req)
+			for _, match := range matches {
+				wanted++
+				if !entries[path(match.FailurePolicy)].passes(t, &req, name, namespace) {
+					t.Fatalf("seed %d: %s wants %+v (sent as %q in %q), but %s holds it back\ntrails: %+v\nentry: %+v", seed,
+						match.Trail.Name, req, name, namespace, path(match.FailurePolicy), trails, entries[path(match.FailurePolicy)])
+				}
+			}
+			if len(matches) > 0 {
+				continue
+			}
+			if entries[rules.IgnorePath].passes(t, &req, name, namespace) || entries[rules.FailPath].passes(t, &req, name, namespace) {
+				passed++
+			} else {
+				held++
+			}
+		}
+	}
+	t.Logf("%d matches all pass; of the requests that nobody wants %d pass and %d are held back", wanted, passed, held)
+	g := NewWithT(t)
+	g.Expect(wanted).To(BeNumerically(">", seeds*requests/20), "the random trails must want something for the test to mean anything")
+	g.Expect(held).To(BeNumerically(">", 10*passed), "the filter must hold back nearly all that nobody wants")
+}
+
+// The most expensive conditions are those on groups, for identities with many.
+func TestFilterStaysWithinTheCostBudget(t *testing.T) {
+	g := NewWithT(t)
+	var list []v1alpha1.Rule
+	for i := range 8 {
+		rule := v1alpha1.Rule{Level: v1alpha1.LevelMetadata}
+		for j := range 64 {
+			rule.Groups = append(rule.Groups, strings.Repeat("x", 7)+string(rune('a'+i))+strings.Repeat("y", j%4)+"*")
+		}
+		list = append(list, rule)
+	}
+	set := rules.Compile([]v1alpha1.AuditTrail{tenant(list...)}, options())
+	g.Expect(len(wanted(set.Webhooks(endpoint)))).To(BeNumerically(">", 10<<10), "near the bound of its length")
+	groups := slices.Repeat([]string{strings.Repeat("x", 7) + strings.Repeat("z", 300)}, 64)
+	req := by("alice", request("CREATE", "", "pods", "", "prod", "x"), groups...)
+	g.Expect(set.AppendMatches(nil, &req)).To(BeEmpty())
+	g.Expect(gates(t, set)[rules.IgnorePath].passes(t, &req, "x", "prod")).To(BeFalse(), "judged to the end, within a fifth of the budget")
+}

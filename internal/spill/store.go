@@ -1,0 +1,119 @@
+package spill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	bolt "go.etcd.io/bbolt"
+)
+
+// DefaultMaxBytes is the bound on the records of a store when Options does not set one: about 100,000 events.
+const DefaultMaxBytes = 256 << 20
+
+const fileName = "spill.db"
+
+var eventsBucket = []byte("events")
+
+var (
+	// ErrFull is returned by Append while the store holds as much as it may.
+	ErrFull = errors.New("the spill store is full: events arrive faster than the API server takes them; raise its limit, or find out why they cannot be written")
+	// ErrClosed is returned once Close was called.
+	ErrClosed = errors.New("the spill store is closed")
+	// ErrLocked is returned by Open when another process uses the directory.
+	ErrLocked = errors.New("another process uses it: give each replica a directory of its own, or stop the other process")
+)
+
+// Options of a store.
+type Options struct {
+	// MaxBytes bounds the sum of the records, DefaultMaxBytes when 0. The file may take up to about twice as much,
+	// because bbolt stores whole pages and reuses free ones without returning them.
+	MaxBytes int64
+	// Parallel is how many records Replay writes at a time, 1 when 0. With more than 1 the order holds only
+	// between batches.
+	Parallel int
+	// Log receives what happens to a damaged file. The zero value logs nothing.
+	Log logr.Logger
+}
+
+// Store is an append-only file of records. Its methods may be called from any goroutine.
+type Store struct {
+	db       *bolt.DB
+	maxBytes int64
+	parallel int
+	setAside string
+
+	requests chan request
+	appended chan struct{}
+	replay   chan struct{}
+
+	length, bytes atomic.Int64
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	committer sync.WaitGroup
+	closeErr  error
+}
+
+// Open opens the store of dir, making both when they are missing. A damaged file is renamed, and the store starts
+// empty; Damaged tells its new name. It fails with ErrLocked when another process has the store open.
+func Open(dir string, options Options) (*Store, error) {
+	path := filepath.Join(dir, fileName)
+	opened, err := openFile(dir, path, options.Log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the spill directory %s: %w", dir, err)
+	}
+	if options.MaxBytes <= 0 {
+		options.MaxBytes = DefaultMaxBytes
+	}
+	s := &Store{
+		db:       opened.db,
+		maxBytes: options.MaxBytes,
+		parallel: max(options.Parallel, 1),
+		setAside: opened.damaged,
+		requests: make(chan request),
+		appended: make(chan struct{}, 1),
+		replay:   make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+	}
+	s.length.Store(opened.length)
+	s.bytes.Store(opened.bytes)
+	s.committer.Go(s.commitLoop)
+	return s, nil
+}
+
+// Append stores a record. When it returns nil the record is on disk and survives the process and the machine. It
+// fails with ErrFull, ErrClosed, or what the disk said. When ctx ends first the record may still be stored.
+func (s *Store) Append(ctx context.Context, record Record) error {
+	if err := s.submit(ctx, request{put: record.encode()}); err != nil {
+		return fmt.Errorf("spilling event %s/%s: %w", record.Namespace, record.Name, err)
+	}
+	select {
+	case s.appended <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Len is the number of records that wait.
+func (s *Store) Len() int { return int(s.length.Load()) }
+
+// Bytes is what the records that wait take of the bound.
+func (s *Store) Bytes() int64 { return s.bytes.Load() }
+
+// Damaged is the path to which a damaged file was renamed by Open; empty when there was none.
+func (s *Store) Damaged() string { return s.setAside }
+
+// Close waits for appends under way, and releases the directory.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		s.committer.Wait()
+		s.closeErr = s.db.Close()
+	})
+	return s.closeErr
+}

@@ -1,0 +1,6 @@
+// Package testenv starts a real Kubernetes control plane (etcd, kube-apiserver and, when asked, kube-controller-manager)
+// on loopback for tests, the demo and the benchmarks, with users, service accounts and the API server's own audit log.
+//
+// It owns the processes and files that it makes, and leaves nothing behind after Stop. It must not know what the operator does
+// and must not be imported by it.
+package testenv

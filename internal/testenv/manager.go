@@ -1,0 +1,132 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// BuildManager builds the operator into the environment's folder and returns its path.
+func (e *Env) BuildManager(ctx context.Context) (string, error) {
+	path := e.file("manager")
+	//nolint:gosec // The package is this repository's own.
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", path, "./cmd/manager")
+	build.Dir = e.Root
+	// As `make build` does, so that nothing is compiled twice.
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the manager: %w: %s", err, output)
+	}
+	return path, nil
+}
+
+// ManagerOptions say how to run the operator outside of the cluster.
+type ManagerOptions struct {
+	// Name tells replicas apart, in files and logs.
+	Name string
+	// Path is the operator's program.
+	Path string
+	// Kubeconfig is the file of its own service account.
+	Kubeconfig string
+	// WebhookURL is where the API server reaches it, and WebhookBind where it listens; when empty, the same.
+	WebhookURL, WebhookBind string
+	// Env are further variables, such as AWS_ENDPOINT_URL.
+	Env []string
+	// Args are further flags.
+	Args []string
+}
+
+// Manager is a running operator.
+type Manager struct {
+	process *process
+	// ProbeURL and MetricsURL are its own end points.
+	ProbeURL, MetricsURL string
+}
+
+// StartManager runs the operator until it is ready.
+func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manager, error) {
+	ports, err := FreePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	probe, metrics := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	args := slices.Concat([]string{
+		"--kubeconfig=" + options.Kubeconfig,
+		"--namespace=" + OperatorNamespace,
+		"--webhook-url=" + options.WebhookURL,
+		"--webhook-bind-address=" + options.WebhookBind,
+		"--spill-dir=" + filepath.Join(e.Dir, "spill-"+options.Name),
+		"--health-probe-bind-address=" + probe,
+		"--metrics-bind-address=" + metrics,
+	}, options.Args)
+	p := &process{
+		path:    options.Path,
+		args:    args,
+		env:     append(os.Environ(), options.Env...),
+		logPath: e.file("manager-" + options.Name + ".log"),
+		ready:   func(ctx context.Context) error { return getOK(ctx, "http://"+probe+"/readyz") },
+	}
+	m := &Manager{process: p, ProbeURL: "http://" + probe, MetricsURL: "http://" + metrics + "/metrics"}
+	if err := p.start(ctx); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Kill ends the operator at once, as kill -9 does.
+func (m *Manager) Kill() { m.process.kill() }
+
+// Stop asks the operator to end, as a kubelet does, and waits for it.
+func (m *Manager) Stop() {
+	if m.process.cmd.Process != nil {
+		_ = m.process.cmd.Process.Signal(syscall.SIGTERM) // An error means that it has ended already.
+	}
+	<-m.process.done
+}
+
+// PID is the operator's process id.
+func (m *Manager) PID() int { return m.process.cmd.Process.Pid }
+
+// LogPath is the file with the operator's log.
+func (m *Manager) LogPath() string { return m.process.logPath }
+
+// FreePorts are loopback ports that nobody listens on.
+func FreePorts(count int) ([]string, error) {
+	ports := make([]string, 0, count)
+	for range count {
+		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It does not wait for anything.
+		if err != nil {
+			return nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		defer func() { _ = listener.Close() }()
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			return nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+func getOK(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+
+	"github.com/trailkeeper/trailkeeper/test/bench/scenario"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 1 && args[0] == scenario.NoopCommand {
+		return scenario.ServeNoop(os.Stdin, os.Stdout)
+	}
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	short := flags.Bool("short", false, "measure little, to see that the benchmark works; targets then do not count")
+	out := flags.String("out", "bin/bench.json", "the file for the figures")
+	only := flags.String("run", "", "measure only the scenarios that match this regular expression")
+	_ = flags.Parse(args) // ExitOnError: it does not return.
+	wanted, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("--run: %w", err)
+	}
+	size := scenario.Full
+	if *short {
+		size = scenario.Short
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	figures, err := scenario.Run(ctx, size, wanted.MatchString, os.Stderr)
+	if figures != nil {
+		if err := figures.WriteMarkdown(os.Stdout); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := figures.WriteJSON(*out); err != nil {
+		return err
+	}
+	if missed := figures.Missed(); len(missed) > 0 && !*short {
+		return fmt.Errorf("%d targets are missed", len(missed))
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+const (
+	userName   = "bench"
+	secretName = "aws"
+)
+
+// prepareNamespaces makes the namespaces, and who may do what in them. The built-in roles are empty without
+// kube-controller-manager, so the operator's right to look at ConfigMaps is given by name.
+func (r *Rig) prepareNamespaces(ctx context.Context) error {
+	config, err := r.env.AddUser(userName, "developers")
+	if err != nil {
+		return err
+	}
+	if r.user, err = newPoster(config); err != nil {
+		return err
+	}
+	user := rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: userName}
+	var objects []client.Object
+	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, backlogNamespace} {
+		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+		objects = append(objects, grant(namespace, "editor", user, "configmaps", "create")...)
+		objects = append(objects, grant(namespace, "outcomes", operatorSubject(), "configmaps", "get")...)
+		objects = append(objects, grant(namespace, "keys", operatorSubject(), "secrets", "get")...)
+	}
+	return r.create(ctx, objects...)
+}
+
+func operatorSubject() rbacv1.Subject {
+	return rbacv1.Subject{
+		Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount,
+	}
+}
+
+func grant(namespace, name string, to rbacv1.Subject, resource, verb string) []client.Object {
+	object := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	return []client.Object{
+		&rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{""}, Resources: []string{resource}, Verbs: []string{verb},
+		}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: object, Subjects: []rbacv1.Subject{to},
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		},
+	}
+}
+
+func (r *Rig) create(ctx context.Context, objects ...client.Object) error {
+	for _, object := range objects {
+		if err := r.admin.Create(ctx, object); err != nil {
+			return fmt.Errorf("creating %T %s: %w", object, client.ObjectKeyFromObject(object), err)
+		}
+	}
+	return nil
+}
+
+// trail is the one of a namespace. When it is first asked for it is made, and is ready when this returns.
+func (r *Rig) trail(ctx context.Context, namespace string) (*v1alpha1.AuditTrail, error) {
+	if known, ok := r.trails[namespace]; ok {
+		return known, nil
+	}
+	trail, err := r.startTrail(ctx, namespace)
+	if err == nil {
+		r.trails[namespace] = trail
+	}
+	return trail, err
+}
+
+// startTrail makes a trail of all changes to ConfigMaps of its namespace, pushed to the simulator, and waits until it
+// is ready. Its events stay in the cluster for as long as the benchmark runs.
+func (r *Rig) startTrail(ctx context.Context, namespace string) (*v1alpha1.AuditTrail, error) {
+	object := metav1.ObjectMeta{Namespace: namespace, Name: "bench"}
+	trail := &v1alpha1.AuditTrail{
+		ObjectMeta: object,
+		Spec: v1alpha1.AuditTrailSpec{
+			Type: v1alpha1.TrailTypeCloudWatch,
+			CloudWatch: &v1alpha1.CloudWatchDestination{
+				Region: region, LogGroupName: logGroup,
+				Auth: v1alpha1.Auth{Credentials: &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: secretName}}},
+			},
+			Rules: []v1alpha1.Rule{{
+				Level: v1alpha1.LevelChanges, Resources: []v1alpha1.GroupResources{{Resources: []string{"configmaps"}}},
+			}},
+			Retention: v1alpha1.RetentionPolicy{MaxEvents: new(int32(100_000))},
+		},
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName},
+		StringData: map[string]string{
+			"AWS_ACCESS_KEY_ID": awsUser.AccessKeyID, "AWS_SECRET_ACCESS_KEY": awsUser.SecretAccessKey,
+		},
+	}
+	if err := r.create(ctx, secret, trail); err != nil {
+		return nil, err
+	}
+	return trail, r.waitForTrail(ctx, trail, patience, "to be ready", func() bool {
+		return meta.IsStatusConditionTrue(trail.Status.Conditions, v1alpha1.ReadyCondition)
+	})
+}
+
+// suspend switches a trail off or on, and returns once that is asked for.
+func (r *Rig) suspend(ctx context.Context, trail *v1alpha1.AuditTrail, suspended bool) error {
+	before := trail.DeepCopy()
+	trail.Spec.Suspend = &suspended
+	if err := r.admin.Patch(ctx, trail, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("setting suspend of AuditTrail %s: %w", client.ObjectKeyFromObject(trail), err)
+	}
+	return nil
+}
+
+// waitForTrail reads the trail until a condition holds.
+func (r *Rig) waitForTrail(
+	ctx context.Context, trail *v1alpha1.AuditTrail, longest time.Duration, what string, holds func() bool,
+) error {
+	err := wait.PollUntilContextTimeout(ctx, poll, longest, true, func(ctx context.Context) (bool, error) {
+		err := r.admin.Get(ctx, client.ObjectKeyFromObject(trail), trail)
+		return err == nil && holds(), nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for AuditTrail %s %s: %w; its status: %+v",
+			client.ObjectKeyFromObject(trail), what, err, trail.Status)
+	}
+	return nil
+}
+
+// waitForAccepted waits until the simulator has taken so many log events in all.
+func (r *Rig) waitForAccepted(ctx context.Context, want int, longest time.Duration) error {
+	err := wait.PollUntilContextTimeout(ctx, poll, longest, true, func(context.Context) (bool, error) {
+		return r.accepted() >= want, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d events were delivered within %s: %w; the manager's log is %s",
+			r.accepted(), want, longest, err, r.manager.LogPath())
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/test/bench/load"
+	"github.com/trailkeeper/trailkeeper/test/bench/report"
+)
+
+// configuration is what the API server does besides creating a ConfigMap, by the ConfigMap's namespace.
+type configuration int
+
+const (
+	withNothing configuration = iota
+	withNoop
+	withRecorder
+	configurations
+)
+
+var (
+	configurationNames = [configurations]string{"no webhook", "no-op webhook", "recorder"}
+	namespaces         = [configurations]string{bareNamespace, noopNamespace, recorderNamespace}
+)
+
+// phase is a kind of load.
+type phase struct {
+	name string
+	// rate is in requests a second; 0 saturates.
+	rate float64
+}
+
+var phases = []phase{{"20/s", 20}, {"100/s", 100}, {"16 workers", 0}}
+
+const (
+	workers = 16
+	// drainTime bounds how long the events of one phase may take to arrive: settling, lingering, and a retry.
+	drainTime = time.Minute
+)
+
+// recorderRun measures the recorder beside the API server without it and with a webhook that does nothing.
+type recorderRun struct {
+	*Rig
+	size Size
+	// results by phase, configuration and round.
+	results [][configurations][]load.Result
+	// delivered is how many events must have arrived so far.
+	delivered int
+	// cpu is what the manager used for events, from their admission to their delivery.
+	cpu    time.Duration
+	events int
+}
+
+// recorded measures the creation of ConfigMaps. The configurations take turns, so that all of them see the machine as it
+// is just then, and each round is compared with itself.
+func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) error {
+	if _, err := rig.trail(ctx, recorderNamespace); err != nil {
+		return err
+	}
+	run := &recorderRun{Rig: rig, size: size, results: make([][configurations][]load.Result, len(phases)), delivered: rig.accepted()}
+	if err := run.warmUp(ctx); err != nil {
+		return err
+	}
+	for round := range size.Rounds {
+		rig.say("Round %d of %d", round+1, size.Rounds)
+		for p := range phases {
+			for c := range configurations {
+				result, err := run.measure(ctx, c, phases[p], fmt.Sprintf("r%d-p%d", round, p))
+				if err != nil {
+					return err
+				}
+				run.results[p][c] = append(run.results[p][c], result)
+			}
+		}
+	}
+	run.report(into)
+	return nil
+}
+
+// warmUp opens connections and fills caches; what it measures is not kept, nor is the manager's use of the CPU.
+func (r *recorderRun) warmUp(ctx context.Context) error {
+	size := r.size
+	r.size.Phase = time.Second
+	for c := range configurations {
+		if _, err := r.measure(ctx, c, phases[len(phases)-1], "warm"); err != nil {
+			return err
+		}
+	}
+	r.size, r.cpu, r.events = size, 0, 0
+	return nil
+}
+
+// measure puts load on one configuration. After the recorder's turn it waits until all events were delivered, so that
+// the next turn does not pay for them; one that does not arrive is an error.
+func (r *recorderRun) measure(ctx context.Context, c configuration, p phase, prefix string) (load.Result, error) {
+	before, err := r.usage()
+	if err != nil {
+		return load.Result{}, err
+	}
+	create := func(ctx context.Context, number int) error {
+		return r.user.createConfigMap(ctx, namespaces[c], fmt.Sprintf("%s-%d", prefix, number))
+	}
+	var result load.Result
+	if p.rate > 0 {
+		result = load.Open(ctx, p.rate, r.size.Phase, create)
+	} else {
+		result = load.Saturate(ctx, workers, r.size.Phase, create)
+	}
+	if len(result.Latencies) == 0 {
+		return result, fmt.Errorf("no ConfigMap was created with %s: %w", configurationNames[c], result.Err)
+	}
+	if c != withRecorder {
+		return result, nil
+	}
+	r.delivered += len(result.Latencies)
+	if err := r.waitForAccepted(ctx, r.delivered, drainTime); err != nil {
+		return result, err
+	}
+	after, err := r.usage()
+	if err != nil {
+		return result, err
+	}
+	r.cpu += after.CPU - before.CPU
+	r.events += len(result.Latencies)
+	return result, nil
+}
+
+// createConfigMap creates one of about 600 bytes.
+func (p *poster) createConfigMap(ctx context.Context, namespace, name string) error {
+	body, err := json.Marshal(&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": "bench"}},
+		Data:       map[string]string{"greeting": "hello", "settings": strings.Repeat("colour=teal\n", 32)},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding a ConfigMap: %w", err)
+	}
+	return p.post(ctx, "/api/v1/namespaces/"+namespace+"/configmaps", body)
+}
+
+func (r *recorderRun) report(into *report.Report) {
+	added := math.Inf(-1)
+	for p, phase := range phases {
+		for c := range configurations {
+			into.AddRow(summary(configurationNames[c], phase.name, r.results[p][c]))
+		}
+		if phase.rate > 0 {
+			added = math.Max(added, r.compare(p, func(recorder, noop load.Result) float64 {
+				return recorder.Milliseconds(0.5) - noop.Milliseconds(0.5)
+			}))
+		}
+	}
+	// The worse of the two rates.
+	into.Add("recorder.replicated.added_p50_ms", added, "ms", report.AtMost(5))
+	into.Add("recorder.replicated.saturated_ratio", r.compare(len(phases)-1, func(recorder, noop load.Result) float64 {
+		return recorder.Rate() / noop.Rate()
+	}), "of the no-op webhook's rate", report.AtLeast(0.4))
+	into.Add("manager.cpu_ms_per_event", float64(r.cpu)/float64(time.Millisecond)/float64(r.events), "ms", report.Target{})
+}
+
+// compare is the median over the rounds of how the recorder compares with the no-op webhook in one phase.
+func (r *recorderRun) compare(p int, of func(recorder, noop load.Result) float64) float64 {
+	values := make([]float64, r.size.Rounds)
+	for round := range values {
+		values[round] = of(r.results[p][withRecorder][round], r.results[p][withNoop][round])
+	}
+	return load.Median(values)
+}
+
+// summary is the medians over the rounds.
+func summary(what, under string, rounds []load.Result) report.Row {
+	var p50, p99, rate []float64
+	var requests, failed int
+	for _, round := range rounds {
+		p50 = append(p50, round.Milliseconds(0.5))
+		p99 = append(p99, round.Milliseconds(0.99))
+		rate = append(rate, round.Rate())
+		requests += len(round.Latencies) + round.Failed
+		failed += round.Failed
+	}
+	return report.Row{
+		What: "ConfigMap creates, " + what, Load: under,
+		P50: load.Median(p50), P99: load.Median(p99), PerSecond: load.Median(rate),
+		Remark: fmt.Sprintf("%d rounds, %d requests, %d failed", len(rounds), requests, failed),
+	}
+}

@@ -1,0 +1,161 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+// Namespaces of ConfigMaps. Each is served by one configuration, so that nothing is switched between measurements.
+const (
+	bareNamespace     = "bench-bare"
+	noopNamespace     = "bench-noop"
+	recorderNamespace = "bench-recorder"
+	backlogNamespace  = "bench-backlog"
+)
+
+const (
+	region    = "eu-west-1"
+	logGroup  = "/audit/bench"
+	putAction = "PutLogEvents"
+	// patience bounds how long the operator may take for something that is not measured.
+	patience = 2 * time.Minute
+	poll     = 100 * time.Millisecond
+)
+
+// awsUser is the trails' identity: the simulator lets it do just what the published policy does.
+var awsUser = cloudsim.User{
+	Name: "trail", AccessKeyID: "AKIABENCHBENCHBENCHB", SecretAccessKey: "bench",
+	Policy: cloudsim.Allow("logs:DescribeLogGroups", "logs:CreateLogGroup", "logs:CreateLogStream",
+		"logs:PutLogEvents", "logs:DeleteLogStream", "logs:DescribeLogStreams"),
+}
+
+// Rig is a control plane, the operator, and AWS.
+type Rig struct {
+	out     io.Writer
+	env     *testenv.Env
+	manager *testenv.Manager
+	cloud   *cloudsim.Simulator
+	admin   client.Client
+	// user changes ConfigMaps, as somebody whom priority and fairness treats as anybody; operator is the manager.
+	user, operator *poster
+	cloudURL       string
+	trails         map[string]*v1alpha1.AuditTrail
+	closers        []func()
+}
+
+func newRig(out io.Writer) *Rig {
+	return &Rig{out: out, trails: map[string]*v1alpha1.AuditTrail{}}
+}
+
+// start starts everything, once.
+func (r *Rig) start(ctx context.Context) error {
+	if r.manager != nil {
+		return nil
+	}
+	for _, step := range []func(context.Context) error{
+		r.startControlPlane, r.startCloud, r.prepareNamespaces, r.startNoop, r.startManager,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends everything in the opposite order.
+func (r *Rig) close() {
+	for len(r.closers) > 0 {
+		last := len(r.closers) - 1
+		r.closers[last]()
+		r.closers = r.closers[:last]
+	}
+}
+
+func (r *Rig) startControlPlane(ctx context.Context) error {
+	var err error
+	if r.env, err = testenv.Start(ctx, testenv.Options{Sync: true, Out: r.out}); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, func() {
+		if err := r.env.Stop(); err != nil {
+			r.say("Cannot stop the control plane: %v", err)
+		}
+	})
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if r.admin, err = client.New(r.env.Admin(), client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("making the administrator's client: %w", err)
+	}
+	return r.env.InstallOperator(ctx)
+}
+
+func (r *Rig) startCloud(ctx context.Context) error {
+	r.cloud = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{awsUser}, Discard: true})
+	url, stop, err := r.cloud.Start(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, stop)
+	r.cloudURL = url
+	return nil
+}
+
+// startManager runs the built operator as its own service account, and nothing more than that may do.
+func (r *Rig) startManager(ctx context.Context) error {
+	r.say("Building and starting the manager")
+	path, err := r.env.BuildManager(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := r.env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
+	if err != nil {
+		return err
+	}
+	if r.operator, err = newPoster(config); err != nil {
+		return err
+	}
+	kubeconfig, err := r.env.WriteKubeconfig(config, "operator")
+	if err != nil {
+		return err
+	}
+	ports, err := testenv.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	address := "127.0.0.1:" + ports[0]
+	r.manager, err = r.env.StartManager(ctx, testenv.ManagerOptions{
+		Name: "bench", Path: path, Kubeconfig: kubeconfig, WebhookURL: "https://" + address, WebhookBind: address,
+		Env:  []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"},
+		Args: []string{"--cluster-id=bench"},
+	})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.manager.Stop)
+	return nil
+}
+
+// usage is what the manager has used so far.
+func (r *Rig) usage() (testenv.Usage, error) { return testenv.UsageOf(r.manager.PID()) }
+
+// accepted is how many log events the simulator has taken so far.
+func (r *Rig) accepted() int { return r.cloud.Counts(putAction).Events }
+
+func (r *Rig) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(r.out, format+"\n", args...)
+}

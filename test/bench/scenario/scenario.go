@@ -1,0 +1,89 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trailkeeper/trailkeeper/test/bench/report"
+)
+
+// Size is how much is measured.
+type Size struct {
+	// Rounds of load through each configuration, and how long each rate is kept up in one round.
+	Rounds int
+	Phase  time.Duration
+	// Stored is how many events are in the cluster when the manager's memory is read.
+	Stored int
+	// Backlog is how many events are delivered in one go.
+	Backlog int
+	// Objects is how many objects the backlog's events changed.
+	Objects int
+}
+
+var (
+	// Full is what targets hold for.
+	Full = Size{Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Objects: 1000}
+	// Short takes seconds, and shows that the benchmark itself works.
+	Short = Size{Rounds: 1, Phase: time.Second, Stored: 500, Backlog: 2000, Objects: 100}
+)
+
+// Scenario measures one thing.
+type Scenario struct {
+	Name string
+	// InProcess says that it needs no Rig.
+	InProcess bool
+	// Run adds what it measured to the report. It fails when it could not measure, or when something that was measured
+	// went wrong, such as an event that did not arrive.
+	Run func(ctx context.Context, rig *Rig, size Size, into *report.Report) error
+}
+
+// All are the scenarios in the order in which they must run: the manager's memory is read before the backlog needs
+// more of it.
+func All() []Scenario {
+	return []Scenario{
+		{Name: "unwanted", InProcess: true, Run: unwanted},
+		{Name: "recorder", Run: recorded},
+		{Name: "manager", Run: stored},
+		{Name: "delivery", Run: delivered},
+	}
+}
+
+// Run runs the scenarios whose names are wanted on one control plane, and says on out what it does. When one fails it
+// returns what was measured before.
+func Run(ctx context.Context, size Size, wanted func(name string) bool, out io.Writer) (*report.Report, error) {
+	return runAll(ctx, slices.DeleteFunc(All(), func(s Scenario) bool { return !wanted(s.Name) }), size, out)
+}
+
+func runAll(ctx context.Context, scenarios []Scenario, size Size, out io.Writer) (*report.Report, error) {
+	into := &report.Report{}
+	into.AddRow(machine())
+	rig := newRig(out)
+	defer rig.close()
+	for _, scenario := range scenarios {
+		if !scenario.InProcess {
+			if err := rig.start(ctx); err != nil {
+				return into, err
+			}
+		}
+		rig.say("Measuring: %s", scenario.Name)
+		if err := scenario.Run(ctx, rig, size, into); err != nil {
+			return into, fmt.Errorf("measuring %s: %w", scenario.Name, err)
+		}
+	}
+	return into, nil
+}
+
+// machine says what the figures were measured on. Other work on it makes all of them worse.
+func machine() report.Row {
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		load = []byte("not known")
+	}
+	return remark("machine", fmt.Sprintf("%d cores", runtime.NumCPU()), "load averages before: "+strings.TrimSpace(string(load)))
+}

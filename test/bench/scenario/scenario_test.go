@@ -1,0 +1,127 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/test/bench/load"
+	"github.com/trailkeeper/trailkeeper/test/bench/report"
+)
+
+func TestNoopAdmitsTheReviewThatItGot(t *testing.T) {
+	g := NewWithT(t)
+	review, err := nodesReview()
+	g.Expect(err).NotTo(HaveOccurred())
+	answered := httptest.NewRecorder()
+	admit(answered, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", bytes.NewReader(review)))
+
+	var answer admissionv1.AdmissionReview
+	g.Expect(json.Unmarshal(answered.Body.Bytes(), &answer)).To(Succeed())
+	g.Expect(answer.APIVersion).To(Equal("admission.k8s.io/v1"))
+	g.Expect(answer.Response.Allowed).To(BeTrue())
+	g.Expect(string(answer.Response.UID)).To(Equal("0b4c2c1e-5d41-4f58-9f6e-1f3b0f1f7a11"))
+}
+
+func TestNoopSaysWhereItIsAndEndsWithItsInput(t *testing.T) {
+	g := NewWithT(t)
+	var out bytes.Buffer
+	g.Expect(ServeNoop(strings.NewReader(""), &out)).To(Succeed())
+	var at noopAddress
+	g.Expect(json.Unmarshal(out.Bytes(), &at)).To(Succeed())
+	g.Expect(at.URL).To(HavePrefix("https://127.0.0.1:"))
+	g.Expect(string(at.CA)).To(HavePrefix("-----BEGIN CERTIFICATE-----"))
+}
+
+func TestNobodyWantsTheNodesReview(t *testing.T) {
+	g := NewWithT(t)
+	review, err := nodesReview()
+	g.Expect(err).NotTo(HaveOccurred())
+	asked, answer := &unasked{}, &discard{header: http.Header{}}
+	handleReview(asked, answer, review)()
+	g.Expect(asked.events).To(BeZero())
+	g.Expect(answer.status).To(BeZero(), "the request must be admitted")
+	g.Expect(decodeReview(review)).NotTo(Panic())
+}
+
+// The ConfigMaps must show that every event of the backlog stuck, or delivery has other work than it has in a cluster.
+func TestObjectsShowWhatTheBacklogSays(t *testing.T) {
+	g := NewWithT(t)
+	trail := &v1alpha1.AuditTrail{ObjectMeta: metav1.ObjectMeta{Namespace: backlogNamespace, Name: "bench", UID: "trail"}}
+	b := &backlog{
+		trail: trail, digester: audit.NewDigester([]byte("key")), objects: make([]corev1.ConfigMap, 3), count: 10,
+	}
+	for i := range b.objects {
+		b.objects[i] = b.object(i)
+	}
+	names := map[string]bool{}
+	for number := range b.count {
+		event := b.event(number)
+		names[event.Name] = true
+		object, err := json.Marshal(&b.objects[number%len(b.objects)])
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(audit.Sight(b.digester, event.Spec.Evidence, object)).To(Equal(audit.SawAfter))
+		g.Expect(event.Spec.Resource.Name).To(Equal(b.objects[number%len(b.objects)].Name))
+	}
+	g.Expect(names).To(HaveLen(b.count))
+}
+
+// Each round is compared with itself: the third one saw a machine that was three times as slow.
+func TestRoundsAreComparedWithThemselves(t *testing.T) {
+	g := NewWithT(t)
+	round := func(latency time.Duration) load.Result {
+		return load.Result{Latencies: []time.Duration{latency, latency}, Took: 2 * latency}
+	}
+	run := &recorderRun{size: Size{Rounds: 3}, cpu: 12 * time.Millisecond, events: 6}
+	for _, p := range phases {
+		added := 2 * time.Millisecond
+		if p.rate == 100 {
+			added = 3 * time.Millisecond
+		}
+		var results [configurations][]load.Result
+		for _, slow := range []time.Duration{1, 1, 3} {
+			results[withNothing] = append(results[withNothing], round(slow*time.Millisecond))
+			results[withNoop] = append(results[withNoop], round(slow*4*time.Millisecond))
+			results[withRecorder] = append(results[withRecorder], round(slow*(4*time.Millisecond+added)))
+		}
+		run.results = append(run.results, results)
+	}
+	into := &report.Report{}
+	run.report(into)
+
+	values := map[string]float64{}
+	for _, metric := range into.Metrics {
+		values[metric.Name] = metric.Value
+	}
+	g.Expect(values).To(Equal(map[string]float64{
+		"recorder.replicated.added_p50_ms":    3,
+		"recorder.replicated.saturated_ratio": 2.0 / 3,
+		"manager.cpu_ms_per_event":            2,
+	}))
+	g.Expect(into.Rows).To(HaveLen(len(phases) * int(configurations)))
+}
+
+func TestARunSaysWhichScenarioFailed(t *testing.T) {
+	g := NewWithT(t)
+	failing := Scenario{Name: "broken", InProcess: true, Run: func(_ context.Context, _ *Rig, _ Size, into *report.Report) error {
+		into.Add("some.metric", 1, "ms", report.Target{})
+		return errors.New("no power")
+	}}
+	figures, err := runAll(t.Context(), []Scenario{failing}, Short, io.Discard)
+	g.Expect(err).To(MatchError(ContainSubstring("broken: no power")))
+	g.Expect(figures.Metrics).To(HaveLen(1), "what was measured before stays")
+}

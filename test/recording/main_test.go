@@ -1,0 +1,142 @@
+package recording
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+const (
+	// patience is within which controllers and caches act.
+	patience = 30 * time.Second
+	startup  = 3 * time.Minute
+	// person makes the changes. She may do everything, as a user, not as a member of system:masters.
+	person = "alice"
+)
+
+// One control plane and one operator serve all tests. Tests that disturb the others are sequential, and each of the
+// parallel ones works in a namespace of its own.
+var (
+	env      *testenv.Env
+	operator *testenv.Manager
+	// options start the operator, again after a test killed it.
+	options testenv.ManagerOptions
+	// admin looks on; its changes are recorded like everybody's, so tests do not make theirs with it.
+	admin client.Client
+	alice *kubernetes.Clientset
+	// aliceConfig makes further clients of hers.
+	aliceConfig *rest.Config
+	// aliceClient knows Trailkeeper's kinds.
+	aliceClient client.Client
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), startup)
+	defer cancel()
+	err := start(ctx)
+	defer stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Cannot start a control plane and the operator:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func start(ctx context.Context) error {
+	var err error
+	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true, AuditLog: true}); err != nil {
+		return err
+	}
+	if err := env.InstallOperator(ctx); err != nil {
+		return err
+	}
+	if err := makeClients(ctx); err != nil {
+		return err
+	}
+	return startOperator(ctx)
+}
+
+func stop() {
+	if operator != nil {
+		operator.Kill()
+	}
+	if env == nil {
+		return
+	}
+	if err := env.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "Cannot stop the control plane:", err)
+	}
+}
+
+func makeClients(ctx context.Context) error {
+	scheme := runtime.NewScheme()
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+	if err != nil {
+		return err
+	}
+	if admin, err = client.New(env.Admin(), client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: person},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: person}},
+	}
+	if err := admin.Create(ctx, binding); err != nil {
+		return err
+	}
+	if aliceConfig, err = env.AddUser(person, "developers"); err != nil {
+		return err
+	}
+	if alice, err = kubernetes.NewForConfig(aliceConfig); err != nil {
+		return err
+	}
+	aliceClient, err = client.New(aliceConfig, client.Options{Scheme: scheme})
+	return err
+}
+
+// startOperator runs the built operator as its own service account, always at the same address.
+func startOperator(ctx context.Context) error {
+	path, err := env.BuildManager(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := env.WriteKubeconfig(config, "operator")
+	if err != nil {
+		return err
+	}
+	ports, err := testenv.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	options = testenv.ManagerOptions{
+		Name: "operator", Path: path, Kubeconfig: kubeconfig,
+		WebhookURL:  "https://127.0.0.1:" + ports[0],
+		WebhookBind: "127.0.0.1:" + ports[0],
+		Args:        []string{"--cluster-id=recording", "--leader-elect=false"},
+	}
+	operator, err = env.StartManager(ctx, options)
+	return err
+}
