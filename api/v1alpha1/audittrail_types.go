@@ -146,7 +146,7 @@ type CloudWatchDestination struct {
 
 // Auth is exactly one way to prove an AWS identity.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.credentials) != has(self.sts)",message="set exactly one of auth.credentials (access keys in a Secret) and auth.sts (a role)"
+// +kubebuilder:validation:XValidation:rule="[has(self.credentials), has(self.sts), has(self.ambient)].exists_one(set, set)",message="set exactly one of auth.credentials (access keys in a Secret), auth.sts (a role) and auth.ambient (the operator's own identity)"
 type Auth struct {
 	// credentials are access keys in a Secret.
 	// +optional
@@ -155,7 +155,15 @@ type Auth struct {
 	// sts is a role to assume.
 	// +optional
 	STS *STS `json:"sts,omitempty"`
+
+	// ambient is the operator's own AWS identity, used as it is: that of its service account (EKS Pod Identity, IAM
+	// roles for service accounts), its node, or its environment. Only trails in the operator's namespace may use it.
+	// +optional
+	Ambient *Ambient `json:"ambient,omitempty"`
 }
+
+// Ambient has no fields: there is nothing to choose about the operator's own identity. Write ambient: {}.
+type Ambient struct{}
 
 // Credentials are access keys of an IAM user.
 type Credentials struct {
@@ -224,7 +232,8 @@ type STS struct {
 	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
 
 	// serviceAccountName is a service account of the trail's namespace whose token proves the identity (web
-	// identity). When absent the operator's own AWS identity assumes the role.
+	// identity). When absent the operator's own AWS identity assumes the role; outside of the operator's namespace an
+	// administrator must have granted the role to the trail's namespace, in ConfigMap trailkeeper-role-grants.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -54,7 +54,11 @@ const (
 	ReasonServiceAccountNotUsable = "ServiceAccountNotUsable"
 	// ReasonExternalIDNotAllowed appears when a trail outside the operator's namespace sets an external id.
 	ReasonExternalIDNotAllowed = "ExternalIDNotAllowed"
-	// ReasonNoIdentity appears when the operator has no AWS identity of its own to assume the role with.
+	// ReasonAmbientNotAllowed appears when a trail outside the operator's namespace uses the operator's own identity.
+	ReasonAmbientNotAllowed = "AmbientNotAllowed"
+	// ReasonRoleNotGranted appears when nobody has granted the role to the trail's namespace; the message says where.
+	ReasonRoleNotGranted = "RoleNotGranted"
+	// ReasonNoIdentity appears when the operator has no AWS identity of its own, to use or to assume the role with.
 	ReasonNoIdentity = "NoOperatorIdentity"
 	// ReasonAccountChanged appears when new credentials resolve to another account than the one delivered to so far.
 	ReasonAccountChanged = "AccountChanged"

@@ -25,6 +25,8 @@ const (
 type Options struct {
 	// Reader reads Secrets. It must not be a cache: the operator may get single Secrets, never list or watch them.
 	Reader client.Reader
+	// Grants reads the ConfigMap RoleGrantsName. It should be a cache: it is asked for each use of a role.
+	Grants client.Reader
 	// Tokens requests tokens of service accounts.
 	Tokens client.SubResourceClientConstructor
 	// OperatorNamespace is where trails have tenant scope, and where the operator's service account lives.
@@ -59,8 +61,11 @@ func (a *Authenticator) Session(ctx context.Context, trail *v1alpha1.AuditTrail)
 	if err != nil {
 		return nil, err
 	}
-	if trail.Spec.CloudWatch.Auth.STS != nil {
-		return a.roleSession(trail, base)
+	switch auth := trail.Spec.CloudWatch.Auth; {
+	case auth.STS != nil:
+		return a.roleSession(ctx, trail, base)
+	case auth.Ambient != nil:
+		return a.ambientSession(trail, base)
 	}
 	keys, err := a.readKeys(ctx, trail)
 	if err != nil {
@@ -69,11 +74,15 @@ func (a *Authenticator) Session(ctx context.Context, trail *v1alpha1.AuditTrail)
 	return a.keySession(trail, base, keys), nil
 }
 
-// Forget drops the trail's session, so that its credentials leave memory.
+// Forget drops the trail's session, so that its credentials leave memory, and the next use begins with what the Secret,
+// the service account or the operator's own environment has by then.
 func (a *Authenticator) Forget(trail *v1alpha1.AuditTrail) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sessions.Remove(trail.UID)
+	if destination := trail.Spec.CloudWatch; destination != nil && destination.Auth.Ambient != nil {
+		a.regions.Remove(destination.Region)
+	}
 }
 
 // ExternalID is the external id with which the operator assumes the trail's role; "" for none.

@@ -24,7 +24,7 @@ import (
 const operatorNamespace = "trailkeeper-system"
 
 func newAuthenticator(c client.Client) *Authenticator {
-	return New(Options{Reader: c, Tokens: c, OperatorNamespace: operatorNamespace, ServiceAccount: "trailkeeper-manager", ClusterID: "c1"})
+	return New(Options{Reader: c, Grants: c, Tokens: c, OperatorNamespace: operatorNamespace, ServiceAccount: "trailkeeper-manager", ClusterID: "c1"})
 }
 
 func keyTrail() *v1alpha1.AuditTrail {
@@ -42,6 +42,18 @@ func roleTrail(namespace string) *v1alpha1.AuditTrail {
 	trail.Namespace = namespace
 	trail.Spec.CloudWatch.Auth = v1alpha1.Auth{STS: &v1alpha1.STS{RoleARN: "arn:aws:iam::123456789012:role/audit"}}
 	return trail
+}
+
+// withGrants is an API server with the ConfigMap of grants.
+func withGrants(data map[string]string) *fake.ClientBuilder {
+	return fake.NewClientBuilder().WithObjects(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: RoleGrantsName}, Data: data,
+	})
+}
+
+// withRole is an API server where namespace shop may use the role of roleTrail.
+func withRole() client.Client {
+	return withGrants(map[string]string{"shop": "arn:aws:iam::123456789012:role/audit"}).Build()
 }
 
 func awsSecret(data map[string]string) *corev1.Secret {
@@ -100,7 +112,7 @@ func TestUnreadableSecrets(t *testing.T) {
 func TestARoleIsAssumedOnceForManyUses(t *testing.T) {
 	g := NewWithT(t)
 	server := awstest.Start(t)
-	auth := newAuthenticator(fake.NewClientBuilder().Build())
+	auth := newAuthenticator(withRole())
 	trail := roleTrail("shop")
 
 	use := func() {
@@ -143,7 +155,7 @@ func TestExternalIDs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			server := awstest.Start(t)
-			session, err := newAuthenticator(fake.NewClientBuilder().Build()).Session(t.Context(), c.trail)
+			session, err := newAuthenticator(withRole()).Session(t.Context(), c.trail)
 			g.Expect(fault.ReasonOf(err)).To(Equal(c.reason))
 			if err != nil {
 				return
@@ -159,7 +171,7 @@ func TestExternalIDs(t *testing.T) {
 func TestTheSessionPolicyIsTheBasePolicyOnOneGroup(t *testing.T) {
 	g := NewWithT(t)
 	server := awstest.Start(t)
-	session, err := newAuthenticator(fake.NewClientBuilder().Build()).Session(t.Context(), roleTrail("shop"))
+	session, err := newAuthenticator(withRole()).Session(t.Context(), roleTrail("shop"))
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = session.Verify(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
@@ -223,7 +235,7 @@ func TestErrorsOfSTS(t *testing.T) {
 			g := NewWithT(t)
 			server := awstest.Start(t)
 			server.Fail(c.operation, c.code)
-			kube := fake.NewClientBuilder().WithObjects(awsSecret(map[string]string{"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "s3cr3t"})).Build()
+			kube := withGrants(map[string]string{"shop": "*"}).WithObjects(awsSecret(map[string]string{"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "s3cr3t"})).Build()
 			session, err := newAuthenticator(kube).Session(t.Context(), c.trail)
 			g.Expect(err).NotTo(HaveOccurred())
 			_, err = session.Verify(t.Context())
@@ -239,7 +251,7 @@ func TestAnOperatorWithoutIdentity(t *testing.T) {
 	awstest.Start(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	session, err := newAuthenticator(fake.NewClientBuilder().Build()).Session(t.Context(), roleTrail("shop"))
+	session, err := newAuthenticator(withRole()).Session(t.Context(), roleTrail("shop"))
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = session.Verify(t.Context())
 	g.Expect(fault.ReasonOf(err)).To(Equal(v1alpha1.ReasonNoIdentity))

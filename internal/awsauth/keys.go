@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,13 +21,15 @@ import (
 // (AWS IAM, "IAM identifiers", unique ids).
 const temporaryPrefix = "ASIA"
 
-// keys are access keys from a Secret. The type has no String method and no exported field on purpose: it must not
-// end up in a log.
+// keys are access keys from a Secret.
 type keys struct {
 	id, secret, token string
 	// version changes whenever the Secret does.
 	version string
 }
+
+// Format keeps the keys out of whatever they are printed into, by any verb.
+func (keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "(access keys)") }
 
 func (a *Authenticator) keySession(trail *v1alpha1.AuditTrail, base aws.Config, k keys) *Session {
 	key := sessionKey{
@@ -57,8 +60,8 @@ func (a *Authenticator) readKeys(ctx context.Context, trail *v1alpha1.AuditTrail
 			fmt.Sprintf("Secret %s does not exist: create it, or correct spec.cloudWatch.auth.credentials.secretRef.name", name), err))
 	case apierrors.IsForbidden(err):
 		return keys{}, fault.Wait(v1alpha1.ReasonSecretNotReadable, 0, fault.Text(fmt.Sprintf(
-			"The operator may not read Secret %s: in namespace %s create a Role that allows get on secrets with resourceNames [%s], "+
-				"and a RoleBinding of that Role to ServiceAccount %s/%s",
+			"The operator may not read Secret %s: in namespace %s create a Role that allows get, list and watch on secrets with "+
+				"resourceNames [%s], and a RoleBinding of that Role to ServiceAccount %s/%s",
 			name, trail.Namespace, ref.Name, a.options.OperatorNamespace, a.options.ServiceAccount), err))
 	case err != nil:
 		return keys{}, fmt.Errorf("reading Secret %s: %w", name, err)

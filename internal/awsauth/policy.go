@@ -1,6 +1,8 @@
 package awsauth
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -11,10 +13,16 @@ import (
 // maxSessionName is STS's limit for RoleSessionName (2 to 64 characters).
 const maxSessionName = 64
 
-// sessionName is how the trail shows up in AWS CloudTrail. Kubernetes names have no character that STS refuses.
+// sessionName is how the trail shows up in AWS CloudTrail. Kubernetes names have no character that STS refuses. A name
+// that is too long ends in a digest, so that two trails still have two.
 func sessionName(trail *v1alpha1.AuditTrail) string {
+	const digits = 8
 	name := "trailkeeper-" + trail.Namespace + "-" + trail.Name
-	return name[:min(len(name), maxSessionName)]
+	if len(name) <= maxSessionName {
+		return name
+	}
+	digest := sha256.Sum256([]byte(name))
+	return name[:maxSessionName-digits-1] + "-" + hex.EncodeToString(digest[:digits/2])
 }
 
 type statement struct {

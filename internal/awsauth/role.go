@@ -21,13 +21,18 @@ const (
 	expiryWindow = 2 * time.Minute
 )
 
-// roleSession makes the session of a trail that assumes a role.
-func (a *Authenticator) roleSession(trail *v1alpha1.AuditTrail, base aws.Config) (*Session, error) {
+// roleSession makes the session of a trail that assumes a role. Whether it may is asked each time, so that a grant that
+// was withdrawn ends the use of credentials that were got by it.
+func (a *Authenticator) roleSession(ctx context.Context, trail *v1alpha1.AuditTrail, base aws.Config) (*Session, error) {
 	spec := trail.Spec.CloudWatch.Auth.STS
 	if spec.ExternalID != "" && trail.Namespace != a.options.OperatorNamespace {
 		return nil, fault.Terminal(v1alpha1.ReasonExternalIDNotAllowed, textf(
 			"Only trails in namespace %s may set externalID: remove it, and let the role's trust policy ask for %q",
 			a.options.OperatorNamespace, a.options.ClusterID+"/"+trail.Namespace))
+	}
+	if err := a.checkGrant(ctx, trail); err != nil {
+		a.Forget(trail)
+		return nil, err
 	}
 	key := sessionKey{
 		namespace:  trail.Namespace,
@@ -38,9 +43,13 @@ func (a *Authenticator) roleSession(trail *v1alpha1.AuditTrail, base aws.Config)
 		account:    spec.ServiceAccountName,
 	}
 	return a.session(trail.UID, key, func() *Session {
-		role := &roleProvider{base: base, assume: a.assumeRole(trail, base)}
+		role := &roleProvider{
+			// The operator's own identity is looked up for each assumption, because it changes too.
+			base:   func(ctx context.Context) (aws.Config, error) { return a.region(ctx, base.Region) },
+			assume: a.assumeRole(trail),
+		}
 		if spec.ServiceAccountName != "" {
-			role.assume = a.assumeWithToken(trail, base)
+			role.assume = a.assumeWithToken(trail)
 		}
 		cfg := base.Copy()
 		// Without the cache every call to CloudWatch Logs would assume the role again.
@@ -65,16 +74,23 @@ type assumption struct {
 // roleProvider is an aws.CredentialsProvider that assumes a role and remembers as whom. The SDK's own providers
 // do not say who the role's user is, and take no context for the token of a web identity.
 type roleProvider struct {
-	base     aws.Config
-	assume   func(context.Context, *sts.Client) (assumption, error)
+	base     func(context.Context) (aws.Config, error)
+	assume   assume
 	identity atomic.Pointer[v1alpha1.CallerIdentity]
 }
+
+// assume assumes a role at STS. base has the operator's own identity.
+type assume func(ctx context.Context, base aws.Config) (assumption, error)
 
 // Retrieve implements aws.CredentialsProvider. Its errors are faults.
 func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	assumed, err := p.assume(ctx, sts.NewFromConfig(p.base))
+	base, err := p.base(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	assumed, err := p.assume(ctx, base)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
@@ -98,7 +114,7 @@ func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 // assumeRole assumes the trail's role with the operator's own identity.
-func (a *Authenticator) assumeRole(trail *v1alpha1.AuditTrail, base aws.Config) func(context.Context, *sts.Client) (assumption, error) {
+func (a *Authenticator) assumeRole(trail *v1alpha1.AuditTrail) assume {
 	spec := trail.Spec.CloudWatch.Auth.STS
 	input := &sts.AssumeRoleInput{
 		RoleArn:         aws.String(spec.RoleARN),
@@ -109,17 +125,17 @@ func (a *Authenticator) assumeRole(trail *v1alpha1.AuditTrail, base aws.Config) 
 	if id := a.ExternalID(trail); id != "" { // An empty string is not "none" to STS but an invalid value.
 		input.ExternalId = aws.String(id)
 	}
-	return func(ctx context.Context, client *sts.Client) (assumption, error) {
-		// Asked for by itself, so that the operator lacking an identity is told from the role refusing it.
-		if base.Credentials == nil {
-			return assumption{}, noIdentity(nil)
+	return func(ctx context.Context, base aws.Config) (assumption, error) {
+		if err := a.checkOperator(ctx, base, noneToAssume); err != nil {
+			return assumption{}, err
 		}
-		if _, err := base.Credentials.Retrieve(ctx); err != nil {
-			return assumption{}, noIdentity(err)
-		}
-		out, err := client.AssumeRole(ctx, input)
+		out, err := sts.NewFromConfig(base).AssumeRole(ctx, input)
 		if err != nil {
-			return assumption{}, assumeRoleFault(err)
+			err = assumeRoleFault(err)
+			if fault.ReasonOf(err) == v1alpha1.ReasonNoIdentity {
+				a.forgetOperator(base.Region)
+			}
+			return assumption{}, err
 		}
 		return assumption{out.Credentials, out.AssumedRoleUser}, nil
 	}

@@ -16,7 +16,8 @@ var refusedToken = meaning{v1alpha1.ReasonRoleNotAssumable,
 		"audience " + audience + ", and that the role's trust policy names the service account"}
 
 var refusedInput = meaning{v1alpha1.ReasonRoleNotAssumable,
-	"STS refuses the request: check that the role's maximum session duration allows durationSeconds"}
+	"STS refuses the request: check that the role's maximum session duration allows durationSeconds, which may be 3600 at most " +
+		"when the operator's own identity is a role"}
 
 // assumeRoleFault classifies an error of AssumeRole. The caller is the operator, so whatever is wrong with the
 // caller's keys is for the operator's administrator.
@@ -28,7 +29,7 @@ func assumeRoleFault(err error) error {
 	case "ValidationError":
 		return refusedInput.fault(code, operation, err)
 	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException":
-		return noIdentity(err)
+		return noIdentity(noneToAssume, err)
 	default:
 		return Fault(operation, err)
 	}
@@ -48,8 +49,14 @@ func webIdentityFault(err error) error {
 	}
 }
 
-func noIdentity(err error) error {
-	return fault.Wait(v1alpha1.ReasonNoIdentity, 0, fault.Text(
-		"The operator has no AWS identity that could assume the role: give the operator's pod one, or name a service account "+
-			"of the trail's namespace in spec.cloudWatch.auth.sts.serviceAccountName", err))
+// What the operator lacks, and what to do about it.
+const (
+	noneToAssume = "The operator has no AWS identity that could assume the role: give the operator's pod one, or name a service account " +
+		"of the trail's namespace in spec.cloudWatch.auth.sts.serviceAccountName"
+	noneOfItsOwn = "The operator has no AWS identity of its own: give the operator's pod one (EKS Pod Identity, IAM roles for service " +
+		"accounts, an instance role), or use spec.cloudWatch.auth.credentials or spec.cloudWatch.auth.sts in place of ambient"
+)
+
+func noIdentity(lacking string, err error) error {
+	return fault.Wait(v1alpha1.ReasonNoIdentity, 0, fault.Text(lacking, err))
 }

@@ -2,6 +2,8 @@ package awsauth
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +27,12 @@ type Session struct {
 	verify func(context.Context) (v1alpha1.CallerIdentity, error)
 	known  atomic.Pointer[v1alpha1.CallerIdentity]
 }
+
+// Format keeps the credentials out of whatever a session is printed into, by any verb.
+func (*Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "(session)") }
+
+// MarshalLog implements logr.Marshaler: loggers that write JSON would look into Config.
+func (*Session) MarshalLog() any { return "(session)" }
 
 // Verify asks AWS who the trail is: sts:GetCallerIdentity for access keys, the answer of sts:AssumeRole for roles
 // (asked again when the credentials expire). Its errors are faults.

@@ -24,15 +24,15 @@ const (
 
 // assumeWithToken assumes the trail's role with a token of the service account that the trail names. The operator's
 // own AWS identity plays no part in it.
-func (a *Authenticator) assumeWithToken(trail *v1alpha1.AuditTrail, _ aws.Config) func(context.Context, *sts.Client) (assumption, error) {
+func (a *Authenticator) assumeWithToken(trail *v1alpha1.AuditTrail) assume {
 	spec := *trail.Spec.CloudWatch.Auth.STS
 	namespace, name, policy := trail.Namespace, sessionName(trail), sessionPolicy(trail)
-	return func(ctx context.Context, client *sts.Client) (assumption, error) {
+	return func(ctx context.Context, base aws.Config) (assumption, error) {
 		token, err := a.token(ctx, namespace, spec.ServiceAccountName)
 		if err != nil {
 			return assumption{}, err
 		}
-		out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+		out, err := sts.NewFromConfig(base).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 			RoleArn:          aws.String(spec.RoleARN),
 			RoleSessionName:  aws.String(name),
 			DurationSeconds:  aws.Int32(duration(&spec)),
