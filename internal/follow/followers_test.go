@@ -1,0 +1,259 @@
+package follow
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+// patience is within which a change is told, on a busy machine.
+const patience = 20 * time.Second
+
+// env is one control plane for all tests of this package; each uses a namespace of its own.
+var env *testenv.Env
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var err error
+	if env, err = testenv.Start(ctx, testenv.Options{WithoutCRDs: true}); err != nil {
+		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
+		return 1
+	}
+	defer func() { _ = env.Stop() }()
+	return m.Run()
+}
+
+// counted counts the watches that are open.
+type counted struct {
+	client.WithWatch
+	open, ever atomic.Int32
+}
+
+func (c *counted) Watch(ctx context.Context, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
+	w, err := c.WithWatch.Watch(ctx, list, options...)
+	if err == nil {
+		c.open.Add(1)
+		c.ever.Add(1)
+		w = &closing{w, sync.OnceFunc(func() { c.open.Add(-1) })}
+	}
+	return w, err
+}
+
+type closing struct {
+	watch.Interface
+	closed func()
+}
+
+func (c *closing) Stop() {
+	c.Interface.Stop()
+	c.closed()
+}
+
+// rig is a namespace, followers that run as a service account without rights, and what they told.
+type rig struct {
+	*Followers
+	admin     client.Client
+	client    *counted
+	namespace string
+
+	mu   sync.Mutex
+	told map[types.NamespacedName]int
+}
+
+var trailA, trailB = types.NamespacedName{Namespace: "shop", Name: "a"}, types.NamespacedName{Namespace: "shop", Name: "b"}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	g := NewWithT(t)
+	r := &rig{told: map[types.NamespacedName]int{}}
+	var err error
+	r.admin, err = client.New(env.Admin(), client.Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "follow-"}}
+	g.Expect(r.admin.Create(t.Context(), namespace)).To(Succeed())
+	r.namespace = namespace.Name
+	config, err := env.ServiceAccountConfig(t.Context(), r.namespace, "operator")
+	g.Expect(err).NotTo(HaveOccurred())
+	watching, err := client.NewWithWatch(config, client.Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	r.client = &counted{WithWatch: watching}
+	r.Followers = New(Options{
+		Client:  r.client,
+		Changed: r.changed,
+		pauses:  &pauses{retry: 20 * time.Millisecond, slowest: 200 * time.Millisecond, settle: 10 * time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Start(ctx) // It never fails.
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		g.Expect(r.client.open.Load()).To(BeZero(), "every watch ends with Start")
+	})
+	return r
+}
+
+func (r *rig) changed(_ context.Context, trail types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told[trail]++
+}
+
+func (r *rig) count(trail types.NamespacedName) func() int {
+	return func() int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.told[trail]
+	}
+}
+
+// allow grants verbs on one Secret by its name, as the owner of a namespace does.
+func (r *rig) allow(t *testing.T, name string, verbs ...string) {
+	t.Helper()
+	g := NewWithT(t)
+	object := metav1.ObjectMeta{Namespace: r.namespace, Name: name}
+	g.Expect(r.admin.Create(t.Context(), &rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: verbs,
+	}}})).To(Succeed())
+	g.Expect(r.admin.Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: object,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: "operator"}},
+	})).To(Succeed())
+}
+
+// secret makes a Secret that the operator may follow.
+func (r *rig) secret(t *testing.T, name string) (*corev1.Secret, Object) {
+	t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: name}}
+	NewWithT(t).Expect(r.admin.Create(t.Context(), secret)).To(Succeed())
+	return secret, r.object(name)
+}
+
+func (r *rig) object(name string) Object {
+	return Object{Secret, types.NamespacedName{Namespace: r.namespace, Name: name}}
+}
+
+func (r *rig) change(t *testing.T, secret *corev1.Secret) {
+	t.Helper()
+	secret.StringData = map[string]string{"key": time.Now().String()}
+	NewWithT(t).Expect(r.admin.Update(t.Context(), secret)).To(Succeed())
+}
+
+func TestEveryChangeIsTold(t *testing.T) {
+	g := NewWithT(t)
+	r := newRig(t)
+	secret, object := r.secret(t, "aws")
+	r.allow(t, "aws", "get", "list", "watch")
+	r.waitAllowed(t, "aws")
+	r.Follow(t.Context(), trailA, object)
+	r.change(t, secret) // Perhaps before the watch is there.
+	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(1))
+	r.change(t, secret)
+	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(2))
+
+	g.Expect(r.admin.Delete(t.Context(), secret)).To(Succeed())
+	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(3))
+	r.secret(t, "aws")
+	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(4))
+
+	r.secret(t, "another")
+	r.Follow(t.Context(), trailA, object)
+	g.Consistently(r.count(trailA), 300*time.Millisecond).Should(Equal(4), "only its own object, and only changes")
+	g.Expect(r.client.ever.Load()).To(BeEquivalentTo(1))
+}
+
+// waitAllowed waits until the operator may list the Secret.
+func (r *rig) waitAllowed(t *testing.T, name string) {
+	t.Helper()
+	NewWithT(t).Eventually(func() error {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+		return r.client.List(t.Context(), list, client.InNamespace(r.namespace), client.MatchingFields{"metadata.name": name})
+	}).WithTimeout(patience).Should(Succeed())
+}
+
+// TestOneWatchForAllTrails: it is shared, and ends with the last trail that refers to the object.
+func TestOneWatchForAllTrails(t *testing.T) {
+	g := NewWithT(t)
+	r := newRig(t)
+	secret, object := r.secret(t, "aws")
+	r.allow(t, "aws", "get", "list", "watch")
+	r.waitAllowed(t, "aws")
+	for _, trail := range []types.NamespacedName{trailA, trailB} {
+		r.Follow(t.Context(), trail, object)
+	}
+	r.change(t, secret)
+	for _, trail := range []types.NamespacedName{trailA, trailB} {
+		g.Eventually(r.count(trail)).WithTimeout(patience).Should(Equal(1))
+	}
+	g.Eventually(r.client.open.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+
+	r.Follow(t.Context(), trailA) // It refers to nothing any more.
+	r.change(t, secret)
+	g.Eventually(r.count(trailB)).WithTimeout(patience).Should(Equal(2))
+	g.Expect(r.count(trailA)()).To(Equal(1))
+	r.Forget(trailB)
+	g.Eventually(r.client.open.Load).WithTimeout(patience).Should(BeZero())
+	g.Expect(r.followers).To(BeEmpty())
+	g.Expect(r.references).To(BeEmpty())
+	g.Expect(r.client.ever.Load()).To(BeEquivalentTo(1))
+}
+
+// TestWhereOnlyGetIsGrantedNothingIsTold: not a change, and no flood of requests either; a right that is granted later is
+// used, and what was missed until then is told.
+func TestWhereOnlyGetIsGrantedNothingIsTold(t *testing.T) {
+	g := NewWithT(t)
+	r := newRig(t)
+	secret, object := r.secret(t, "aws")
+	r.allow(t, "aws", "get")
+	r.Follow(t.Context(), trailA, object)
+	r.change(t, secret)
+	g.Consistently(r.count(trailA), 500*time.Millisecond).Should(BeZero())
+
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "aws"}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"aws"}, Verbs: []string{"get", "list", "watch"},
+	}}}
+	g.Expect(r.admin.Update(t.Context(), role)).To(Succeed())
+	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(1))
+	g.Expect(r.client.ever.Load()).To(BeNumerically("<=", 2))
+}
+
+// TestAnOutageHidesNoChange: what changed while no watch was open is found when the next one begins. It comes last,
+// because it ends the API server for a while.
+func TestAnOutageHidesNoChange(t *testing.T) {
+	g := NewWithT(t)
+	r := newRig(t)
+	secret, object := r.secret(t, "aws")
+	r.allow(t, "aws", "get", "list", "watch")
+	r.waitAllowed(t, "aws")
+	r.Follow(t.Context(), trailA, object)
+	g.Eventually(r.client.open.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+	env.StopAPIServer()
+	g.Expect(env.StartAPIServer(t.Context())).To(Succeed())
+	g.Eventually(func() error {
+		secret.StringData = map[string]string{"key": "after"}
+		return r.admin.Update(t.Context(), secret)
+	}).WithTimeout(patience).Should(Succeed())
+	g.Eventually(r.count(trailA)).WithTimeout(2 * patience).Should(Equal(1))
+}
