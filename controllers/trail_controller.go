@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -20,6 +24,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/conditions"
 	"github.com/trailkeeper/trailkeeper/internal/fault"
+	"github.com/trailkeeper/trailkeeper/internal/follow"
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
 
@@ -33,10 +38,18 @@ type recorded interface {
 	Recorded(trail *v1alpha1.AuditTrail) bool
 }
 
-// drainer tells whether delivery is done with a deleted trail.
+// drainer is what delivers a trail's events.
 type drainer interface {
 	// Drained is true when nothing that was recorded for the trail waits to be pushed.
 	Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error)
+	// Wake has a push that was refused tried again at once.
+	Wake(trail types.NamespacedName)
+}
+
+// follower tells IdentityChanged when what a trail refers to changes.
+type follower interface {
+	Follow(ctx context.Context, trail types.NamespacedName, objects ...follow.Object)
+	Forget(trail types.NamespacedName)
 }
 
 // eventRecorder emits Kubernetes Events; the manager's event recorder is one.
@@ -58,11 +71,14 @@ type TrailReconciler struct {
 	Streams  *cloudwatch.Opener
 	Recorded recorded
 	Drainer  drainer
+	Follower follower
 
 	// OperatorNamespace is where trails have tenant scope.
 	OperatorNamespace string
 
 	checks checkSchedule
+	// queue is the controller's own, once it has started.
+	queue atomic.Pointer[requestQueue]
 }
 
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch;update;patch
@@ -75,6 +91,8 @@ func (r *TrailReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trail").
 		For(&v1alpha1.AuditTrail{}, builder.WithPredicates(trailChanged())).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.grantsChanged)).
+		WatchesRawSource(r.keepQueue()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: trailWorkers}).
 		Complete(r)
 }
@@ -88,10 +106,13 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	if err := r.Reader.Get(ctx, request.NamespacedName, trail); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.checks.forget(request.NamespacedName)
+			r.Follower.Forget(request.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("getting trail %s: %w", request, err)
 	}
+	// Before anything is read of what it refers to, so that no later change is missed.
+	r.Follower.Follow(ctx, request.NamespacedName, references(trail)...)
 	before := trail.DeepCopy()
 	defer func() { err = errors.Join(err, r.patchStatus(ctx, before, trail)) }()
 
@@ -110,6 +131,9 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 		if failed = run(ctx, trail); failed != nil {
 			break
 		}
+	}
+	if awsauth.Rejected(failed) {
+		r.Auth.Forget(trail) // What AWS refuses before it expires is not used again.
 	}
 	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
 	// is the one to look at again soon.

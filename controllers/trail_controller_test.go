@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,6 +25,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/awsauth/awstest"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/conditions"
+	"github.com/trailkeeper/trailkeeper/internal/follow"
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
 
@@ -40,7 +42,18 @@ type trailRig struct {
 
 	mu     sync.Mutex
 	events []string
+	woken  []types.NamespacedName
+	// followed is what each trail follows.
+	followed map[types.NamespacedName][]follow.Object
 }
+
+func (r *trailRig) Wake(trail types.NamespacedName) { r.woken = append(r.woken, trail) }
+
+func (r *trailRig) Follow(_ context.Context, trail types.NamespacedName, objects ...follow.Object) {
+	r.followed[trail] = objects
+}
+
+func (r *trailRig) Forget(trail types.NamespacedName) { delete(r.followed, trail) }
 
 func (r *trailRig) Recorded(*v1alpha1.AuditTrail) bool { return r.recorded.Load() }
 
@@ -87,14 +100,15 @@ func startTrailClient(t *testing.T) client.Client {
 func newTrailRig(t *testing.T, c client.Client) *trailRig {
 	t.Helper()
 	rig := &trailRig{client: c, aws: awstest.Start(t), clock: clocktesting.NewFakePassiveClock(time.Now())}
+	rig.followed = map[types.NamespacedName][]follow.Object{}
 	rig.recorded.Store(true)
 	rig.aws.On("DescribeLogStreams", func(awstest.Call) awstest.Answer { return awstest.Answer{Body: `{"logStreams":[]}`} })
 	auth := awsauth.New(awsauth.Options{
-		Reader: c, Tokens: c, OperatorNamespace: trailOperatorNamespace, ServiceAccount: "trailkeeper-manager", ClusterID: "c1",
+		Reader: c, Grants: c, Tokens: c, OperatorNamespace: trailOperatorNamespace, ServiceAccount: "trailkeeper-manager", ClusterID: "c1",
 	})
 	rig.reconciler = &TrailReconciler{
 		Client: c, Reader: c, Events: rig, Clock: rig.clock, Auth: auth, Streams: cloudwatch.NewOpener(auth, "c1"),
-		Recorded: rig, Drainer: rig, OperatorNamespace: trailOperatorNamespace,
+		Recorded: rig, Drainer: rig, Follower: rig, OperatorNamespace: trailOperatorNamespace,
 	}
 	return rig
 }
@@ -172,6 +186,11 @@ func TestTrailReconciler(t *testing.T) {
 		"deletion waits, then deletes the stream":  testTrailDeletion,
 		"deletion gives up":                        testTrailDeletionGivesUp,
 		"pending recording is polled":              testTrailRecordingPending,
+		"a role needs a grant":                     testTrailRoleGrant,
+		"the operator's own identity":              testTrailAmbient,
+		"refused credentials are got anew":         testTrailRejectedCredentials,
+		"a changed identity begins anew":           testTrailIdentityChanged,
+		"it follows what it refers to":             testTrailFollows,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newTrailRig(t, c)) })
 	}
@@ -215,7 +234,8 @@ func testTrailHappyPath(t *testing.T, rig *trailRig) {
 
 func testTrailFailures(t *testing.T, rig *trailRig) {
 	role := func(trail *v1alpha1.AuditTrail) {
-		trail.Spec.CloudWatch.Auth = v1alpha1.Auth{STS: &v1alpha1.STS{RoleARN: "arn:aws:iam::123456789012:role/audit"}}
+		rig.grant(t, trail.Namespace, auditRole)
+		trail.Spec.CloudWatch.Auth = v1alpha1.Auth{STS: &v1alpha1.STS{RoleARN: auditRole}}
 	}
 	never := func(trail *v1alpha1.AuditTrail) {
 		trail.Spec.CloudWatch.LogGroupCreationPolicy = v1alpha1.LogGroupCreationNever

@@ -50,6 +50,7 @@ func (r *TrailReconciler) reconcileDeletion(ctx context.Context, trail *v1alpha1
 		r.Auth.Forget(trail)
 	}
 	r.checks.forget(client.ObjectKeyFromObject(trail))
+	r.Follower.Forget(client.ObjectKeyFromObject(trail))
 	return ctrl.Result{}, nil
 }
 

@@ -91,9 +91,8 @@ func (r *TrailReconciler) ensureDestination(ctx context.Context, trail *v1alpha1
 // reportDestination puts an error of CloudWatch Logs where it belongs: bad keys are no fault of the destination, and
 // what refuses an action has accepted the credentials.
 func (r *TrailReconciler) reportDestination(trail *v1alpha1.AuditTrail, err error) error {
-	switch fault.ReasonOf(err) {
-	case v1alpha1.ReasonInvalidAccessKey, v1alpha1.ReasonSignatureMismatch, v1alpha1.ReasonTokenExpired,
-		v1alpha1.ReasonRoleNotAssumable, v1alpha1.ReasonNoIdentity:
+	switch reason := fault.ReasonOf(err); {
+	case awsauth.Rejected(err), reason == v1alpha1.ReasonRoleNotAssumable, reason == v1alpha1.ReasonNoIdentity:
 		return r.report(trail, v1alpha1.CredentialsValidCondition, err)
 	default:
 		return r.report(trail, v1alpha1.DestinationReadyCondition, err)

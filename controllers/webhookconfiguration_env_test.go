@@ -131,7 +131,7 @@ func (rec *recording) startManager(g *WithT) {
 
 	mgr, err := ctrl.NewManager(rec.config, ctrl.Options{
 		Scheme: rec.scheme, Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache: cache.Options{ByObject: controllers.CacheByName()},
+		Cache: cache.Options{ByObject: controllers.CacheByName("trailkeeper-system")},
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	options := rules.Options{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/awsauth"
 )
 
 // SetupWithManager adds the reconciler to a manager whose cache was made with CacheByName.
@@ -36,12 +38,16 @@ func (r *WebhookConfigurationReconciler) SetupWithManager(mgr ctrl.Manager) erro
 		Complete(r)
 }
 
-// CacheByName limits the manager's cache to the one configuration, so that the right to list and watch can be limited to
-// its name.
-func CacheByName() map[client.Object]cache.ByObject {
+// CacheByName limits the manager's cache to the one webhook configuration, and to the one ConfigMap that grants roles in
+// the operator's namespace, so that the right to list and watch can be limited to their names.
+func CacheByName(operatorNamespace string) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {
 			Field: fields.OneTermEqualSelector(metav1.ObjectNameField, WebhookConfigurationName),
+		},
+		&corev1.ConfigMap{}: {
+			Namespaces: map[string]cache.Config{operatorNamespace: {}},
+			Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, awsauth.RoleGrantsName),
 		},
 	}
 }

@@ -189,7 +189,7 @@ func (o *operator) newManager(config *rest.Config, scheme *runtime.Scheme) (mana
 	renew, retry := options.LeaseDuration*2/3, options.LeaseDuration/8
 	mgr, err := ctrl.NewManager(config, manager.Options{
 		Scheme: scheme,
-		Cache:  cache.Options{ByObject: controllers.CacheByName()},
+		Cache:  cache.Options{ByObject: controllers.CacheByName(options.Namespace)},
 		Client: client.Options{Cache: &client.CacheOptions{
 			// The operator reads single Secrets, and must not hold events in memory.
 			DisableFor: []client.Object{&corev1.Secret{}, &v1alpha1.AuditEvent{}},

@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/controllers"
 	"github.com/trailkeeper/trailkeeper/internal/awsauth"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
+	"github.com/trailkeeper/trailkeeper/internal/follow"
 )
 
 // serviceAccount is what the manifests call the operator's service account.
@@ -20,6 +22,7 @@ const serviceAccount = "trailkeeper-manager"
 func (o *operator) addDelivery() error {
 	o.auth = awsauth.New(awsauth.Options{
 		Reader:            o.direct,
+		Grants:            o.mgr.GetClient(),
 		Tokens:            o.direct,
 		OperatorNamespace: o.options.Namespace,
 		ServiceAccount:    serviceAccount,
@@ -65,6 +68,11 @@ func (o *operator) addTrails() error {
 		Drainer:           o.delivery,
 		OperatorNamespace: o.options.Namespace,
 	}
+	followers, err := o.newFollowers(trails.IdentityChanged)
+	if err != nil {
+		return err
+	}
+	trails.Follower = followers
 	if err := trails.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the trail controller: %w", err)
 	}
@@ -73,6 +81,16 @@ func (o *operator) addTrails() error {
 		return fmt.Errorf("adding the retention controller: %w", err)
 	}
 	return nil
+}
+
+// newFollowers follows what trails refer to, on the leader.
+func (o *operator) newFollowers(changed func(context.Context, types.NamespacedName)) (*follow.Followers, error) {
+	c, err := client.NewWithWatch(o.mgr.GetConfig(), client.Options{HTTPClient: o.mgr.GetHTTPClient(), Mapper: o.mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("making a client that watches: %w", err)
+	}
+	followers := follow.New(follow.Options{Client: c, Changed: changed})
+	return followers, o.add(followers)
 }
 
 // deletesAreRecorded asks the rules in force.

@@ -98,6 +98,16 @@ func (m meaning) fault(code, operation string, err error) error {
 	return fault.Wait(m.reason, 0, fault.Text(text, err))
 }
 
+// Rejected says that AWS refuses the credentials themselves, so that they are better got anew than used again.
+func Rejected(err error) bool {
+	switch fault.ReasonOf(err) {
+	case v1alpha1.ReasonInvalidAccessKey, v1alpha1.ReasonSignatureMismatch, v1alpha1.ReasonTokenExpired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Code is the innermost AWS error code in err's chain, "" when there is none. The outermost error names the service
 // that was called, also when it was STS that failed while credentials were retrieved for the call.
 func Code(err error) string {

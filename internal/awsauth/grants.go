@@ -14,7 +14,7 @@ import (
 
 // RoleGrantsName is the ConfigMap in the operator's namespace that says which roles trails of other namespaces may have
 // the operator assume. Its keys are namespaces; each value has one pattern a line: a role's ARN, or the beginning of
-// ARNs and a "*". What it does not list is not granted. The admission policy trailkeeper-identity reads it too.
+// ARNs and a "*". What it does not list is not granted. The admission policy trailkeeper-roles reads it too.
 const RoleGrantsName = "trailkeeper-role-grants"
 
 // checkGrant refuses a role that the operator would assume for a namespace to which nobody granted it.

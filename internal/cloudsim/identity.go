@@ -187,6 +187,14 @@ func (i *identities) newSession(role roleKey, name string, inline Policy, now ti
 	return issued
 }
 
+func (i *identities) expireSessions(now time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, session := range i.sessions {
+		session.expires = now
+	}
+}
+
 func (s *session) path() string { return "assumed-role/" + path.Base(s.role.name) + "/" + s.name }
 
 func (s *session) userID() string { return uniqueID("AROA", s.role.account+s.role.name) + ":" + s.name }

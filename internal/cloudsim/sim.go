@@ -74,6 +74,9 @@ func (s *Simulator) RemoveUser(name string) { s.identities.removeUser(s.options.
 // one's policy.
 func (s *Simulator) PutRole(role Role) { s.identities.putRole(role) }
 
+// ExpireSessions ends every session of every role now, before its time.
+func (s *Simulator) ExpireSessions() { s.identities.expireSessions(s.options.Clock.Now()) }
+
 // Events returns what a stream of Options.AccountID holds, in the order in which it was accepted; nil if there is no
 // such stream.
 func (s *Simulator) Events(region, group, stream string) []Event {

@@ -32,6 +32,8 @@ type courier struct {
 	trail atomic.Pointer[v1alpha1.AuditTrail]
 	box   *inbox
 	judge *judge
+	// changed has something when the trail, or what it refers to, changed.
+	changed chan struct{}
 
 	// queue are events that were taken and not delivered yet, in order.
 	queue []Event

@@ -71,6 +71,61 @@ func TestCourierTriesWithoutEnd(t *testing.T) {
 	})
 }
 
+// TestAChangeEndsThePause: whoever repaired a trail does not wait for the next try, however long the pauses have become.
+// Being throttled is not repaired by anybody.
+func TestAChangeEndsThePause(t *testing.T) {
+	for reason, ends := range map[string]bool{
+		v1alpha1.ReasonInvalidAccessKey: true, v1alpha1.ReasonActionNotAllowed: true, v1alpha1.ReasonThrottled: false,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				b := newBench(t, newTrail("shop", "security"))
+				for range 500 {
+					b.sink.errs = append(b.sink.errs, refused(reason))
+				}
+				c := b.courier(t)
+				b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
+				stop := b.start(t, c)
+				c.wake() // Before the first try, of which it tells nothing.
+				sleep(t.Context(), 10*time.Minute)
+				puts := func() int { return len(b.sink.asked()) }
+				before := puts()
+				c.wake()
+				synctest.Wait()
+				g.Expect(puts() > before).To(Equal(ends))
+				sleep(t.Context(), time.Second)
+				g.Expect(puts() > before+2).To(Equal(ends), "pauses begin anew")
+				stop()
+			})
+		})
+	}
+}
+
+// TestWhatMayHelp: a trail's own status is written by delivery all the time, and helps nobody.
+func TestWhatMayHelp(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.AuditTrail)
+		want   bool
+	}{
+		"nothing":    {func(*v1alpha1.AuditTrail) {}, false},
+		"cursor":     {func(t *v1alpha1.AuditTrail) { t.Status.Delivery = &v1alpha1.DeliveryStatus{ResourceVersion: "2"} }, false},
+		"conditions": {func(t *v1alpha1.AuditTrail) { t.Status.Conditions = []metav1.Condition{{Type: "Ready"}} }, false},
+		"spec":       {func(t *v1alpha1.AuditTrail) { t.Generation++ }, true},
+		"annotation": {func(t *v1alpha1.AuditTrail) {
+			t.Annotations = map[string]string{v1alpha1.AcceptAccountAnnotation: "222222222222"}
+		}, true},
+		"identity": {func(t *v1alpha1.AuditTrail) { t.Status.CallerIdentity = &v1alpha1.CallerIdentity{ARN: "a"} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := newTrail("shop", "security")
+			after := before.DeepCopy()
+			test.change(after)
+			NewWithT(t).Expect(mayHelp(before, after)).To(Equal(test.want))
+		})
+	}
+}
+
 // TestCourierQuarantinesPoison: only what the destination refuses for good is missing, and it is counted.
 func TestCourierQuarantinesPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,9 +3,11 @@ package delivery
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -130,7 +132,9 @@ func (d *Delivery) Serve(trail *v1alpha1.AuditTrail) error {
 		return errNotStarted
 	}
 	if served, ok := d.couriers[key]; ok && !served.ended() {
-		served.trail.Store(trail)
+		if before := served.trail.Swap(trail); mayHelp(before, trail) {
+			served.wake()
+		}
 		return nil
 	}
 	c, err := d.newCourier(trail)
@@ -147,6 +151,20 @@ func (d *Delivery) Serve(trail *v1alpha1.AuditTrail) error {
 		c.run(ctx)
 	})
 	return nil
+}
+
+// mayHelp says whether a trail changed in a way that lets its destination take what it refused before. The rest of its
+// status is written by delivery itself.
+func mayHelp(before, after *v1alpha1.AuditTrail) bool {
+	return before.Generation != after.Generation || !maps.Equal(before.Annotations, after.Annotations) ||
+		!equality.Semantic.DeepEqual(before.Status.CallerIdentity, after.Status.CallerIdentity)
+}
+
+// Wake has a push that was refused tried again at once, because something changed that the trail refers to.
+func (d *Delivery) Wake(trail types.NamespacedName) {
+	if served := d.serviceOf(trail); served != nil {
+		served.wake()
+	}
 }
 
 // Stop ends the delivery of a trail that is gone, and waits for its courier.
@@ -188,6 +206,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		key:       key,
 		uid:       trail.UID,
 		box:       newInbox(d.windowBytesLocked()),
+		changed:   make(chan struct{}, 1),
 		at:        at,
 		committed: trail.Status.Delivery,
 		judge: &judge{

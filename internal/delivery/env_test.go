@@ -69,8 +69,19 @@ var alice = cloudsim.User{
 	Name: "alice", AccessKeyID: "AKIAALICE00000000000", SecretAccessKey: "alices-secret", Policy: cloudsim.Allow("logs:*"),
 }
 
+// stranger has keys of another account.
+var stranger = cloudsim.User{
+	AccountID: "222222222222", Name: "stranger", AccessKeyID: "AKIASTRANGER00000000", SecretAccessKey: "strangers-secret",
+	Policy: cloudsim.Allow("logs:*"),
+}
+
+// auditRole may be assumed by alice, and by service accounts that are called pusher.
+var auditRole = cloudsim.Role{Name: "audit", Policy: cloudsim.Allow("logs:*"), Trust: cloudsim.Trust{
+	Principals: []string{"arn:aws:iam::123456789012:user/alice"}, Subjects: []string{"system:serviceaccount:*:pusher"},
+}}
+
 func newSimulator() *cloudsim.Simulator {
-	return cloudsim.New(cloudsim.Options{Users: []cloudsim.User{alice}})
+	return cloudsim.New(cloudsim.Options{Users: []cloudsim.User{alice, stranger}, Roles: []cloudsim.Role{auditRole}})
 }
 
 func newRig(t *testing.T) *rig {
@@ -104,7 +115,7 @@ func newRig(t *testing.T) *rig {
 		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "aws"},
 		StringData: map[string]string{"AWS_ACCESS_KEY_ID": alice.AccessKeyID, "AWS_SECRET_ACCESS_KEY": alice.SecretAccessKey},
 	})).To(Succeed())
-	r.auth = awsauth.New(awsauth.Options{Reader: r.Client, Tokens: r.Client, OperatorNamespace: operatorNamespace, ClusterID: "test"})
+	r.auth = awsauth.New(awsauth.Options{Reader: r.Client, Grants: r.Client, Tokens: r.Client, OperatorNamespace: operatorNamespace, ClusterID: "test"})
 	r.opener = cloudwatch.NewOpener(r.auth, "test")
 	return r
 }

@@ -23,6 +23,7 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejecte
 		if err := c.hold(ctx); err != nil {
 			return 0, err
 		}
+		c.quiet() // What changed up to here is known to the call below.
 		// A call that was begun is finished: stopping in the middle would leave it open whether it arrived.
 		result, err := c.tryPut(context.WithoutCancel(ctx), records)
 		if err == nil {
@@ -40,10 +41,46 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejecte
 			return 0, err
 		}
 		c.repair(ctx, class)
-		sleep(ctx, retry.Step())
+		if c.pause(ctx, class, retry.Step()) {
+			retry = putBackoff()
+		}
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
+	}
+}
+
+// pause waits before the next try. Somebody had to do something about an error of ClassAuth: it ends, and is true, as soon
+// as something changed.
+func (c *courier) pause(ctx context.Context, class cloudwatch.Class, longest time.Duration) (changed bool) {
+	if class != cloudwatch.ClassAuth {
+		sleep(ctx, longest)
+		return false
+	}
+	timer := c.clock().NewTimer(longest)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C():
+	case <-c.changed:
+		return true
+	}
+	return false
+}
+
+// wake ends a pause of the courier.
+func (c *courier) wake() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// quiet forgets what changed before.
+func (c *courier) quiet() {
+	select {
+	case <-c.changed:
+	default:
 	}
 }
 

@@ -44,6 +44,7 @@ func TestWhatTheOperatorMayDo(t *testing.T) {
 		{verb: "update", resource: "secrets", namespace: own, name: "trailkeeper-webhook-ca"},
 		{verb: "update", group: "coordination.k8s.io", resource: "leases", namespace: own, name: "trailkeeper-leader"},
 		{verb: "create", group: "events.k8s.io", resource: "events", namespace: "shop"},
+		{verb: "watch", resource: "configmaps", namespace: own, name: "trailkeeper-role-grants"},
 	} {
 		expectRight(t, operatorUser, allowed, true)
 	}
@@ -58,6 +59,8 @@ func TestWhatTheOperatorMayDo(t *testing.T) {
 		{verb: "update", group: audit, resource: "auditevents", namespace: "shop"},
 		{verb: "create", group: audit, resource: "audittrails", namespace: "shop"},
 		{verb: "update", resource: "configmaps", namespace: "shop"},
+		{verb: "update", resource: "configmaps", namespace: own, name: "trailkeeper-role-grants"},
+		{verb: "watch", resource: "secrets", namespace: "shop", name: "audit-credentials"},
 		{verb: "update", group: "coordination.k8s.io", resource: "leases", namespace: "kube-system", name: "trailkeeper-leader"},
 		{verb: "create", group: "rbac.authorization.k8s.io", resource: "rolebindings", namespace: "shop"},
 	} {

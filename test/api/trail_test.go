@@ -35,6 +35,7 @@ func rules(fields ...map[string]any) []any {
 
 func TestTrailsThatAreAccepted(t *testing.T) {
 	c := clientOf(t, env.Admin())
+	grantRoles(t, map[string]any{"default": "*"})
 	const role = ":iam::123456789012:role/team/audit"
 	for name, change := range map[string]edit{
 		"access keys":               {},
@@ -75,6 +76,7 @@ func TestTrailsThatAreAccepted(t *testing.T) {
 // Each refusal must tell what to write instead.
 func TestTrailsThatAreRefused(t *testing.T) {
 	c := clientOf(t, env.Admin())
+	grantRoles(t, map[string]any{"default": "*"})
 	credentials := map[string]any{"secretRef": map[string]any{"name": "aws"}}
 	role := map[string]any{"roleARN": "arn:aws:iam::123456789012:role/audit"}
 	resources := func(names ...any) []any {
@@ -84,7 +86,10 @@ func TestTrailsThatAreRefused(t *testing.T) {
 		change edit
 		want   string
 	}{
-		"two ways to authenticate": {edit{"spec.cloudWatch.auth": map[string]any{"credentials": credentials, "sts": role}}, "set exactly one of auth.credentials (access keys in a Secret) and auth.sts (a role)"},
+		"two ways to authenticate": {edit{"spec.cloudWatch.auth": map[string]any{"credentials": credentials, "sts": role}}, "set exactly one of auth.credentials (access keys in a Secret), auth.sts (a role) and auth.ambient (the operator's own identity)"},
+		"keys and the operator's":  {edit{"spec.cloudWatch.auth": map[string]any{"credentials": credentials, "ambient": map[string]any{}}}, "set exactly one of auth.credentials"},
+		"all three":                {edit{"spec.cloudWatch.auth": map[string]any{"credentials": credentials, "sts": role, "ambient": map[string]any{}}}, "set exactly one of auth.credentials"},
+		"a field of ambient":       {edit{"spec.cloudWatch.auth": map[string]any{"ambient": map[string]any{"roleARN": "x"}}}, `unknown field "spec.cloudWatch.auth.ambient.roleARN"`},
 		"no way to authenticate":   {edit{"spec.cloudWatch.auth": map[string]any{}}, "set exactly one of auth.credentials"},
 		"no auth":                  {edit{"spec.cloudWatch.auth": nil}, "spec.cloudWatch.auth: Required value"},
 		"region that is a city":    {edit{"spec.cloudWatch.region": "frankfurt"}, "region must be an AWS region's code, such as eu-west-1"},
@@ -127,6 +132,7 @@ func TestTrailsThatAreRefused(t *testing.T) {
 func TestChangesOfATrail(t *testing.T) {
 	g := NewWithT(t)
 	c := clientOf(t, env.Admin())
+	grantRoles(t, map[string]any{"default": "*"})
 	named := edit{"spec.cloudWatch.logStreamName": "one"}.apply(t, trail("changed-named"))
 	unnamed := trail("changed-unnamed")
 	for _, created := range []*unstructured.Unstructured{named, unnamed} {
