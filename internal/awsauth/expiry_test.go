@@ -21,8 +21,9 @@ import (
 type direct struct{ http.Handler }
 
 func (d direct) Do(request *http.Request) (*http.Response, error) {
-	recorder := httptest.NewRecorder()
-	d.ServeHTTP(recorder, request)
+	recorder, received := httptest.NewRecorder(), httptest.NewRequestWithContext(request.Context(), request.Method, request.URL.String(), request.Body)
+	received.Header, received.ContentLength = request.Header, request.ContentLength
+	d.ServeHTTP(recorder, received)
 	return recorder.Result(), nil
 }
 

@@ -127,9 +127,10 @@ func (r *rig) count(trail types.NamespacedName) func() int {
 	}
 }
 
-// allow grants verbs on one Secret by its name, as the owner of a namespace does.
-func (r *rig) allow(t *testing.T, name string, verbs ...string) {
+// allow grants verbs on the Secret aws by its name, as the owner of a namespace does.
+func (r *rig) allow(t *testing.T, verbs ...string) {
 	t.Helper()
+	const name = "aws"
 	g := NewWithT(t)
 	object := metav1.ObjectMeta{Namespace: r.namespace, Name: name}
 	g.Expect(r.admin.Create(t.Context(), &rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
@@ -164,8 +165,8 @@ func TestEveryChangeIsTold(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
 	secret, object := r.secret(t, "aws")
-	r.allow(t, "aws", "get", "list", "watch")
-	r.waitAllowed(t, "aws")
+	r.allow(t, "get", "list", "watch")
+	r.waitAllowed(t)
 	r.Follow(t.Context(), trailA, object)
 	r.change(t, secret) // Perhaps before the watch is there.
 	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(1))
@@ -183,13 +184,13 @@ func TestEveryChangeIsTold(t *testing.T) {
 	g.Expect(r.client.ever.Load()).To(BeEquivalentTo(1))
 }
 
-// waitAllowed waits until the operator may list the Secret.
-func (r *rig) waitAllowed(t *testing.T, name string) {
+// waitAllowed waits until the operator may list the Secret aws.
+func (r *rig) waitAllowed(t *testing.T) {
 	t.Helper()
 	NewWithT(t).Eventually(func() error {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-		return r.client.List(t.Context(), list, client.InNamespace(r.namespace), client.MatchingFields{"metadata.name": name})
+		return r.client.List(t.Context(), list, client.InNamespace(r.namespace), client.MatchingFields{"metadata.name": "aws"})
 	}).WithTimeout(patience).Should(Succeed())
 }
 
@@ -198,8 +199,8 @@ func TestOneWatchForAllTrails(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
 	secret, object := r.secret(t, "aws")
-	r.allow(t, "aws", "get", "list", "watch")
-	r.waitAllowed(t, "aws")
+	r.allow(t, "get", "list", "watch")
+	r.waitAllowed(t)
 	for _, trail := range []types.NamespacedName{trailA, trailB} {
 		r.Follow(t.Context(), trail, object)
 	}
@@ -226,7 +227,7 @@ func TestWhereOnlyGetIsGrantedNothingIsTold(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
 	secret, object := r.secret(t, "aws")
-	r.allow(t, "aws", "get")
+	r.allow(t, "get")
 	r.Follow(t.Context(), trailA, object)
 	r.change(t, secret)
 	g.Consistently(r.count(trailA), 500*time.Millisecond).Should(BeZero())
@@ -245,8 +246,8 @@ func TestAnOutageHidesNoChange(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
 	secret, object := r.secret(t, "aws")
-	r.allow(t, "aws", "get", "list", "watch")
-	r.waitAllowed(t, "aws")
+	r.allow(t, "get", "list", "watch")
+	r.waitAllowed(t)
 	r.Follow(t.Context(), trailA, object)
 	g.Eventually(r.client.open.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
 	env.StopAPIServer()

@@ -1,0 +1,111 @@
+package trails
+
+import (
+	"encoding/json"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+func objectOf(g Gomega, link *ledger.Link) string {
+	var event struct{ Spec v1alpha1.AuditEventSpec }
+	g.Expect(json.Unmarshal(link.Event, &event)).To(Succeed())
+	return event.Spec.Resource.Name
+}
+
+const (
+	credentialsValid = v1alpha1.CredentialsValidCondition
+	isFalse          = metav1.ConditionFalse
+)
+
+// TestASecretIsFollowed: nobody waits a quarter of an hour for a Secret to be looked at.
+func TestASecretIsFollowed(t *testing.T) {
+	g := NewWithT(t)
+	namespace := newNamespace(t, "followed-secret")
+	allow(t, namespace, "secrets", secretName, "get", "list", "watch")
+	trail := newTrail(namespace, byKeys())
+	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
+	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
+
+	user := newUser(namespace, 1)
+	putSecret(t, namespace, keys(user))
+	expectReady(t, trail, prompt)
+	wrong := user
+	wrong.SecretAccessKey = "not-the-secret-of-this-user"
+	putSecret(t, namespace, keys(wrong))
+	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)
+	putSecret(t, namespace, keys(user))
+	expectReady(t, trail, prompt)
+	g.Expect(admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName}})).To(Succeed())
+	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
+	putSecret(t, namespace, keys(user))
+	expectReady(t, trail, prompt)
+}
+
+// TestAServiceAccountIsFollowed: one that is deleted does not live on in the credentials that it gave.
+func TestAServiceAccountIsFollowed(t *testing.T) {
+	g := NewWithT(t)
+	namespace := newNamespace(t, "followed-account")
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: accountName}}
+	g.Expect(admin.Create(t.Context(), account)).To(Succeed())
+	allow(t, namespace, "serviceaccounts/token", accountName, "create")
+	trail := newTrail(namespace, byToken(namespace))
+	startTrail(t, trail, namespace)
+	expectDelivered(t, trail, namespace)
+
+	g.Expect(admin.Delete(t.Context(), account)).To(Succeed())
+	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)
+	account.ResourceVersion, account.UID = "", ""
+	g.Expect(admin.Create(t.Context(), account)).To(Succeed())
+	expectReady(t, trail, prompt)
+	expectDelivered(t, trail, namespace)
+}
+
+// TestAGrantIsFollowed: apply says whom to ask, and both granting and withdrawing act at once.
+func TestAGrantIsFollowed(t *testing.T) {
+	g := NewWithT(t)
+	namespace := newNamespace(t, "followed-grant")
+	trail := newTrail(namespace, byRole(namespace))
+	g.Eventually(func() error { return admin.Create(t.Context(), trail.DeepCopy(), client.DryRunAll) }).WithTimeout(patience).
+		Should(MatchError(ContainSubstring("add it under key " + namespace + " of ConfigMap trailkeeper-system/trailkeeper-role-grants")))
+
+	grant(t, namespace, roleARN(namespace))
+	g.Eventually(func() error { return admin.Create(t.Context(), trail.DeepCopy(), client.DryRunAll) }).WithTimeout(prompt).Should(Succeed())
+	startTrail(t, trail, namespace)
+	expectDelivered(t, trail, namespace)
+	g.Expect(trail.Status.ExternalID).To(Equal(clusterID + "/" + namespace))
+
+	grant(t, namespace, "")
+	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonRoleNotGranted)
+	g.Expect(trail.Status.ExternalID).To(Equal(clusterID + "/" + namespace))
+	held := change(t, namespace, "held-")
+	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonRoleNotGranted)
+	names, _ := delivered(g, trail)
+	g.Expect(names).NotTo(HaveKey(held))
+
+	grant(t, namespace, "arn:aws:iam::"+accountID+":role/followed-*")
+	expectReady(t, trail, patience)
+	expectDelivered(t, trail, namespace)
+	names, _ = delivered(g, trail)
+	g.Expect(names).To(HaveKey(held))
+}
+
+// TestTheOperatorsOwnIdentity is for trails of its own namespace.
+func TestTheOperatorsOwnIdentity(t *testing.T) {
+	namespace := newNamespace(t, "ambient")
+	trail := newTrail(testenv.OperatorNamespace, v1alpha1.Auth{Ambient: &v1alpha1.Ambient{}})
+	trail.Spec.Rules[0].Namespaces = []string{namespace}
+	startTrail(t, trail, namespace)
+	NewWithT(t).Expect(trail.Status.CallerIdentity.ARN).To(Equal("arn:aws:iam::" + accountID + ":user/" + own.Name))
+	expectDelivered(t, trail, namespace)
+	trail.Namespace = namespace
+	trail.ResourceVersion, trail.UID = "", ""
+	NewWithT(t).Expect(admin.Create(t.Context(), trail)).To(MatchError(ContainSubstring("may use the operator's own identity")))
+}
