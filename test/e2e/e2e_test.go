@@ -153,8 +153,10 @@ func (w *world) applyTrails() (byKeys, byRole *v1alpha1.AuditTrail) {
 	byRole.Spec.CloudWatch.Auth.STS = &v1alpha1.STS{RoleARN: role}
 
 	w.shareSecret(byKeys.Namespace, "aws")
+	w.grantRole(project, role)
 	for _, t := range []*v1alpha1.AuditTrail{byKeys, byRole} {
-		g.Expect(w.admin.Create(ctx, t)).To(Succeed())
+		// The admission policy hears of the grant a moment later.
+		g.Eventually(func() error { return w.admin.Create(ctx, t) }).WithTimeout(30 * time.Second).Should(Succeed())
 	}
 	for _, t := range []*v1alpha1.AuditTrail{byKeys, byRole} {
 		g.Eventually(func(g Gomega) {
@@ -184,6 +186,15 @@ func trail(namespace, name string) *v1alpha1.AuditTrail {
 	}
 }
 
+// grantRole lets trails of a namespace have the operator assume a role, as an administrator would.
+func (w *world) grantRole(namespace, role string) {
+	w.t.Helper()
+	grants := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: testenv.OperatorNamespace, Name: "trailkeeper-role-grants"}}
+	patch := client.MergeFrom(grants.DeepCopy())
+	grants.Data = map[string]string{namespace: role}
+	NewWithT(w.t).Expect(w.admin.Patch(w.t.Context(), grants, patch)).To(Succeed())
+}
+
 // shareSecret puts the trail's keys into a Secret, and lets the operator read it, as the owner of a namespace would.
 func (w *world) shareSecret(namespace, name string) {
 	w.t.Helper()
@@ -193,7 +204,7 @@ func (w *world) shareSecret(namespace, name string) {
 			"AWS_ACCESS_KEY_ID": w.owner.AccessKeyID + "\n", "AWS_SECRET_ACCESS_KEY": w.owner.SecretAccessKey + "\n",
 		}},
 		&rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: []string{"get"},
+			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: []string{"get", "list", "watch"},
 		}}},
 		&rbacv1.RoleBinding{
 			ObjectMeta: object,
