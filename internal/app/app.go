@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -79,6 +80,9 @@ type operator struct {
 // Run runs the operator until the context ends.
 func Run(ctx context.Context, config *rest.Config, options Options) error {
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
+	// At level 8 client-go writes whole requests and answers to the logger of the context: Secrets, tokens, and values that
+	// trails have redacted.
+	klog.EnableContextualLogging(false)
 	store, err := spill.Open(options.SpillDir, spill.Options{
 		MaxBytes: options.SpillMaxBytes, Parallel: replayWriters, Log: ctrl.Log,
 	})

@@ -55,6 +55,9 @@ func (s *Session) Identity(ctx context.Context) (v1alpha1.CallerIdentity, error)
 	return s.Verify(ctx)
 }
 
+// Learn is told who AWS takes the trail for by somebody else than STS; the ARN may be missing.
+func (s *Session) Learn(identity v1alpha1.CallerIdentity) { s.known.Store(&identity) }
+
 // CheckAccount refuses an identity in another account than the trail has delivered to so far, unless the trail
 // accepts that account by annotation: a swapped Secret must not redirect an audit trail unnoticed.
 func CheckAccount(trail *v1alpha1.AuditTrail, identity v1alpha1.CallerIdentity) error {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -29,7 +31,8 @@ func NewOpener(auth *awsauth.Authenticator, clusterID string) *Opener {
 }
 
 // Open opens the trail's stream with the trail's identity. It refuses credentials of another account than the trail
-// has delivered to so far (ReasonAccountChanged). It does not look at the stream; see Ensure. Open is cheap: it reads
+// has delivered to so far (ReasonAccountChanged), and asks CloudWatch Logs whose the stream is when STS does not answer.
+// Otherwise it does not look at the stream; see Ensure. Open is cheap: it reads
 // the trail's Secret, and calls STS only when the credentials are new.
 func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream, error) {
 	destination := trail.Spec.CloudWatch
@@ -40,22 +43,46 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 	if err != nil {
 		return nil, fmt.Errorf("finding the credentials of trail %s/%s: %w", trail.Namespace, trail.Name, err)
 	}
-	identity, err := session.Identity(ctx)
-	switch {
-	case err == nil:
-		if err := awsauth.CheckAccount(trail, identity); err != nil {
-			return nil, err
-		}
-	case !Inconclusive(err):
-		return nil, fmt.Errorf("verifying the identity of trail %s/%s: %w", trail.Namespace, trail.Name, err)
-	}
-	return &Stream{
+	stream := &Stream{
 		client: cloudwatchlogs.NewFromConfig(session.Config),
 		group:  destination.LogGroupName,
 		name:   o.StreamName(trail),
 		region: destination.Region,
 		create: destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
-	}, nil
+	}
+	identity, err := session.Identity(ctx)
+	if Inconclusive(err) && trail.Status.CallerIdentity != nil {
+		if identity.AccountID, err = stream.account(ctx, err); err == nil {
+			session.Learn(identity)
+		}
+	}
+	switch {
+	case err == nil:
+		if err := awsauth.CheckAccount(trail, identity); err != nil {
+			return nil, err
+		}
+	case !Inconclusive(err) || trail.Status.CallerIdentity != nil:
+		return nil, fmt.Errorf("verifying the identity of trail %s/%s: %w", trail.Namespace, trail.Name, err)
+	}
+	return stream, nil
+}
+
+// account is the AWS account that the stream belongs to, for when STS does not say whose the credentials are. A stream that
+// cannot be found, or not be looked for, says nothing: then the answer is STS's error. Making the stream would put the
+// trail into an account of which nobody knows whether it is still the same.
+func (s *Stream) account(ctx context.Context, unanswered error) (string, error) {
+	found, err := s.find(ctx)
+	if err != nil && ClassOf(err) != ClassNotFound {
+		return "", err
+	}
+	if found == nil {
+		return "", unanswered
+	}
+	parsed, err := arn.Parse(aws.ToString(found.Arn))
+	if err != nil {
+		return "", unanswered
+	}
+	return parsed.AccountID, nil
 }
 
 // StreamName is the trail's log stream: the one in the spec, else the one used so far, else

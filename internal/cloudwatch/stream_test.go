@@ -31,15 +31,20 @@ func testTrail() *v1alpha1.AuditTrail {
 	}
 }
 
-func openStream(t *testing.T, trail *v1alpha1.AuditTrail) *Stream {
-	t.Helper()
+// newOpener is one that finds the keys of testTrail.
+func newOpener() *Opener {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "aws"},
 		Data:       map[string][]byte{"AWS_ACCESS_KEY_ID": []byte("AKIA1"), "AWS_SECRET_ACCESS_KEY": []byte("s")},
 	}
 	c := fake.NewClientBuilder().WithObjects(secret).Build()
 	auth := awsauth.New(awsauth.Options{Reader: c, Tokens: c, OperatorNamespace: "trailkeeper-system", ClusterID: "c1"})
-	stream, err := NewOpener(auth, "c1").Open(t.Context(), trail)
+	return NewOpener(auth, "c1")
+}
+
+func openStream(t *testing.T, trail *v1alpha1.AuditTrail) *Stream {
+	t.Helper()
+	stream, err := newOpener().Open(t.Context(), trail)
 	if err != nil {
 		t.Fatal(err)
 	}
