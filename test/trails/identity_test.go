@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
@@ -40,11 +41,11 @@ func TestASecretIsFollowed(t *testing.T) {
 	wrong := user
 	wrong.SecretAccessKey = "not-the-secret-of-this-user"
 	putSecret(t, namespace, keys(wrong))
-	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)
+	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)
 	putSecret(t, namespace, keys(user))
 	expectReady(t, trail, prompt)
 	g.Expect(admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName}})).To(Succeed())
-	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
+	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
 	putSecret(t, namespace, keys(user))
 	expectReady(t, trail, prompt)
 }
@@ -61,10 +62,10 @@ func TestAServiceAccountIsFollowed(t *testing.T) {
 	expectDelivered(t, trail, namespace)
 
 	g.Expect(admin.Delete(t.Context(), account)).To(Succeed())
-	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)
+	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)
 	account.ResourceVersion, account.UID = "", ""
 	g.Expect(admin.Create(t.Context(), account)).To(Succeed())
-	expectReady(t, trail, prompt)
+	expectReady(t, trail, patience)
 	expectDelivered(t, trail, namespace)
 }
 
@@ -77,13 +78,13 @@ func TestAGrantIsFollowed(t *testing.T) {
 		Should(MatchError(ContainSubstring("add it under key " + namespace + " of ConfigMap trailkeeper-system/trailkeeper-role-grants")))
 
 	grant(t, namespace, roleARN(namespace))
-	g.Eventually(func() error { return admin.Create(t.Context(), trail.DeepCopy(), client.DryRunAll) }).WithTimeout(prompt).Should(Succeed())
+	g.Eventually(func() error { return admin.Create(t.Context(), trail.DeepCopy(), client.DryRunAll) }).WithTimeout(patience).Should(Succeed())
 	startTrail(t, trail, namespace)
 	expectDelivered(t, trail, namespace)
 	g.Expect(trail.Status.ExternalID).To(Equal(clusterID + "/" + namespace))
 
 	grant(t, namespace, "")
-	expect(t, trail, prompt, credentialsValid, isFalse, v1alpha1.ReasonRoleNotGranted)
+	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonRoleNotGranted)
 	g.Expect(trail.Status.ExternalID).To(Equal(clusterID + "/" + namespace))
 	held := change(t, namespace, "held-")
 	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonRoleNotGranted)
@@ -95,6 +96,43 @@ func TestAGrantIsFollowed(t *testing.T) {
 	expectDelivered(t, trail, namespace)
 	names, _ = delivered(g, trail)
 	g.Expect(names).To(HaveKey(held))
+}
+
+// TestKeysOfAnotherAccountAreHeld until the trail says that it accepts that account; what was recorded meanwhile goes there.
+func TestKeysOfAnotherAccountAreHeld(t *testing.T) {
+	g := NewWithT(t)
+	namespace := newNamespace(t, "accounts")
+	allow(t, namespace, "secrets", secretName, "get", "list", "watch")
+	putSecret(t, namespace, keys(newUser(namespace, 1)))
+	trail := newTrail(namespace, byKeys())
+	startTrail(t, trail, namespace)
+	expectDelivered(t, trail, namespace)
+
+	const otherAccount = "222222222222"
+	other := cloudsim.User{
+		AccountID: otherAccount, Name: "other", AccessKeyID: "AKIAOTHER00000000001", SecretAccessKey: "secret/of/another/account",
+		Policy: cloudsim.Allow("logs:*"),
+	}
+	aws.PutUser(other)
+	putSecret(t, namespace, keys(other))
+	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonAccountChanged)
+	held := change(t, namespace, "held-")
+	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonAccountChanged)
+	g.Expect(trail.Status.CallerIdentity.AccountID).To(Equal(accountID), "it is the account that was accepted last")
+	before := trail.Status.Delivery.Delivered
+
+	patch := client.MergeFrom(trail.DeepCopy())
+	trail.Annotations = map[string]string{v1alpha1.AcceptAccountAnnotation: otherAccount}
+	g.Expect(admin.Patch(t.Context(), trail, patch)).To(Succeed())
+	expectReady(t, trail, patience)
+	g.Expect(trail.Status.CallerIdentity.AccountID).To(Equal(otherAccount))
+	g.Eventually(func(g Gomega) {
+		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())
+		g.Expect(trail.Status.Delivery.Delivered).To(BeNumerically(">", before))
+		g.Expect(trail.Status.Delivery.Pending).To(BeZero())
+	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
+	names, _ := delivered(g, trail)
+	g.Expect(names).NotTo(HaveKey(held), "it went to the other account")
 }
 
 // TestTheOperatorsOwnIdentity is for trails of its own namespace.

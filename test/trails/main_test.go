@@ -22,8 +22,8 @@ import (
 const (
 	// patience is within which the operator does what nobody waits for.
 	patience = 60 * time.Second
-	// prompt is within which it acts on a change of what it follows: long before it would look again by itself (10 s at the
-	// earliest, 15 min for a trail that is well), and more than an API server on a busy machine needs.
+	// prompt is within which it acts on a change of what it follows, while it would look again by itself after 10 s. A trail
+	// that is well it looks at every 15 min, so that patience is short enough there.
 	prompt  = 8 * time.Second
 	polling = 50 * time.Millisecond
 	startup = 3 * time.Minute

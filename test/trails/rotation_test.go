@@ -93,7 +93,7 @@ func swapSecret(t *testing.T, trail *v1alpha1.AuditTrail, number int, away time.
 		<-time.After(away) // The world outside, which does nothing for so long.
 	}
 	putSecret(t, trail.Namespace, data)
-	expect(t, trail, prompt, credentialsValid, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	expect(t, trail, patience, credentialsValid, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	expect(t, trail, patience, v1alpha1.DeliveringCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 }
 
