@@ -32,6 +32,8 @@ func TestASecretIsFollowed(t *testing.T) {
 	namespace := newNamespace(t, "followed-secret")
 	allow(t, namespace, "secrets", secretName, "get", "list", "watch")
 	trail := newTrail(namespace, byKeys())
+	// What is delivered would tell of bad keys too, and the Secret's own changes would be.
+	trail.Spec.Rules[0].Resources[0].Resources = []string{"configmaps"}
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
 	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
 
