@@ -140,6 +140,8 @@ func (c *courier) catchUp(ctx context.Context) error {
 
 // deliverBacklog delivers one part of a backlog while it reads the next.
 func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
+	c.judge.keepGlance()
+	defer c.judge.dropGlance()
 	events, err := list.take(ctx, window)
 	if err != nil {
 		return err
