@@ -135,6 +135,8 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return err
 	}
 	c.at.version = max(c.at.version, list.upTo)
+	// The end of a backlog is rare, and what people wait for: it is written at once.
+	c.commitAt = time.Time{}
 	return c.commitIfDue(ctx)
 }
 

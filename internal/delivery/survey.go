@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,17 +22,14 @@ const (
 	surveyShare = 8
 	// surveyBytes bounds what a list may have for each object that is wanted, in bytes: objects may be large.
 	surveyBytes = 16 << 10
-	// surveyPage is how many objects one request lists.
-	surveyPage = 500
+	// surveyLimit is how many objects one request lists.
+	surveyLimit = 500
 )
 
-// listed is one page of objects, each undecoded.
-type listed struct {
-	Metadata struct {
-		Continue           string `json:"continue"`
-		RemainingItemCount int    `json:"remainingItemCount"`
-	} `json:"metadata"`
-	Items []jsontext.Value `json:"items"`
+// surveyMeta is what a page says of what follows it.
+type surveyMeta struct {
+	Continue           string `json:"continue"`
+	RemainingItemCount int    `json:"remainingItemCount"`
 }
 
 // survey lists the objects of ref's resource and namespace and shows those with the wanted names to visit. The list is
@@ -42,77 +40,73 @@ func (o *objects) survey(
 ) (complete bool, err error) {
 	budget := int64(len(wanted)) * surveyBytes
 	for token := ""; ; {
-		var page listed
-		read, err := o.list(ctx, ref, whole, token, budget, &page)
-		if err != nil || read >= budget {
+		var meta surveyMeta
+		budget, err = o.surveyPage(ctx, ref, whole, token, budget, &meta, func(item *listedObject) {
+			if wanted[item.meta.Name] {
+				visit(item.meta.Name, item.sight(whole))
+			}
+		})
+		if err != nil || budget <= 0 {
 			return false, err
 		}
-		budget -= read
-		for _, item := range page.Items {
-			if err := visitWanted(item, whole, wanted, visit); err != nil {
-				return false, fmt.Errorf("decoding a list of %s: %w", ref.Resource, err)
-			}
-		}
-		if token = page.Metadata.Continue; token == "" {
+		if token = meta.Continue; token == "" {
 			return true, nil
 		}
-		if page.Metadata.RemainingItemCount > surveyShare*len(wanted) {
+		if meta.RemainingItemCount > surveyShare*len(wanted) {
 			return false, nil
 		}
 	}
 }
 
-func visitWanted(item jsontext.Value, whole bool, wanted map[string]bool, visit func(name string, seen sight)) error {
-	var named struct {
-		Metadata struct {
-			Name string `json:"name"`
-		} `json:"metadata"`
-	}
-	if err := json.Unmarshal(item, &named); err != nil || !wanted[named.Metadata.Name] {
-		return err
-	}
-	var object struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
-	}
-	if err := json.Unmarshal(item, &object); err != nil {
-		return err
-	}
-	seen := sight{exists: true, meta: object.Metadata}
-	if whole {
-		seen.body = item.Clone()
-	}
-	visit(named.Metadata.Name, seen)
-	return nil
-}
-
-// list reads one page, at most limit bytes of it: read is limit when there are more, and then the page is not decoded.
-func (o *objects) list(
-	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, token string, limit int64, into *listed,
-) (read int64, err error) {
+// surveyPage shows one page to visit, of which it reads at most budget bytes, and says what is left of them.
+func (o *objects) surveyPage(
+	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, token string, budget int64, meta *surveyMeta,
+	visit func(*listedObject),
+) (left int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	accept := "application/json"
 	if !whole {
 		accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 	}
-	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", accept).Param("limit", strconv.Itoa(surveyPage))
+	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", accept).Param("limit", strconv.Itoa(surveyLimit))
 	if token != "" {
 		request = request.Param("continue", token)
 	}
 	stream, err := request.Stream(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("listing %s in %q: %w", ref.Resource, ref.Namespace, err)
+		return budget, fmt.Errorf("listing %s in %q: %w", ref.Resource, ref.Namespace, err)
 	}
 	defer func() { _ = stream.Close() }()
-	body, err := io.ReadAll(io.LimitReader(stream, limit))
-	if err != nil {
-		return 0, fmt.Errorf("listing %s in %q: %w", ref.Resource, ref.Namespace, err)
+	limited := &io.LimitedReader{R: stream, N: budget}
+	if err := decodeList(jsontext.NewDecoder(limited), meta, visit); err != nil && limited.N > 0 {
+		return budget, fmt.Errorf("decoding a list of %s in %q: %w", ref.Resource, ref.Namespace, err)
 	}
-	if int64(len(body)) == limit {
-		return limit, nil
+	return limited.N, nil
+}
+
+// listedObject is one object of a list.
+type listedObject struct {
+	meta metav1.ObjectMeta
+	body jsontext.Value
+}
+
+// UnmarshalJSON decodes the metadata alone, and keeps the rest as it came.
+func (l *listedObject) UnmarshalJSON(body []byte) error {
+	var object struct {
+		Metadata metav1.ObjectMeta `json:"metadata"`
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return 0, fmt.Errorf("decoding a list of %s: %w", ref.Resource, err)
+	if err := json.Unmarshal(body, &object); err != nil {
+		return err
 	}
-	return int64(len(body)), nil
+	l.meta, l.body = object.Metadata, body
+	return nil
+}
+
+func (l *listedObject) sight(whole bool) sight {
+	seen := sight{exists: true, meta: l.meta}
+	if whole {
+		seen.body = bytes.Clone(l.body)
+	}
+	return seen
 }

@@ -153,8 +153,8 @@ func TestSurvey(t *testing.T) {
 		"one page":                 {100, 10, false, true, 1, 64},
 		"whole objects":            {100, 10, true, true, 1, 64},
 		"two pages":                {900, 10, false, true, 2, 64},
-		"far more than are wanted": {surveyPage + surveyShare*65 + 1, 10, false, false, 1, 64},
-		"large objects":            {400, 4000, true, false, 1, 0},
+		"far more than are wanted": {surveyLimit + surveyShare*65 + 1, 10, false, false, 1, 64},
+		"large objects":            {400, 4000, true, false, 1, 64},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
