@@ -19,7 +19,7 @@ const (
 	// and this process about as much as twenty objects of a list.
 	surveyFrom = 64
 	// surveyShare bounds how many objects a list may have for each one that is wanted.
-	surveyShare = 8
+	surveyShare = 16
 	// surveyBytes bounds what a list may have for each object that is wanted, in bytes: objects may be large.
 	surveyBytes = 16 << 10
 	// surveyLimit is how many objects one request lists.
