@@ -35,21 +35,21 @@ func TestASecretIsFollowed(t *testing.T) {
 	// What is delivered would tell of bad keys too, and the Secret's own changes would be.
 	trail.Spec.Rules[0].Resources[0].Resources = []string{"configmaps"}
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
-	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
+	expect(t, trail, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
 
 	user := newUser(namespace, 1)
 	putSecret(t, namespace, keys(user))
-	expectReady(t, trail, prompt)
+	expectReady(t, trail)
 	wrong := user
 	wrong.SecretAccessKey = "not-the-secret-of-this-user"
 	putSecret(t, namespace, keys(wrong))
-	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)
+	expect(t, trail, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)
 	putSecret(t, namespace, keys(user))
-	expectReady(t, trail, prompt)
+	expectReady(t, trail)
 	g.Expect(admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName}})).To(Succeed())
-	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
+	expect(t, trail, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)
 	putSecret(t, namespace, keys(user))
-	expectReady(t, trail, prompt)
+	expectReady(t, trail)
 }
 
 // TestAServiceAccountIsFollowed: one that is deleted does not live on in the credentials that it gave.
@@ -64,10 +64,10 @@ func TestAServiceAccountIsFollowed(t *testing.T) {
 	expectDelivered(t, trail, namespace)
 
 	g.Expect(admin.Delete(t.Context(), account)).To(Succeed())
-	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)
+	expect(t, trail, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)
 	account.ResourceVersion, account.UID = "", ""
 	g.Expect(admin.Create(t.Context(), account)).To(Succeed())
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 	expectDelivered(t, trail, namespace)
 }
 
@@ -86,15 +86,15 @@ func TestAGrantIsFollowed(t *testing.T) {
 	g.Expect(trail.Status.ExternalID).To(Equal(clusterID + "/" + namespace))
 
 	grant(t, namespace, "")
-	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonRoleNotGranted)
+	expect(t, trail, credentialsValid, isFalse, v1alpha1.ReasonRoleNotGranted)
 	g.Expect(trail.Status.ExternalID).To(Equal(clusterID + "/" + namespace))
 	held := change(t, namespace, "held-")
-	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonRoleNotGranted)
+	expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonRoleNotGranted)
 	names, _ := delivered(g, trail)
 	g.Expect(names).NotTo(HaveKey(held))
 
 	grant(t, namespace, "arn:aws:iam::"+accountID+":role/followed-*")
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 	expectDelivered(t, trail, namespace)
 	names, _ = delivered(g, trail)
 	g.Expect(names).To(HaveKey(held))
@@ -117,16 +117,16 @@ func TestKeysOfAnotherAccountAreHeld(t *testing.T) {
 	}
 	aws.PutUser(other)
 	putSecret(t, namespace, keys(other))
-	expect(t, trail, patience, credentialsValid, isFalse, v1alpha1.ReasonAccountChanged)
+	expect(t, trail, credentialsValid, isFalse, v1alpha1.ReasonAccountChanged)
 	held := change(t, namespace, "held-")
-	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonAccountChanged)
+	expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonAccountChanged)
 	g.Expect(trail.Status.CallerIdentity.AccountID).To(Equal(accountID), "it is the account that was accepted last")
 	before := trail.Status.Delivery.Delivered
 
 	patch := client.MergeFrom(trail.DeepCopy())
 	trail.Annotations = map[string]string{v1alpha1.AcceptAccountAnnotation: otherAccount}
 	g.Expect(admin.Patch(t.Context(), trail, patch)).To(Succeed())
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 	g.Expect(trail.Status.CallerIdentity.AccountID).To(Equal(otherAccount))
 	g.Eventually(func(g Gomega) {
 		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())

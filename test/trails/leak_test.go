@@ -70,7 +70,7 @@ func leakByKeys(t *testing.T, user, temporary cloudsim.User, sessionToken string
 	fails := func(data map[string]string, reason string) {
 		t.Helper()
 		putSecret(t, namespace, data)
-		expect(t, trail, patience, credentialsValid, isFalse, reason)
+		expect(t, trail, credentialsValid, isFalse, reason)
 	}
 	fails(map[string]string{"AWS_ACCESS_KEY_ID": user.AccessKeyID, "AWS_SECRET_ACCESS_KEY": temporary.SecretAccessKey}, v1alpha1.ReasonSignatureMismatch)
 	fails(map[string]string{"aws_access_key_id": user.AccessKeyID, "AWS_SECRET_ACCESS_KEY": user.SecretAccessKey}, v1alpha1.ReasonSecretKeyMissing)
@@ -79,10 +79,10 @@ func leakByKeys(t *testing.T, user, temporary cloudsim.User, sessionToken string
 	withToken["AWS_SESSION_TOKEN"] = sessionToken
 	fails(withToken, v1alpha1.ReasonInvalidAccessKey)
 	change(t, namespace, "held-")
-	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonInvalidAccessKey)
+	expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonInvalidAccessKey)
 
 	putSecret(t, namespace, keys(user))
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 	for _, fault := range []cloudsim.Fault{
 		{Action: "PutLogEvents", Effect: cloudsim.Fail, Code: "AccessDeniedException", Times: 2},
 		{Action: "PutLogEvents", Effect: cloudsim.Fail, Status: http.StatusBadGateway, Times: 1}, // A proxy's page of HTML.
@@ -116,10 +116,10 @@ func leakByRole(t *testing.T, namespace string, auth v1alpha1.Auth) {
 	remove := aws.Inject(cloudsim.Fault{Action: action, Effect: cloudsim.Fail, Code: "AccessDenied", Status: http.StatusForbidden})
 	aws.ExpireSessions()
 	change(t, namespace, "held-")
-	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonRoleNotAssumable)
+	expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonRoleNotAssumable)
 	remove()
 	expectDelivered(t, trail, namespace)
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 }
 
 // placesToLook are all the places where a secret might have gone. Secrets themselves are not among them.

@@ -20,13 +20,11 @@ import (
 )
 
 const (
-	// patience is within which the operator does what nobody waits for.
+	// patience is within which the operator acts. A trail that is well it looks at every 15 min by itself, so what is
+	// noticed within this was noticed because it was followed.
 	patience = 60 * time.Second
-	// prompt is within which it acts on a change of what it follows, while it would look again by itself after 10 s. A trail
-	// that is well it looks at every 15 min, so that patience is short enough there.
-	prompt  = 8 * time.Second
-	polling = 50 * time.Millisecond
-	startup = 3 * time.Minute
+	polling  = 50 * time.Millisecond
+	startup  = 3 * time.Minute
 
 	clusterID = "trails"
 	region    = "eu-west-1"

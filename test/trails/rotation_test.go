@@ -75,7 +75,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		g.Expect(missing).To(BeZero())
 	}).WithTimeout(2 * patience).WithPolling(time.Second).Should(Succeed())
 	g.Expect(len(load.names)).To(BeNumerically(">=", size.changes))
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 	g.Expect(trail.Status.Delivery.Rejected).To(BeZero())
 }
 
@@ -84,14 +84,14 @@ func swapSecret(t *testing.T, trail *v1alpha1.AuditTrail, number int, away time.
 	t.Helper()
 	g := NewWithT(t)
 	user := newUser(trail.Namespace, number+1)
-	expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonInvalidAccessKey)
+	expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonInvalidAccessKey)
 	data := keys(user)
 	switch number {
 	case 1:
 		wrong := user
 		wrong.SecretAccessKey = "not-the-secret-of-this-user"
 		putSecret(t, trail.Namespace, keys(wrong))
-		expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonSignatureMismatch)
+		expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonSignatureMismatch)
 	case 2:
 		for key := range data {
 			data[key] += "\n"
@@ -99,12 +99,12 @@ func swapSecret(t *testing.T, trail *v1alpha1.AuditTrail, number int, away time.
 	case 3:
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: trail.Namespace, Name: secretName}}
 		g.Expect(admin.Delete(t.Context(), secret)).To(Succeed())
-		expect(t, trail, patience, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonSecretNotFound)
+		expect(t, trail, v1alpha1.DeliveringCondition, isFalse, v1alpha1.ReasonSecretNotFound)
 		<-time.After(away) // The world outside, which does nothing for so long.
 	}
 	putSecret(t, trail.Namespace, data)
-	expect(t, trail, patience, credentialsValid, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
-	expect(t, trail, patience, v1alpha1.DeliveringCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	expect(t, trail, credentialsValid, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	expect(t, trail, v1alpha1.DeliveringCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 }
 
 // load makes changes at an even pace, and says when it is time for a swap.

@@ -3,7 +3,6 @@ package trails
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -120,18 +119,18 @@ func grant(t *testing.T, namespace, pattern string) {
 }
 
 // expect waits until a condition of the trail has a status and a reason.
-func expect(t *testing.T, trail *v1alpha1.AuditTrail, within time.Duration, kind string, status metav1.ConditionStatus, reason string) {
+func expect(t *testing.T, trail *v1alpha1.AuditTrail, kind string, status metav1.ConditionStatus, reason string) {
 	t.Helper()
 	NewWithT(t).Eventually(func(g Gomega) {
 		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())
 		g.Expect(meta.FindStatusCondition(trail.Status.Conditions, kind)).To(And(Not(BeNil()),
 			HaveField("Status", status), HaveField("Reason", reason)), "%+v", trail.Status.Conditions)
-	}).WithTimeout(within).WithPolling(polling).Should(Succeed())
+	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 }
 
-func expectReady(t *testing.T, trail *v1alpha1.AuditTrail, within time.Duration) {
+func expectReady(t *testing.T, trail *v1alpha1.AuditTrail) {
 	t.Helper()
-	expect(t, trail, within, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	expect(t, trail, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 }
 
 // startTrail creates a trail, and returns when it is Ready and the API server sends it what it asks for.
@@ -139,7 +138,7 @@ func startTrail(t *testing.T, trail *v1alpha1.AuditTrail, namespace string) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
-	expectReady(t, trail, patience)
+	expectReady(t, trail)
 	g.Eventually(func(g Gomega) {
 		probe := change(t, namespace, "probe-")
 		var events v1alpha1.AuditEventList
