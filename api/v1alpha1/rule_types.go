@@ -95,6 +95,27 @@ type Rule struct {
 	// +kubebuilder:validation:MaxItems=16
 	Resources []GroupResources `json:"resources,omitempty"`
 
+	// kinds of objects that match, such as Deployment, whatever their case and group. A subresource has a kind of its
+	// own, such as Scale, or that of its object, as status has.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?$')",message="a kind is a singular name such as Deployment, in whatever case, without its group: use resources to choose by group or with *"
+	Kinds []string `json:"kinds,omitempty"`
+
+	// fieldManagers that match, exactly, or by their beginning when the name ends in *. Only what the client says of
+	// itself can match: a request without a field manager, as every Delete and Connect is, matches none but *.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	FieldManagers []string `json:"fieldManagers,omitempty"`
+
 	// names of objects that match, exactly, or by their beginning when the name ends in *.
 	// +optional
 	// +listType=set

@@ -105,7 +105,7 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	policy v1alpha1.FailurePolicy, received time.Time, result *answer,
 ) metrics.Answer {
 	var space [4]rules.Match
-	asked := matchable(request)
+	asked := matchable(request, set.ComparesFieldManagers())
 	matches := ofPolicy(set.AppendMatches(space[:0], &asked), policy)
 	if len(matches) == 0 {
 		return metrics.AnswerUnwanted

@@ -28,6 +28,8 @@ type Set struct {
 	tenants []*CompiledTrail
 	// projects are the other trails by namespace, so that a request costs the same however many projects there are.
 	projects map[string][]*CompiledTrail
+	// byFieldManager says that a rule of some trail has fieldManagers.
+	byFieldManager bool
 }
 
 // Match is a trail that wants a request.
@@ -49,6 +51,7 @@ func Compile(trails []v1alpha1.AuditTrail, options Options) *Set {
 			continue
 		}
 		trail := compileTrail(&trails[i], options.OperatorNamespace)
+		set.byFieldManager = set.byFieldManager || slices.ContainsFunc(trail.rules, func(r rule) bool { return !r.fieldManagers.absent() })
 		if trail.Scope == v1alpha1.ScopeTenant {
 			set.tenants = append(set.tenants, trail)
 		} else {
@@ -93,6 +96,9 @@ func (s *Set) Trail(namespace, name string) *CompiledTrail {
 	}
 	return nil
 }
+
+// ComparesFieldManagers reports whether a rule asks for the field manager, which costs a look into the request's options.
+func (s *Set) ComparesFieldManagers() bool { return s.byFieldManager }
 
 // AppendMatches appends a Match for each trail that wants the request, sorted by name within tenant and project trails.
 // It allocates nothing but what appending needs, so nothing at all for a request that nobody wants.

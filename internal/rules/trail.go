@@ -86,16 +86,20 @@ func (t *CompiledTrail) levelOf(req *Request, operation operations, namespaceLab
 	return v1alpha1.LevelNone
 }
 
-// RecordsDeletesOf reports whether the trail is certain to record every deletion of the resource in the namespace (empty
-// for cluster-scoped resources), whoever deletes and whatever the object's name. The outcome check concludes from the
+// RecordsDeletesOf reports whether the trail is certain to record every deletion of such an object, whoever deletes and whatever the object's name. The outcome check concludes from the
 // absence of a Delete record only where this is true.
-func (t *CompiledTrail) RecordsDeletesOf(group, resource, namespace string) bool {
-	if t.Scope == v1alpha1.ScopeProject && namespace != t.Namespace {
+func (t *CompiledTrail) RecordsDeletesOf(ref *v1alpha1.ResourceReference) bool {
+	if t.Scope == v1alpha1.ScopeProject && ref.Namespace != t.Namespace {
 		return false
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
-		if r.operations&opDelete == 0 || !r.matchResource(group, resource, "") || !r.mayMatchNamespace(namespace) {
+		if r.operations&opDelete == 0 || !r.matchResource(ref.Group, ref.Resource, "") || !r.kinds.match(ref.Kind) ||
+			!r.mayMatchNamespace(ref.Namespace) {
+			continue
+		}
+		// A deletion has no field manager.
+		if !r.fieldManagers.absent() && !r.fieldManagers.match("") {
 			continue
 		}
 		if !r.records() {
