@@ -34,6 +34,7 @@ func (o *operator) addRecorder() error {
 	server := o.mgr.GetWebhookServer()
 	server.Register(rules.IgnorePath, handler.Handler(v1alpha1.FailurePolicyIgnore))
 	server.Register(rules.FailPath, handler.Handler(v1alpha1.FailurePolicyFail))
+	server.Register(rules.NotePath, handler.NoteHandler())
 
 	ruleSet := &controllers.RuleSetReconciler{Reader: o.mgr.GetClient(), Options: o.ruleSet, Store: o.rules}
 	if err := ruleSet.SetupWithManager(o.mgr); err != nil {

@@ -60,6 +60,15 @@ func New(rules *rules.Store, store store, digester audit.Digester, metrics *metr
 
 // Handler answers the calls of the webhook entry for trails of one failure policy.
 func (r *Recorder) Handler(policy v1alpha1.FailurePolicy) http.Handler {
+	return r.handler(entry{policy: policy})
+}
+
+// NoteHandler answers the calls of the webhook entry for notes, which are refused when they cannot be recorded.
+func (r *Recorder) NoteHandler() http.Handler {
+	return r.handler(entry{policy: v1alpha1.FailurePolicyFail, notes: true})
+}
+
+func (r *Recorder) handler(entry entry) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		select {
 		case r.inFlight <- struct{}{}:
@@ -68,7 +77,7 @@ func (r *Recorder) Handler(policy v1alpha1.FailurePolicy) http.Handler {
 			r.callAgain(w, http.StatusTooManyRequests, metrics.AnswerThrottled)
 			return
 		}
-		r.serve(w, request, policy)
+		r.serve(w, request, entry)
 	})
 }
 
@@ -79,7 +88,7 @@ func (r *Recorder) callAgain(w http.ResponseWriter, status int, answer metrics.A
 	http.Error(w, string(answer), status)
 }
 
-func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, policy v1alpha1.FailurePolicy) {
+func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, entry entry) {
 	ctx := httpRequest.Context()
 	set := r.rules.Load()
 	if set == nil {
@@ -94,7 +103,7 @@ func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, polic
 		return
 	}
 	result := answer{uid: string(request.UID)}
-	r.metrics.Answered(r.record(ctx, set, request, policy, received, &result))
+	r.metrics.Answered(r.record(ctx, set, request, entry, received, &result))
 	if err := result.write(w); err != nil {
 		log.FromContext(ctx).V(1).Info("The API server did not wait for the answer", "error", err.Error())
 	}
@@ -102,11 +111,11 @@ func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, polic
 
 // record decides what to do with a request, and does it.
 func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissionv1.AdmissionRequest,
-	policy v1alpha1.FailurePolicy, received time.Time, result *answer,
+	entry entry, received time.Time, result *answer,
 ) metrics.Answer {
 	var space [4]rules.Match
 	asked := matchable(request, set.ComparesFieldManagers())
-	matches := ofPolicy(set.AppendMatches(space[:0], &asked), policy)
+	matches := entry.appendMatches(space[:0], set, request, &asked)
 	if len(matches) == 0 {
 		return metrics.AnswerUnwanted
 	}
@@ -117,7 +126,7 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	if err != nil {
 		// The API server sends objects that it has decoded itself.
 		log.FromContext(ctx).Error(err, "Cannot record a change")
-		return r.unrecorded(matches, policy, result)
+		return r.unrecorded(matches, entry.policy, result)
 	}
 	if change.Noise() {
 		return metrics.AnswerNoOp
@@ -125,19 +134,9 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	failed := r.recordAll(ctx, change, matches, received, result)
 	r.metrics.Took(r.clock.Since(received))
 	if len(failed) > 0 {
-		return r.unrecorded(failed, policy, result)
+		return r.unrecorded(failed, entry.policy, result)
 	}
 	return metrics.AnswerRecorded
-}
-
-func ofPolicy(matches []rules.Match, policy v1alpha1.FailurePolicy) []rules.Match {
-	kept := matches[:0]
-	for _, match := range matches {
-		if match.FailurePolicy == policy {
-			kept = append(kept, match)
-		}
-	}
-	return kept
 }
 
 // recordAll records the change for each trail at the same time, and returns the trails for which that failed.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
@@ -28,6 +30,7 @@ type Set struct {
 	tenants []*CompiledTrail
 	// projects are the other trails by namespace, so that a request costs the same however many projects there are.
 	projects map[string][]*CompiledTrail
+	byUID    map[types.UID]*CompiledTrail
 	// byFieldManager says that a rule of some trail has fieldManagers.
 	byFieldManager bool
 }
@@ -45,13 +48,14 @@ type Match struct {
 // Compile compiles the trails. Trails that are suspended or being deleted want nothing and are left out. A
 // namespaceSelector that does not compile counts as one whose answer is not known.
 func Compile(trails []v1alpha1.AuditTrail, options Options) *Set {
-	set := &Set{options: options, projects: map[string][]*CompiledTrail{}}
+	set := &Set{options: options, projects: map[string][]*CompiledTrail{}, byUID: map[types.UID]*CompiledTrail{}}
 	for i := range trails {
 		if !active(&trails[i]) {
 			continue
 		}
 		trail := compileTrail(&trails[i], options.OperatorNamespace)
 		set.byFieldManager = set.byFieldManager || slices.ContainsFunc(trail.rules, func(r rule) bool { return !r.fieldManagers.absent() })
+		set.byUID[trail.UID] = trail
 		if trail.Scope == v1alpha1.ScopeTenant {
 			set.tenants = append(set.tenants, trail)
 		} else {

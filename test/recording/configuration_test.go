@@ -54,7 +54,7 @@ func TestWithoutTrailsNothingIsCalled(t *testing.T) {
 	namespace := newNamespace(t)
 	trail := clusterOnly(namespace, "project")
 	startTrail(t, trail, namespace)
-	g.Expect(webhookConfiguration(t).Webhooks).To(HaveLen(1))
+	g.Expect(webhookConfiguration(t).Webhooks).To(HaveLen(2), "what the rules ask for, and notes")
 	g.Expect(requestsSeen(t)).NotTo(BeEmpty())
 
 	deleteTrail(t, trail)
