@@ -6,7 +6,7 @@ import (
 )
 
 // Action is what somebody did.
-// +kubebuilder:validation:Enum=Create;Update;Delete;Connect
+// +kubebuilder:validation:Enum=Create;Update;Delete;Connect;Notice
 type Action string
 
 const (
@@ -18,6 +18,8 @@ const (
 	ActionDelete Action = "Delete"
 	// ActionConnect opened a connection to an object.
 	ActionConnect Action = "Connect"
+	// ActionNotice is no change: it tells what happened to recording itself. No rule chooses it.
+	ActionNotice Action = "Notice"
 )
 
 // Outcome says whether an admitted change stuck. Admission is intent: later validators, quota or a conflict can
@@ -36,6 +38,9 @@ const (
 )
 
 // AuditEventSpec is the immutable record of one change, as one trail asked for it.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.notice) == (self.action == 'Notice')",message="notice is set when action is Notice, and only then"
+// +kubebuilder:validation:XValidation:rule="has(self.request) || self.action == 'Notice'",message="request is missing: only a Notice has none"
 type AuditEventSpec struct {
 	// id names the change: the same for every trail's copy, and for repeated calls of the API server for one change.
 	// +required
@@ -47,7 +52,8 @@ type AuditEventSpec struct {
 	// +required
 	Time metav1.MicroTime `json:"time,omitzero"`
 
-	// action is what was done: Create, Update, Delete or Connect.
+	// action is what was done: Create, Update, Delete or Connect; Notice when nothing was, but recording itself has
+	// something to tell.
 	// +required
 	Action Action `json:"action,omitempty"`
 
@@ -63,9 +69,13 @@ type AuditEventSpec struct {
 	// +required
 	Resource ResourceReference `json:"resource,omitzero"`
 
-	// request is how it was asked for.
-	// +required
-	Request RequestInfo `json:"request,omitzero"`
+	// request is how it was asked for; absent for a Notice.
+	// +optional
+	Request *RequestInfo `json:"request,omitempty"`
+
+	// notice is what happened to recording itself, when action is Notice.
+	// +optional
+	Notice *Notice `json:"notice,omitempty"`
 
 	// note is why, in the words of who did it.
 	// +optional

@@ -29,6 +29,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/digestkey"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/presence"
+	"github.com/trailkeeper/trailkeeper/internal/recorder"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
 	"github.com/trailkeeper/trailkeeper/internal/spill"
 )
@@ -59,13 +61,16 @@ type operator struct {
 	certs     *certs.Rotator
 	spill     *spill.Store
 	metrics   *metrics.Metrics
-	clock     clock.Clock
+	clock     clock.WithTicker
 
 	auth          *awsauth.Authenticator
 	opener        *cloudwatch.Opener
 	delivery      *delivery.Delivery
 	configuration *controllers.WebhookConfigurationReconciler
 	replayer      *spill.Replayer
+	notices       *recorder.Notices
+	announcer     *recorder.Announcer
+	presence      *presence.Presence
 }
 
 // What the recorder writes.
@@ -99,8 +104,8 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 			return err
 		}
 	}
-	if err := o.mgr.Start(ctx); err != nil {
-		return fmt.Errorf("running the manager: %w", err)
+	if err := o.runManager(ctx); err != nil {
+		return err
 	}
 	o.flush(ctx)
 	return nil

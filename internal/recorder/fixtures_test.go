@@ -71,6 +71,13 @@ type rig struct {
 	store    *fakeStore
 	clock    *clocktesting.FakePassiveClock
 	registry *prometheus.Registry
+	// lost are the names of the trails that were told of a loss, in order.
+	lost []string
+}
+
+// Lost makes the rig what the recorder tells of losses.
+func (r *rig) Lost(trail v1alpha1.TrailReference, _ time.Time) {
+	r.lost = append(r.lost, trail.Namespace+"/"+trail.Name)
 }
 
 // newRig makes a recorder that records for the trails.
@@ -85,7 +92,7 @@ func newRig(trails ...v1alpha1.AuditTrail) *rig {
 		r.rules.Swap(rules.Compile(trails, rules.Options{OperatorNamespace: operatorNamespace}))
 	}
 	digester := audit.NewDigester([]byte("0123456789abcdef0123456789abcdef"))
-	r.recorder = New(r.rules, r.store, digester, &metrics.Register(r.registry).Recorder, r.clock)
+	r.recorder = New(r.rules, r.store, digester, &metrics.Register(r.registry).Recorder, r, r.clock)
 	return r
 }
 

@@ -88,7 +88,9 @@ func TestOtherWritesAreNoNotes(t *testing.T) {
 		func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete },
 		func(r *admissionv1.AdmissionRequest) { r.SubResource = "status" },
 		func(r *admissionv1.AdmissionRequest) { r.OldObject.Raw = []byte(`[]`) },
-		func(r *admissionv1.AdmissionRequest) { r.OldObject.Raw = []byte(`{"spec":{"trailRef":{"uid":"gone"}}}`) },
+		func(r *admissionv1.AdmissionRequest) {
+			r.OldObject.Raw = []byte(`{"spec":{"trailRef":{"uid":"gone"}}}`)
+		},
 	} {
 		request := noteOn("shop")
 		edit(request)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -30,6 +31,11 @@ type store interface {
 	Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error)
 }
 
+// losses is told of events that could be recorded nowhere.
+type losses interface {
+	Lost(trail v1alpha1.TrailReference, at time.Time)
+}
+
 // Recorder answers admission calls.
 type Recorder struct {
 	rules    *rules.Store
@@ -39,18 +45,22 @@ type Recorder struct {
 	clock    clock.PassiveClock
 	recent   *recent
 	inFlight chan struct{}
+	losses   losses
+	// first is when the API server called first, in nanoseconds since 1970; 0 before that.
+	first atomic.Int64
 
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
 }
 
 // New returns a Recorder.
-func New(rules *rules.Store, store store, digester audit.Digester, metrics *metrics.Recorder, clock clock.PassiveClock) *Recorder {
+func New(rules *rules.Store, store store, digester audit.Digester, metrics *metrics.Recorder, losses losses, clock clock.PassiveClock) *Recorder {
 	return &Recorder{
 		rules:    rules,
 		store:    store,
 		digester: digester,
 		metrics:  metrics,
+		losses:   losses,
 		clock:    clock,
 		recent:   newRecent(clock),
 		inFlight: make(chan struct{}, maxInFlight),
@@ -81,6 +91,12 @@ func (r *Recorder) handler(entry entry) http.Handler {
 	})
 }
 
+// FirstCall is when the API server called first, and false before that.
+func (r *Recorder) FirstCall() (time.Time, bool) {
+	first := r.first.Load()
+	return time.Unix(0, first), first != 0
+}
+
 // callAgain makes the API server repeat the call with the same uid after a second.
 func (r *Recorder) callAgain(w http.ResponseWriter, status int, answer metrics.Answer) {
 	r.metrics.Answered(answer)
@@ -96,6 +112,9 @@ func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, entry
 		return
 	}
 	received := r.clock.Now()
+	if r.first.Load() == 0 {
+		r.first.CompareAndSwap(0, received.UnixNano())
+	}
 	request, err := readReview(httpRequest)
 	if err != nil {
 		r.metrics.Answered(metrics.AnswerMalformed)
@@ -165,11 +184,7 @@ func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches 
 
 func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *rules.Match, received time.Time) (types.NamespacedName, error) {
 	event := change.Event(audit.Wanted{
-		Trail: v1alpha1.TrailReference{
-			Namespace: match.Trail.Namespace,
-			Name:      match.Trail.Name,
-			UID:       string(match.Trail.UID),
-		},
+		Trail:  referenceTo(match.Trail),
 		Level:  match.Level,
 		Redact: match.Trail.Redaction,
 	}, r.newName(received), received)
@@ -193,6 +208,9 @@ func (r *Recorder) unrecorded(failed []rules.Match, policy v1alpha1.FailurePolic
 		r.metrics.EventLost()
 	}
 	if policy != v1alpha1.FailurePolicyFail {
+		for i := range failed {
+			r.losses.Lost(referenceTo(failed[i].Trail), r.clock.Now())
+		}
 		return metrics.AnswerFailed
 	}
 	result.refused = "the audit trail " + failed[0].Trail.Namespace + "/" + failed[0].Trail.Name +

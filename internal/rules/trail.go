@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -15,6 +16,8 @@ type CompiledTrail struct {
 	Name       string
 	UID        types.UID
 	Generation int64
+	// Created is when the trail was made.
+	Created time.Time
 
 	// Scope follows from the trail's namespace.
 	Scope v1alpha1.Scope
@@ -34,6 +37,7 @@ func compileTrail(trail *v1alpha1.AuditTrail, operatorNamespace string) *Compile
 		Name:          trail.Name,
 		UID:           trail.UID,
 		Generation:    trail.Generation,
+		Created:       trail.CreationTimestamp.Time,
 		Scope:         ScopeOf(trail.Namespace, operatorNamespace),
 		FailurePolicy: v1alpha1.FailurePolicyIgnore,
 		Durability:    v1alpha1.DurabilityReplicated,
