@@ -64,6 +64,8 @@ type WebhookConfigurationReconciler struct {
 	written atomic.Pointer[writtenConfiguration]
 	// tampered is what somebody did, until it is put right.
 	tampered *Restoration
+	// own are the versions that this replica wrote.
+	own ownVersions
 	// told are the trails that the API server was told of last. It is nil until this replica told it something.
 	told map[types.UID]*rules.CompiledTrail
 }
@@ -84,7 +86,7 @@ type writtenConfiguration struct {
 }
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,verbs=create
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=trailkeeper-recorder,verbs=get;list;watch;update
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=trailkeeper-recorder,verbs=update
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch
 
 // Reconcile brings the configuration in line with the trails.
@@ -156,11 +158,13 @@ func (r *WebhookConfigurationReconciler) write(
 		if err := r.Client.Create(ctx, live); err != nil {
 			return false, fmt.Errorf("creating webhook configuration %s: %w", WebhookConfigurationName, err)
 		}
+		r.own.add(live.ResourceVersion)
 		return true, nil
 	}
 	if err := r.Client.Update(ctx, live); err != nil {
 		return false, fmt.Errorf("updating webhook configuration %s: %w", WebhookConfigurationName, err)
 	}
+	r.own.add(live.ResourceVersion)
 	return true, nil
 }
 

@@ -149,7 +149,7 @@ func (rec *recording) startManager(g *WithT) {
 			return bundle
 		},
 		CertificatesChanged: certificates,
-		OnRestored:          func(r controllers.Restoration) {
+		OnRestored: func(r controllers.Restoration) {
 			if !r.LastGood.Before(r.Restored) {
 				t.Errorf("restored at %s, before it was last in order at %s", r.Restored, r.LastGood)
 			}

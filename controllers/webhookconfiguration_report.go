@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -70,4 +72,29 @@ func (r *WebhookConfigurationReconciler) reportChanged(trails []v1alpha1.AuditTr
 		}
 	}
 	r.told = told
+}
+
+// maxOwnVersions is how many of its writes a replica remembers, until the watch has shown them.
+const maxOwnVersions = 64
+
+// ownVersions are the resourceVersions of the latest own writes.
+type ownVersions struct {
+	mu       sync.Mutex
+	versions []string
+}
+
+func (o *ownVersions) add(version string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.versions = append(o.versions, version)
+	if len(o.versions) > maxOwnVersions {
+		o.versions = slices.Delete(o.versions, 0, 1)
+	}
+}
+
+// Wrote reports whether this replica wrote the configuration of this resourceVersion, not long ago.
+func (r *WebhookConfigurationReconciler) Wrote(resourceVersion string) bool {
+	r.own.mu.Lock()
+	defer r.own.mu.Unlock()
+	return slices.Contains(r.own.versions, resourceVersion)
 }

@@ -73,6 +73,10 @@ type AuditEventSpec struct {
 	// +optional
 	Request *RequestInfo `json:"request,omitempty"`
 
+	// cause is what led to this change, when the replica that recorded it knew.
+	// +optional
+	Cause *Cause `json:"cause,omitempty"`
+
 	// notice is what happened to recording itself, when action is Notice.
 	// +optional
 	Notice *Notice `json:"notice,omitempty"`
@@ -144,7 +148,7 @@ type TrailReference struct {
 
 // Actor is who made a change, as the API server authenticated them. An impersonated user is shown as such a user.
 type Actor struct {
-	// type is User, ServiceAccount, Node or ControlPlane.
+	// type is User, ServiceAccount, Node or ControlPlane; Unknown for a change that was watched and not asked of a webhook.
 	// +required
 	Type ActorType `json:"type,omitempty"`
 
@@ -240,13 +244,13 @@ type ResourceReference struct {
 
 // RequestInfo is how a change was asked for.
 type RequestInfo struct {
-	// uid of the admission request. It is new for each call of the API server.
-	// +required
+	// uid of the admission request. It is new for each call of the API server; absent for a change that was watched.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid,omitempty"`
 
-	// fieldManager that the client gave.
+	// fieldManager that the client gave; of a change that was watched, who is noted as the last to write, which is a hint.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128

@@ -68,6 +68,7 @@ type operator struct {
 	delivery      *delivery.Delivery
 	configuration *controllers.WebhookConfigurationReconciler
 	replayer      *spill.Replayer
+	recorder      *recorder.Recorder
 	notices       *recorder.Notices
 	announcer     *recorder.Announcer
 	presence      *presence.Presence
@@ -99,7 +100,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addConfiguration, o.addDelivery, o.addTrails, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addConfiguration, o.addObserver, o.addDelivery, o.addTrails, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ func (o *operator) addRecorder() error {
 		return err
 	}
 	handler := recorder.New(o.rules, store, o.digester, &o.metrics.Recorder, o.announcer, o.clock)
+	o.recorder = handler
 	o.presence = o.newPresence(handler.FirstCall)
 	server := o.mgr.GetWebhookServer()
 	server.Register(rules.IgnorePath, handler.Handler(v1alpha1.FailurePolicyIgnore))

@@ -44,6 +44,7 @@ type Recorder struct {
 	metrics  *metrics.Recorder
 	clock    clock.PassiveClock
 	recent   *recent
+	causes   *causes
 	inFlight chan struct{}
 	losses   losses
 	// first is when the API server called first, in nanoseconds since 1970; 0 before that.
@@ -63,6 +64,7 @@ func New(rules *rules.Store, store store, digester audit.Digester, metrics *metr
 		losses:   losses,
 		clock:    clock,
 		recent:   newRecent(clock),
+		causes:   newCauses(clock),
 		inFlight: make(chan struct{}, maxInFlight),
 		entropy:  ulid.Monotonic(rand.Reader, 0),
 	}
@@ -158,6 +160,32 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	return metrics.AnswerRecorded
 }
 
+// Observed records a change that the API server sent to no webhook, and that somebody saw later. Who made it is not
+// known, and it has been made already: it cannot be refused.
+func (r *Recorder) Observed(ctx context.Context, request *admissionv1.AdmissionRequest) {
+	set := r.rules.Load()
+	if set == nil {
+		return
+	}
+	asked := matchable(request, true)
+	asked.ActorType = v1alpha1.ActorUnknown
+	matches := set.AppendMatches(nil, &asked)
+	if len(matches) == 0 {
+		return
+	}
+	change, err := audit.NewChange(request, v1alpha1.ActorUnknown, r.digester)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Cannot record a change that was watched")
+		r.unrecorded(matches, v1alpha1.FailurePolicyIgnore, nil)
+		return
+	}
+	if change.Noise() {
+		return
+	}
+	failed := r.recordAll(ctx, change, matches, r.clock.Now(), &answer{})
+	r.unrecorded(failed, v1alpha1.FailurePolicyIgnore, nil)
+}
+
 // recordAll records the change for each trail at the same time, and returns the trails for which that failed.
 func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches []rules.Match, received time.Time, result *answer) []rules.Match {
 	stored := make([]types.NamespacedName, len(matches))
@@ -188,10 +216,15 @@ func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *r
 		Level:  match.Level,
 		Redact: match.Trail.Redaction,
 	}, r.newName(received), received)
+	event.Spec.Cause = r.causes.find(match.Trail.UID, change.Origin())
 	key := event.Spec.TrailRef.UID + "/" + change.Attempt()
-	return r.recent.once(key, func() (types.NamespacedName, error) {
+	stored, err := r.recent.once(key, func() (types.NamespacedName, error) {
 		return r.store.Record(ctx, event, match.Trail.Durability)
 	})
+	if err == nil {
+		r.causes.remember(match.Trail.UID, change.Subjects(), stored, change.Started() || event.Spec.Cause != nil)
+	}
+	return stored, err
 }
 
 // newName is a lower-case ULID, so that names sort by time.

@@ -71,13 +71,23 @@ func (r *rule) match(req *Request, operation operations, namespaceLabels Namespa
 	return r.operations&operation != 0 &&
 		r.matchResource(req.Group, req.Resource, req.Subresource) &&
 		r.kinds.match(req.Kind) &&
-		(len(r.actors) == 0 || slices.Contains(r.actors, req.ActorType)) &&
 		(r.namespaces.absent() || req.Namespace != "" && r.namespaces.match(req.Namespace)) &&
 		(r.names.absent() || r.names.match(req.Name)) &&
-		(r.users.absent() || r.users.match(req.Username)) &&
-		(r.groups.absent() || r.groups.matchAny(req.Groups)) &&
+		r.matchActor(req) &&
 		(r.fieldManagers.absent() || r.fieldManagers.match(req.FieldManager)) &&
 		(!r.byLabels || r.matchLabels(req.Namespace, namespaceLabels))
+}
+
+// matchActor compares who asks. When that is not known, the rule counts as matching if it records and as not matching if
+// it leaves out, unless it says Unknown itself.
+func (r *rule) matchActor(req *Request) bool {
+	if req.ActorType == v1alpha1.ActorUnknown {
+		anybody := len(r.actors) == 0 && r.users.absent() && r.groups.absent()
+		return anybody || r.records() || slices.Contains(r.actors, v1alpha1.ActorUnknown)
+	}
+	return (len(r.actors) == 0 || slices.Contains(r.actors, req.ActorType)) &&
+		(r.users.absent() || r.users.match(req.Username)) &&
+		(r.groups.absent() || r.groups.matchAny(req.Groups))
 }
 
 func (r *rule) matchResource(group, name, sub string) bool {

@@ -81,6 +81,13 @@ func TestWebhookConfigurationIsRestored(t *testing.T) {
 	trail := clusterOnly(namespace, "project")
 	startTrail(t, trail, namespace)
 	t.Cleanup(func() { deleteTrail(t, trail) })
+	tenant, _ := newTenant(t, v1alpha1.Rule{
+		Level: v1alpha1.LevelChanges, Kinds: []string{"ValidatingWebhookConfiguration"}, Names: []string{"trailkeeper-recorder"},
+	})
+	observed := func() []v1alpha1.AuditEventSpec {
+		return events(t, testenv.OperatorNamespace, ofTrail(tenant), named("trailkeeper-recorder"))
+	}
+	t.Cleanup(func() { deleteTrail(t, clusterOnly(testenv.OperatorNamespace, tenant)) })
 	want := webhookConfiguration(t).Webhooks
 	ignoreAll := []admissionregistrationv1.MatchCondition{{Name: "nothing", Expression: "false"}}
 
@@ -111,6 +118,15 @@ func TestWebhookConfigurationIsRestored(t *testing.T) {
 			waitRecording(t, trail, namespace, BeTrue())
 		})
 	}
+
+	// What others did is recorded, as far as a watch can show it; what the operator wrote is not.
+	NewWithT(t).Eventually(func(g Gomega) {
+		g.Expect(observed()).To(HaveLen(3))
+		for _, event := range observed() {
+			g.Expect(event.Actor.Type).To(Equal(v1alpha1.ActorUnknown))
+			g.Expect(event.Action).To(BeElementOf(v1alpha1.ActionUpdate, v1alpha1.ActionDelete))
+		}
+	}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Succeed())
 
 	// The first is told at once, what follows soon after it is told together.
 	NewWithT(t).Eventually(func(g Gomega) {
