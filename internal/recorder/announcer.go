@@ -17,6 +17,8 @@ const (
 	announceEvery = time.Second
 	// coalesceFor is how long what repeats is gathered, so that a storm of it is not a storm of notices.
 	coalesceFor = 10 * time.Second
+	// lastWords is how long an Announcer may take when it ends.
+	lastWords = 5 * time.Second
 	// maxAnnounced bounds the trails of which something is remembered.
 	maxAnnounced = 4096
 )
@@ -113,7 +115,9 @@ func (a *Announcer) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			a.announce(context.WithoutCancel(ctx))
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+			defer cancel()
+			a.announce(last)
 			return nil
 		case <-ticker.C():
 			if !a.clock.Now().Before(a.next) {

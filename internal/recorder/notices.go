@@ -80,12 +80,10 @@ func (n *Notices) Restored(ctx context.Context, what string, times int, start, e
 	}))
 }
 
-// gap is nil for a trail that is younger. A trail that refuses what it cannot record missed only what is never refused.
+// gap is nil for a trail that is younger: it never recorded before. A trail that refuses what it cannot record missed
+// only what is never refused.
 func (n *Notices) gap(trail *rules.CompiledTrail, start, end time.Time, subject, why string) *audit.Happening {
-	if start.Before(trail.Created) {
-		start = trail.Created
-	}
-	if !start.Before(end) {
+	if trail.Created.After(start) {
 		return nil
 	}
 	message := why + ": changes may be missing"

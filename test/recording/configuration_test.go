@@ -77,13 +77,12 @@ func TestWithoutTrailsNothingIsCalled(t *testing.T) {
 }
 
 func TestWebhookConfigurationIsRestored(t *testing.T) {
-	namespace := newNamespace(t)
+	tenant, namespace := newTenant(t, v1alpha1.Rule{
+		Level: v1alpha1.LevelChanges, Kinds: []string{"ValidatingWebhookConfiguration"}, Names: []string{"trailkeeper-recorder"},
+	})
 	trail := clusterOnly(namespace, "project")
 	startTrail(t, trail, namespace)
 	t.Cleanup(func() { deleteTrail(t, trail) })
-	tenant, _ := newTenant(t, v1alpha1.Rule{
-		Level: v1alpha1.LevelChanges, Kinds: []string{"ValidatingWebhookConfiguration"}, Names: []string{"trailkeeper-recorder"},
-	})
 	observed := func() []v1alpha1.AuditEventSpec {
 		return events(t, testenv.OperatorNamespace, ofTrail(tenant), named("trailkeeper-recorder"))
 	}
