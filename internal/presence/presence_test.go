@@ -27,6 +27,10 @@ type fakeBoard struct {
 }
 
 func (b *fakeBoard) Patch(_ context.Context, changes map[string]*string, version string) (*metav1.ObjectMeta, error) {
+	if len(changes) == 0 {
+		// Those who read at the same time all have read before one of them writes.
+		<-time.After(time.Millisecond)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
