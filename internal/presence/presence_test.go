@@ -27,10 +27,15 @@ type fakeBoard struct {
 }
 
 func (b *fakeBoard) Patch(_ context.Context, changes map[string]*string, version string) (*metav1.ObjectMeta, error) {
+	meta, err := b.patch(changes, version)
 	if len(changes) == 0 {
 		// Those who read at the same time all have read before one of them writes.
 		<-time.After(time.Millisecond)
 	}
+	return meta, err
+}
+
+func (b *fakeBoard) patch(changes map[string]*string, version string) (*metav1.ObjectMeta, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
@@ -339,4 +344,15 @@ func TestWhatSomebodyElseWroteIsLeftOut(t *testing.T) {
 	g.Expect(s.accounted.IsZero()).To(BeTrue())
 	g.Expect(s.claim).To(BeNil())
 	g.Expect(s.uncovered(time.Now(), nil)).To(BeEmpty())
+}
+
+// A replica that lives covers the time until now, also when its clock is behind.
+func TestClocksThatDiffer(t *testing.T) {
+	g := NewWithT(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := state{accounted: now.Add(-time.Hour), entries: map[string]entry{
+		"behind": {Since: now.Add(-time.Hour), Seen: now.Add(-20 * time.Second)},
+	}}
+	g.Expect(s.uncovered(now, map[string]bool{"behind": true})).To(BeEmpty())
+	g.Expect(s.uncovered(now, nil)).To(Equal([]Window{{now.Add(-20 * time.Second), now}}))
 }
