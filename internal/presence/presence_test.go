@@ -165,35 +165,35 @@ func pass(d time.Duration) {
 func TestWindows(t *testing.T) {
 	const sec = time.Second
 	for name, test := range map[string]struct {
-		run  func(t *testing.T, c *cluster)
+		run  func(c *cluster)
 		want [][2]float64
 	}{
-		"the first start": {func(_ *testing.T, c *cluster) {
+		"the first start": {func(c *cluster) {
 			defer c.start(sec, 0).kill()
 			pass(20 * sec)
 		}, nil},
-		"killed soon after the first start": {func(_ *testing.T, c *cluster) {
+		"killed soon after the first start": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(3 * sec)
 			a.kill()
 			defer c.start(4*sec, 0).kill()
 			pass(20 * sec)
 		}, [][2]float64{{2, 7}}},
-		"killed, and started again": {func(_ *testing.T, c *cluster) {
+		"killed, and started again": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec) // the last sign of life is at 20
 			a.kill()
 			defer c.start(4*sec, 0).kill()
 			pass(20 * sec)
 		}, [][2]float64{{20, 25}}},
-		"found by the API server some time after it was ready": {func(_ *testing.T, c *cluster) {
+		"found by the API server some time after it was ready": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
 			a.kill()
 			defer c.start(4*sec, 7*sec).kill()
 			pass(20 * sec)
 		}, [][2]float64{{20, 28}}},
-		"called first long after it was ready": {func(_ *testing.T, c *cluster) {
+		"called first long after it was ready": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
 			a.kill()
@@ -203,15 +203,15 @@ func TestWindows(t *testing.T) {
 			defer c.start(sec, 0).kill()
 			pass(20 * sec)
 		}, [][2]float64{{20, 25}, {221, 222}}},
-		"stopped in good order, and started again": {func(t *testing.T, c *cluster) {
+		"stopped in good order, and started again": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
-			a.stop(t)
+			a.stop(c.t)
 			pass(60 * sec)
 			defer c.start(0, 0).kill()
 			pass(20 * sec)
 		}, [][2]float64{{21, 81}}},
-		"one of two killed": {func(_ *testing.T, c *cluster) {
+		"one of two killed": {func(c *cluster) {
 			a := c.start(0, 0)
 			defer c.start(sec, 0).kill()
 			pass(21 * sec)
@@ -220,19 +220,19 @@ func TestWindows(t *testing.T) {
 			defer c.start(0, 0).kill()
 			pass(20 * sec)
 		}, nil},
-		"rolling restart": {func(t *testing.T, c *cluster) {
+		"rolling restart": {func(c *cluster) {
 			old := []*replica{c.start(0, 0), c.start(0, 0), c.start(0, 0)}
 			pass(30 * sec)
 			for _, r := range old {
 				defer c.start(sec, 0).kill()
 				pass(2 * sec)
-				r.stop(t)
+				r.stop(c.t)
 			}
 			pass(20 * sec)
 			defer c.start(sec, 0).kill()
 			pass(20 * sec)
 		}, nil},
-		"several start at once": {func(_ *testing.T, c *cluster) {
+		"several start at once": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
 			a.kill()
@@ -242,7 +242,7 @@ func TestWindows(t *testing.T) {
 			}
 			pass(30 * sec)
 		}, [][2]float64{{20, 31}}},
-		"killed before it could tell": {func(_ *testing.T, c *cluster) {
+		"killed before it could tell": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
 			a.kill()
@@ -254,7 +254,7 @@ func TestWindows(t *testing.T) {
 			defer c.start(0, 0).kill()
 			pass(20 * sec)
 		}, [][2]float64{{20, 30}, {32, 40}}},
-		"killed while it told": {func(_ *testing.T, c *cluster) {
+		"killed while it told": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
 			a.kill()
@@ -267,7 +267,7 @@ func TestWindows(t *testing.T) {
 			defer c.start(0, 0).kill()
 			pass(20 * sec)
 		}, [][2]float64{{20, 21}, {27, 30}}},
-		"telling fails at first": {func(_ *testing.T, c *cluster) {
+		"telling fails at first": {func(c *cluster) {
 			a := c.start(0, 0)
 			pass(21 * sec)
 			a.kill()
@@ -279,7 +279,7 @@ func TestWindows(t *testing.T) {
 			c.mu.Unlock()
 			pass(60 * sec)
 		}, [][2]float64{{20, 21}}},
-		"the API server is away for a while": {func(_ *testing.T, c *cluster) {
+		"the API server is away for a while": {func(c *cluster) {
 			defer c.start(0, 0).kill()
 			pass(21 * sec)
 			c.board.fail(errors.New("no API server"))
@@ -293,7 +293,7 @@ func TestWindows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t)
-				test.run(t, c)
+				test.run(c)
 				NewWithT(t).Expect(c.windows()).To(HaveLen(len(test.want)), "%v", c.windows())
 				for i, want := range test.want {
 					NewWithT(t).Expect(c.windows()[i]).To(Equal(want))
