@@ -80,11 +80,14 @@ func (n *Notices) Restored(ctx context.Context, what string, times int, start, e
 	}))
 }
 
-// gap is nil for a trail that is younger: it never recorded before. A trail that refuses what it cannot record missed
-// only what is never refused.
+// gap is nil for a trail that may be younger: creation times are cut to seconds. A trail that refuses what it cannot
+// record missed only what is never refused.
 func (n *Notices) gap(trail *rules.CompiledTrail, start, end time.Time, subject, why string) *audit.Happening {
-	if trail.Created.After(start) {
+	if trail.Created.Add(time.Second).After(end) {
 		return nil
+	}
+	if start.Before(trail.Created) {
+		start = trail.Created
 	}
 	message := why + ": changes may be missing"
 	if trail.FailurePolicy == v1alpha1.FailurePolicyFail {

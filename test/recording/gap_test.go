@@ -26,9 +26,11 @@ func TestGapWhileNoReplicaWasAlive(t *testing.T) {
 	namespace := newNamespace(t)
 	trail := clusterOnly(namespace, "project", v1alpha1.Rule{Level: v1alpha1.LevelMetadata, Kinds: []string{"ConfigMap"}})
 	startTrail(t, trail, namespace)
-	strict := clusterOnly(testenv.OperatorNamespace, namespace, v1alpha1.Rule{Level: v1alpha1.LevelMetadata, Kinds: []string{"nothing"}})
+	strict := clusterOnly(testenv.OperatorNamespace, namespace, v1alpha1.Rule{
+		Level: v1alpha1.LevelMetadata, Kinds: []string{"ConfigMap"}, Namespaces: []string{namespace}, Names: []string{probePrefix + "*"},
+	})
 	strict.Spec.Recording.FailurePolicy = v1alpha1.FailurePolicyFail
-	g.Expect(admin.Create(t.Context(), strict)).To(Succeed())
+	startTrail(t, strict, namespace)
 	t.Cleanup(func() { deleteTrail(t, strict); deleteTrail(t, trail) })
 	create(t, namespace, configMap("before"))
 
