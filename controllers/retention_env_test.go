@@ -88,7 +88,7 @@ func (rig *retentionRig) record(t *testing.T, namespace string, trail *v1alpha1.
 					TrailRef: v1alpha1.TrailReference{Namespace: trail.Namespace, Name: trail.Name, UID: string(trail.UID)},
 					Actor:    v1alpha1.Actor{Type: v1alpha1.ActorUser, Username: "ada"},
 					Resource: v1alpha1.ResourceReference{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Name: "x"},
-					Request:  v1alpha1.RequestInfo{UID: name},
+					Request:  &v1alpha1.RequestInfo{UID: name},
 				},
 			})
 		})

@@ -29,6 +29,10 @@ const (
 	RestoredEdited  = "edited"
 )
 
+// checkEvery is how often the configuration is read although no watch speaks of it: when it was tampered with, it is
+// known to have been in order so long before at most.
+const checkEvery = 10 * time.Second
+
 // WebhookConfigurationReconciler keeps the API server sending exactly what the trails ask for. It runs on the leader and
 // is the configuration's only writer: whatever anybody else makes of it is put right.
 //
@@ -50,11 +54,20 @@ type WebhookConfigurationReconciler struct {
 	CertificatesChanged <-chan event.GenericEvent
 	// Settle is how long the API server and the other replicas may take to follow a change.
 	Settle time.Duration
-	// OnRestored counts that the configuration was put right after somebody deleted or edited it. It may be nil.
-	OnRestored func(what string)
+	// OnRestored is told that the configuration was put right after somebody deleted or edited it. It may be nil.
+	OnRestored func(Restoration)
+	// OnChanged is told that the API server was given another spec of a trail, or, with suspended, none any more. It may
+	// be nil.
+	OnChanged func(trail *rules.CompiledTrail, generation int64, suspended bool)
 
 	// written is what this replica knows to be in force. It is nil until the first write or check.
 	written atomic.Pointer[writtenConfiguration]
+	// tampered is what somebody did, until it is put right.
+	tampered *Restoration
+	// own are the versions that this replica wrote.
+	own ownVersions
+	// told are the trails that the API server was told of last. It is nil until this replica told it something.
+	told map[types.UID]*rules.CompiledTrail
 }
 
 // inclusion is a trail's place in the configuration.
@@ -68,10 +81,12 @@ type writtenConfiguration struct {
 	webhooks []admissionregistrationv1.ValidatingWebhook
 	// included are the trails that it includes.
 	included map[types.UID]inclusion
+	// checked is when the API server had it so.
+	checked time.Time
 }
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,verbs=create
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=trailkeeper-recorder,verbs=get;list;watch;update
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=trailkeeper-recorder,verbs=update
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch
 
 // Reconcile brings the configuration in line with the trails.
@@ -91,16 +106,23 @@ func (r *WebhookConfigurationReconciler) Reconcile(ctx context.Context, _ reconc
 		config.CABundle = bundle
 		return config
 	})
+	checked := time.Now()
 	live, err := r.read(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	r.reportTampering(ctx, live)
-	if err := r.write(ctx, live, desired); err != nil {
+	r.noticeTampering(ctx, live)
+	wrote, err := r.write(ctx, live, desired)
+	if err != nil {
 		return reconcile.Result{}, err
 	}
-	r.written.Store(&writtenConfiguration{webhooks: live.Webhooks, included: r.includedIn(set)})
-	return reconcile.Result{}, nil
+	if wrote {
+		checked = time.Now()
+	}
+	r.reportRestored(checked)
+	r.reportChanged(trails.Items, set)
+	r.written.Store(&writtenConfiguration{webhooks: live.Webhooks, included: r.includedIn(set), checked: checked})
+	return reconcile.Result{RequeueAfter: checkEvery}, nil
 }
 
 // read returns the live configuration, empty and without a resourceVersion when there is none.
@@ -118,31 +140,13 @@ func (r *WebhookConfigurationReconciler) read(ctx context.Context) (*admissionre
 	return &live, nil
 }
 
-// reportTampering compares with what this replica wrote. What it does not know it cannot judge: after a change of
-// leader, the first difference is put right without a report.
-func (r *WebhookConfigurationReconciler) reportTampering(ctx context.Context, live *admissionregistrationv1.ValidatingWebhookConfiguration) {
-	written := r.written.Load()
-	if written == nil || equality.Semantic.DeepEqual(live.Webhooks, written.webhooks) {
-		return
-	}
-	r.written.Store(nil)
-	what := RestoredEdited
-	if live.ResourceVersion == "" {
-		what = RestoredDeleted
-	}
-	log.FromContext(ctx).Info("Restoring the webhook configuration, which somebody else changed; recording was not as asked for until now",
-		"webhookConfiguration", WebhookConfigurationName, "what", what)
-	if r.OnRestored != nil {
-		r.OnRestored(what)
-	}
-}
-
-// write makes live what is desired, where it is not, and leaves in live what the API server made of it.
+// write makes live what is desired, where it is not, and leaves in live what the API server made of it. It says whether
+// it had to.
 func (r *WebhookConfigurationReconciler) write(
 	ctx context.Context, live *admissionregistrationv1.ValidatingWebhookConfiguration, desired []admissionregistrationv1.ValidatingWebhook,
-) error {
+) (wrote bool, _ error) {
 	if equality.Semantic.DeepEqual(live.Webhooks, desired) {
-		return nil
+		return false, nil
 	}
 	live.Webhooks = desired
 	names := make([]string, 0, len(desired))
@@ -152,14 +156,16 @@ func (r *WebhookConfigurationReconciler) write(
 	log.FromContext(ctx).Info("Writing the webhook configuration", "webhookConfiguration", WebhookConfigurationName, "webhooks", names)
 	if live.ResourceVersion == "" {
 		if err := r.Client.Create(ctx, live); err != nil {
-			return fmt.Errorf("creating webhook configuration %s: %w", WebhookConfigurationName, err)
+			return false, fmt.Errorf("creating webhook configuration %s: %w", WebhookConfigurationName, err)
 		}
-		return nil
+		r.own.add(live.ResourceVersion)
+		return true, nil
 	}
 	if err := r.Client.Update(ctx, live); err != nil {
-		return fmt.Errorf("updating webhook configuration %s: %w", WebhookConfigurationName, err)
+		return false, fmt.Errorf("updating webhook configuration %s: %w", WebhookConfigurationName, err)
 	}
-	return nil
+	r.own.add(live.ResourceVersion)
+	return true, nil
 }
 
 // includedIn are the trails in a set, and since when the configuration has included them.

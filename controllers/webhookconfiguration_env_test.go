@@ -149,7 +149,12 @@ func (rec *recording) startManager(g *WithT) {
 			return bundle
 		},
 		CertificatesChanged: certificates,
-		OnRestored:          func(what string) { rec.restored <- what },
+		OnRestored: func(r controllers.Restoration) {
+			if !r.LastGood.Before(r.Restored) {
+				t.Errorf("restored at %s, before it was last in order at %s", r.Restored, r.LastGood)
+			}
+			rec.restored <- r.What
+		},
 	}
 	g.Expect(rec.webhooks.SetupWithManager(mgr)).To(Succeed())
 	g.Expect((&controllers.RuleSetReconciler{Reader: mgr.GetClient(), Options: options, Store: rec.store}).SetupWithManager(mgr)).To(Succeed())

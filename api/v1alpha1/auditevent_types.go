@@ -6,7 +6,7 @@ import (
 )
 
 // Action is what somebody did.
-// +kubebuilder:validation:Enum=Create;Update;Delete;Connect
+// +kubebuilder:validation:Enum=Create;Update;Delete;Connect;Notice
 type Action string
 
 const (
@@ -18,6 +18,8 @@ const (
 	ActionDelete Action = "Delete"
 	// ActionConnect opened a connection to an object.
 	ActionConnect Action = "Connect"
+	// ActionNotice is no change: it tells what happened to recording itself. No rule chooses it.
+	ActionNotice Action = "Notice"
 )
 
 // Outcome says whether an admitted change stuck. Admission is intent: later validators, quota or a conflict can
@@ -36,6 +38,9 @@ const (
 )
 
 // AuditEventSpec is the immutable record of one change, as one trail asked for it.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.notice) == (self.action == 'Notice')",message="notice is set when action is Notice, and only then"
+// +kubebuilder:validation:XValidation:rule="has(self.request) || self.action == 'Notice'",message="request is missing: only a Notice has none"
 type AuditEventSpec struct {
 	// id names the change: the same for every trail's copy, and for repeated calls of the API server for one change.
 	// +required
@@ -47,7 +52,8 @@ type AuditEventSpec struct {
 	// +required
 	Time metav1.MicroTime `json:"time,omitzero"`
 
-	// action is what was done: Create, Update, Delete or Connect.
+	// action is what was done: Create, Update, Delete or Connect; Notice when nothing was, but recording itself has
+	// something to tell.
 	// +required
 	Action Action `json:"action,omitempty"`
 
@@ -63,9 +69,17 @@ type AuditEventSpec struct {
 	// +required
 	Resource ResourceReference `json:"resource,omitzero"`
 
-	// request is how it was asked for.
-	// +required
-	Request RequestInfo `json:"request,omitzero"`
+	// request is how it was asked for; absent for a Notice.
+	// +optional
+	Request *RequestInfo `json:"request,omitempty"`
+
+	// cause is what led to this change, when the replica that recorded it knew.
+	// +optional
+	Cause *Cause `json:"cause,omitempty"`
+
+	// notice is what happened to recording itself, when action is Notice.
+	// +optional
+	Notice *Notice `json:"notice,omitempty"`
 
 	// note is why, in the words of who did it.
 	// +optional
@@ -134,7 +148,7 @@ type TrailReference struct {
 
 // Actor is who made a change, as the API server authenticated them. An impersonated user is shown as such a user.
 type Actor struct {
-	// type is User, ServiceAccount, Node or ControlPlane.
+	// type is User, ServiceAccount, Node or ControlPlane; Unknown for a change that was watched and not asked of a webhook.
 	// +required
 	Type ActorType `json:"type,omitempty"`
 
@@ -230,13 +244,13 @@ type ResourceReference struct {
 
 // RequestInfo is how a change was asked for.
 type RequestInfo struct {
-	// uid of the admission request. It is new for each call of the API server.
-	// +required
+	// uid of the admission request. It is new for each call of the API server; absent for a change that was watched.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid,omitempty"`
 
-	// fieldManager that the client gave.
+	// fieldManager that the client gave; of a change that was watched, who is noted as the last to write, which is a hint.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128

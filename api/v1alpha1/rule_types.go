@@ -33,7 +33,7 @@ const (
 )
 
 // ActorType is a class of identities.
-// +kubebuilder:validation:Enum=User;ServiceAccount;Node;ControlPlane
+// +kubebuilder:validation:Enum=User;ServiceAccount;Node;ControlPlane;Unknown
 type ActorType string
 
 const (
@@ -45,6 +45,9 @@ const (
 	ActorNode ActorType = "Node"
 	// ActorControlPlane is the control plane: system:kube-*, system:apiserver and kube-system's service accounts.
 	ActorControlPlane ActorType = "ControlPlane"
+	// ActorUnknown is whoever changed what the API server shows to no webhook: the webhook and policy configurations of
+	// admission.
+	ActorUnknown ActorType = "Unknown"
 )
 
 // Rule matches requests and says how much of them is recorded. A field that is absent matches everything; fields
@@ -56,11 +59,12 @@ type Rule struct {
 	// +required
 	Level Level `json:"level,omitempty"`
 
-	// actors are the classes of identities that match.
+	// actors are the classes of identities that match. Where the actor is Unknown, a rule that asks for actors, users or
+	// groups matches if it records, and does not if its level is None, unless actors has Unknown.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:MaxItems=5
 	Actors []ActorType `json:"actors,omitempty"`
 
 	// users are user names that match, exactly, or by their beginning when the name ends in *.
@@ -94,6 +98,27 @@ type Rule struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Resources []GroupResources `json:"resources,omitempty"`
+
+	// kinds of objects that match, such as Deployment, whatever their case and group. A subresource has a kind of its
+	// own, such as Scale, or that of its object, as status has.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?$')",message="a kind is a singular name such as Deployment, in whatever case, without its group: use resources to choose by group or with *"
+	Kinds []string `json:"kinds,omitempty"`
+
+	// fieldManagers that match, exactly, or by their beginning when the name ends in *. Only what the client says of
+	// itself can match: a request without a field manager, as every Delete and Connect is, matches none but *.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	FieldManagers []string `json:"fieldManagers,omitempty"`
 
 	// names of objects that match, exactly, or by their beginning when the name ends in *.
 	// +optional

@@ -30,6 +30,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/digestkey"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/presence"
+	"github.com/trailkeeper/trailkeeper/internal/recorder"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
 	"github.com/trailkeeper/trailkeeper/internal/spill"
 )
@@ -60,13 +62,17 @@ type operator struct {
 	certs     *certs.Rotator
 	spill     *spill.Store
 	metrics   *metrics.Metrics
-	clock     clock.Clock
+	clock     clock.WithTicker
 
 	auth          *awsauth.Authenticator
 	opener        *cloudwatch.Opener
 	delivery      *delivery.Delivery
 	configuration *controllers.WebhookConfigurationReconciler
 	replayer      *spill.Replayer
+	recorder      *recorder.Recorder
+	notices       *recorder.Notices
+	announcer     *recorder.Announcer
+	presence      *presence.Presence
 }
 
 // What the recorder writes.
@@ -98,13 +104,13 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addConfiguration, o.addDelivery, o.addTrails, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addConfiguration, o.addObserver, o.addDelivery, o.addTrails, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}
 	}
-	if err := o.mgr.Start(ctx); err != nil {
-		return fmt.Errorf("running the manager: %w", err)
+	if err := o.runManager(ctx); err != nil {
+		return err
 	}
 	o.flush(ctx)
 	return nil

@@ -100,5 +100,5 @@ func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.
 		return false
 	}
 	compiled := set.Trail(trail.Namespace, trail.Name)
-	return compiled != nil && compiled.RecordsDeletesOf(ref.Group, ref.Resource, ref.Namespace)
+	return compiled != nil && compiled.RecordsDeletesOf(ref)
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"net"
 	"strconv"
@@ -30,16 +31,24 @@ func (o *operator) addCertificates() error { return o.add(o.certs) }
 // addRecorder serves admission calls on every replica.
 func (o *operator) addRecorder() error {
 	store := recorder.NewStore(o.rest, o.options.Namespace, o.spill, &o.metrics.Recorder)
-	handler := recorder.New(o.rules, store, o.digester, &o.metrics.Recorder, o.clock)
+	o.notices = recorder.NewNotices(o.rules, store, o.ruleSet.OperatorUsername, replicaName())
+	o.announcer = recorder.NewAnnouncer(o.notices, o.clock)
+	if err := o.add(o.announcer); err != nil {
+		return err
+	}
+	handler := recorder.New(o.rules, store, o.digester, &o.metrics.Recorder, o.announcer, o.clock)
+	o.recorder = handler
+	o.presence = o.newPresence(handler.FirstCall)
 	server := o.mgr.GetWebhookServer()
 	server.Register(rules.IgnorePath, handler.Handler(v1alpha1.FailurePolicyIgnore))
 	server.Register(rules.FailPath, handler.Handler(v1alpha1.FailurePolicyFail))
+	server.Register(rules.NotePath, handler.NoteHandler())
 
 	ruleSet := &controllers.RuleSetReconciler{Reader: o.mgr.GetClient(), Options: o.ruleSet, Store: o.rules}
 	if err := ruleSet.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the rules: %w", err)
 	}
-	o.replayer = spill.NewReplayer(o.spill, replay{store, o.metrics})
+	o.replayer = spill.NewReplayer(o.spill, replay{store, o.metrics, o.announcer})
 	return o.add(o.replayer)
 }
 
@@ -48,6 +57,7 @@ func (o *operator) addRecorder() error {
 type replay struct {
 	store   *recorder.Store
 	metrics *metrics.Metrics
+	lost    *recorder.Announcer
 }
 
 func (r replay) Write(ctx context.Context, record spill.Record) error {
@@ -59,6 +69,10 @@ func (r replay) Write(ctx context.Context, record spill.Record) error {
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		log.FromContext(ctx).Error(err, "The API server refuses an event for good", "event", key.String())
 		r.metrics.Recorder.EventLost()
+		var event v1alpha1.AuditEvent
+		if json.Unmarshal(record.Body, &event) == nil {
+			r.lost.Lost(event.Spec.TrailRef, event.Spec.Time.Time)
+		}
 	default:
 		return err
 	}
@@ -93,7 +107,11 @@ func (o *operator) addConfiguration() error {
 		CABundle:            o.certs.Bundle,
 		CertificatesChanged: changed,
 		Settle:              time.Second,
-		OnRestored:          func(string) { o.metrics.Webhook.Restored() },
+		OnRestored: func(r controllers.Restoration) {
+			o.metrics.Webhook.Restored()
+			o.announcer.Restored(r.What, r.LastGood, r.Restored)
+		},
+		OnChanged: o.announceChange,
 	}
 	if err := o.configuration.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the webhook configuration: %w", err)

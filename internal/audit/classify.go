@@ -113,16 +113,7 @@ func actorOf(user *authenticationv1.UserInfo, class v1alpha1.ActorType) v1alpha1
 }
 
 func requestInfo(r *admissionv1.AdmissionRequest) v1alpha1.RequestInfo {
-	info := v1alpha1.RequestInfo{UID: string(r.UID)}
-	if len(r.Options.Raw) > 0 {
-		var options struct {
-			FieldManager string `json:"fieldManager"`
-		}
-		// Options that cannot be read lose a hint, not the record.
-		if json.Unmarshal(r.Options.Raw, &options) == nil {
-			info.FieldManager = options.FieldManager
-		}
-	}
+	info := v1alpha1.RequestInfo{UID: string(r.UID), FieldManager: FieldManager(r)}
 	if r.RequestKind != nil && *r.RequestKind != r.Kind {
 		info.RequestKind = kindString(*r.RequestKind)
 	}
@@ -130,6 +121,21 @@ func requestInfo(r *admissionv1.AdmissionRequest) v1alpha1.RequestInfo {
 		info.RequestResource = resourceString(*r.RequestResource)
 	}
 	return info
+}
+
+// FieldManager is what the client says of itself; empty when it says nothing.
+func FieldManager(r *admissionv1.AdmissionRequest) string {
+	if len(r.Options.Raw) == 0 {
+		return ""
+	}
+	var options struct {
+		FieldManager string `json:"fieldManager"`
+	}
+	// Options that cannot be read lose a hint, not the record.
+	if json.Unmarshal(r.Options.Raw, &options) != nil {
+		return ""
+	}
+	return options.FieldManager
 }
 
 func kindString(k metav1.GroupVersionKind) string {

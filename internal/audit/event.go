@@ -27,6 +27,7 @@ func (c *Change) Event(wanted Wanted, name string, received time.Time) *v1alpha1
 		before, after = cloneObject(before), cloneObject(after)
 		redacted = merge(redacted, c.redact(wanted.Redact, before, after))
 	}
+	info := c.info
 	event := &v1alpha1.AuditEvent{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "AuditEvent"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -41,7 +42,7 @@ func (c *Change) Event(wanted Wanted, name string, received time.Time) *v1alpha1
 			TrailRef: wanted.Trail,
 			Actor:    c.actor,
 			Resource: c.resource,
-			Request:  c.info,
+			Request:  &info,
 			Note:     c.note,
 			Level:    wanted.Level,
 			Evidence: c.evidence,

@@ -42,7 +42,7 @@ func newEvent(trail *v1alpha1.AuditTrail, name string, at time.Time) *v1alpha1.A
 			Resource: v1alpha1.ResourceReference{
 				Version: "v1", Resource: "pods", Subresource: "exec", Kind: "Pod", Namespace: trail.Namespace, Name: "web-" + name,
 			},
-			Request: v1alpha1.RequestInfo{UID: "request-" + name},
+			Request: &v1alpha1.RequestInfo{UID: "request-" + name},
 			Note:    strings.Repeat("because ", 25),
 			Level:   v1alpha1.LevelMetadata,
 		},

@@ -95,6 +95,10 @@ func (j *judge) withoutReading(event *Event, sameObject []*Event) (ledger.Judgem
 	if !applies(&event.Head) {
 		return ledger.Judgement{}, true
 	}
+	if event.Head.Actor.Type == v1alpha1.ActorUnknown {
+		// It was seen because it had been made.
+		return persisted, true
+	}
 	if event.Status.Outcome != "" {
 		return ledger.Judgement{Outcome: event.Status.Outcome, Message: event.Status.Message}, true
 	}

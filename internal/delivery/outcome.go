@@ -22,11 +22,11 @@ var (
 	notReadable  = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The object could not be read to confirm the change"}
 )
 
-// applies says whether something is stored that can be looked for: not for a connection, nor for a created
+// applies says whether something is stored that can be looked for: not for a connection or a notice, nor for a created
 // subresource such as a token, but for an eviction.
 func applies(head *Head) bool {
 	switch head.Action {
-	case v1alpha1.ActionConnect:
+	case v1alpha1.ActionConnect, v1alpha1.ActionNotice:
 		return false
 	case v1alpha1.ActionCreate:
 		return head.Resource.Subresource == ""

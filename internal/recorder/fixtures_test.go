@@ -71,6 +71,13 @@ type rig struct {
 	store    *fakeStore
 	clock    *clocktesting.FakePassiveClock
 	registry *prometheus.Registry
+	// lost are the names of the trails that were told of a loss, in order.
+	lost []string
+}
+
+// Lost makes the rig what the recorder tells of losses.
+func (r *rig) Lost(trail v1alpha1.TrailReference, _ time.Time) {
+	r.lost = append(r.lost, trail.Namespace+"/"+trail.Name)
 }
 
 // newRig makes a recorder that records for the trails.
@@ -85,32 +92,46 @@ func newRig(trails ...v1alpha1.AuditTrail) *rig {
 		r.rules.Swap(rules.Compile(trails, rules.Options{OperatorNamespace: operatorNamespace}))
 	}
 	digester := audit.NewDigester([]byte("0123456789abcdef0123456789abcdef"))
-	r.recorder = New(r.rules, r.store, digester, &metrics.Register(r.registry).Recorder, r.clock)
+	r.recorder = New(r.rules, r.store, digester, &metrics.Register(r.registry).Recorder, r, r.clock)
 	return r
 }
 
 // call sends a body to the entry of the policy.
 func (r *rig) call(t *testing.T, policy v1alpha1.FailurePolicy, body []byte) *httptest.ResponseRecorder {
 	t.Helper()
+	return serve(t, r.recorder.Handler(policy), body)
+}
+
+func serve(t *testing.T, handler http.Handler, body []byte) *httptest.ResponseRecorder {
+	t.Helper()
 	response := httptest.NewRecorder()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/record", bytes.NewReader(body))
-	r.recorder.Handler(policy).ServeHTTP(response, request)
+	handler.ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/record", bytes.NewReader(body)))
 	return response
 }
 
 // ask sends a request to the entry of the policy and returns the answer.
 func (r *rig) ask(t *testing.T, policy v1alpha1.FailurePolicy, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	t.Helper()
+	return answered(t, request, r.call(t, policy, review(t, request)))
+}
+
+// askNote sends a request to the entry of notes and returns the answer.
+func (r *rig) askNote(t *testing.T, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	t.Helper()
+	return answered(t, request, serve(t, r.recorder.NoteHandler(), review(t, request)))
+}
+
+func answered(t *testing.T, request *admissionv1.AdmissionRequest, response *httptest.ResponseRecorder) *admissionv1.AdmissionResponse {
+	t.Helper()
 	g := NewWithT(t)
-	response := r.call(t, policy, review(t, request))
 	g.Expect(response.Code).To(Equal(http.StatusOK), response.Body.String())
-	var answered admissionv1.AdmissionReview
-	g.Expect(json.Unmarshal(response.Body.Bytes(), &answered)).To(Succeed())
-	g.Expect(answered.APIVersion).To(Equal("admission.k8s.io/v1"))
-	g.Expect(answered.Kind).To(Equal("AdmissionReview"))
-	g.Expect(answered.Response).NotTo(BeNil())
-	g.Expect(answered.Response.UID).To(Equal(request.UID))
-	return answered.Response
+	var review admissionv1.AdmissionReview
+	g.Expect(json.Unmarshal(response.Body.Bytes(), &review)).To(Succeed())
+	g.Expect(review.APIVersion).To(Equal("admission.k8s.io/v1"))
+	g.Expect(review.Kind).To(Equal("AdmissionReview"))
+	g.Expect(review.Response).NotTo(BeNil())
+	g.Expect(review.Response.UID).To(Equal(request.UID))
+	return review.Response
 }
 
 // counter is the value of a counter, of one value of its label when it has one.

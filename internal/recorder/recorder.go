@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -30,6 +31,11 @@ type store interface {
 	Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error)
 }
 
+// losses is told of events that could be recorded nowhere.
+type losses interface {
+	Lost(trail v1alpha1.TrailReference, at time.Time)
+}
+
 // Recorder answers admission calls.
 type Recorder struct {
 	rules    *rules.Store
@@ -38,21 +44,27 @@ type Recorder struct {
 	metrics  *metrics.Recorder
 	clock    clock.PassiveClock
 	recent   *recent
+	causes   *causes
 	inFlight chan struct{}
+	losses   losses
+	// first is when the API server called first, in nanoseconds since 1970; 0 before that.
+	first atomic.Int64
 
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
 }
 
 // New returns a Recorder.
-func New(rules *rules.Store, store store, digester audit.Digester, metrics *metrics.Recorder, clock clock.PassiveClock) *Recorder {
+func New(rules *rules.Store, store store, digester audit.Digester, metrics *metrics.Recorder, losses losses, clock clock.PassiveClock) *Recorder {
 	return &Recorder{
 		rules:    rules,
 		store:    store,
 		digester: digester,
 		metrics:  metrics,
+		losses:   losses,
 		clock:    clock,
 		recent:   newRecent(clock),
+		causes:   newCauses(clock),
 		inFlight: make(chan struct{}, maxInFlight),
 		entropy:  ulid.Monotonic(rand.Reader, 0),
 	}
@@ -60,6 +72,15 @@ func New(rules *rules.Store, store store, digester audit.Digester, metrics *metr
 
 // Handler answers the calls of the webhook entry for trails of one failure policy.
 func (r *Recorder) Handler(policy v1alpha1.FailurePolicy) http.Handler {
+	return r.handler(entry{policy: policy})
+}
+
+// NoteHandler answers the calls of the webhook entry for notes, which are refused when they cannot be recorded.
+func (r *Recorder) NoteHandler() http.Handler {
+	return r.handler(entry{policy: v1alpha1.FailurePolicyFail, notes: true})
+}
+
+func (r *Recorder) handler(entry entry) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		select {
 		case r.inFlight <- struct{}{}:
@@ -68,8 +89,14 @@ func (r *Recorder) Handler(policy v1alpha1.FailurePolicy) http.Handler {
 			r.callAgain(w, http.StatusTooManyRequests, metrics.AnswerThrottled)
 			return
 		}
-		r.serve(w, request, policy)
+		r.serve(w, request, entry)
 	})
+}
+
+// FirstCall is when the API server called first, and false before that.
+func (r *Recorder) FirstCall() (time.Time, bool) {
+	first := r.first.Load()
+	return time.Unix(0, first), first != 0
 }
 
 // callAgain makes the API server repeat the call with the same uid after a second.
@@ -79,7 +106,7 @@ func (r *Recorder) callAgain(w http.ResponseWriter, status int, answer metrics.A
 	http.Error(w, string(answer), status)
 }
 
-func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, policy v1alpha1.FailurePolicy) {
+func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, entry entry) {
 	ctx := httpRequest.Context()
 	set := r.rules.Load()
 	if set == nil {
@@ -87,6 +114,9 @@ func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, polic
 		return
 	}
 	received := r.clock.Now()
+	if r.first.Load() == 0 {
+		r.first.CompareAndSwap(0, received.UnixNano())
+	}
 	request, err := readReview(httpRequest)
 	if err != nil {
 		r.metrics.Answered(metrics.AnswerMalformed)
@@ -94,7 +124,7 @@ func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, polic
 		return
 	}
 	result := answer{uid: string(request.UID)}
-	r.metrics.Answered(r.record(ctx, set, request, policy, received, &result))
+	r.metrics.Answered(r.record(ctx, set, request, entry, received, &result))
 	if err := result.write(w); err != nil {
 		log.FromContext(ctx).V(1).Info("The API server did not wait for the answer", "error", err.Error())
 	}
@@ -102,11 +132,11 @@ func (r *Recorder) serve(w http.ResponseWriter, httpRequest *http.Request, polic
 
 // record decides what to do with a request, and does it.
 func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissionv1.AdmissionRequest,
-	policy v1alpha1.FailurePolicy, received time.Time, result *answer,
+	entry entry, received time.Time, result *answer,
 ) metrics.Answer {
 	var space [4]rules.Match
-	asked := matchable(request)
-	matches := ofPolicy(set.AppendMatches(space[:0], &asked), policy)
+	asked := matchable(request, set.ComparesFieldManagers())
+	matches := entry.appendMatches(space[:0], set, request, &asked)
 	if len(matches) == 0 {
 		return metrics.AnswerUnwanted
 	}
@@ -117,7 +147,7 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	if err != nil {
 		// The API server sends objects that it has decoded itself.
 		log.FromContext(ctx).Error(err, "Cannot record a change")
-		return r.unrecorded(matches, policy, result)
+		return r.unrecorded(matches, entry.policy, result)
 	}
 	if change.Noise() {
 		return metrics.AnswerNoOp
@@ -125,19 +155,35 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	failed := r.recordAll(ctx, change, matches, received, result)
 	r.metrics.Took(r.clock.Since(received))
 	if len(failed) > 0 {
-		return r.unrecorded(failed, policy, result)
+		return r.unrecorded(failed, entry.policy, result)
 	}
 	return metrics.AnswerRecorded
 }
 
-func ofPolicy(matches []rules.Match, policy v1alpha1.FailurePolicy) []rules.Match {
-	kept := matches[:0]
-	for _, match := range matches {
-		if match.FailurePolicy == policy {
-			kept = append(kept, match)
-		}
+// Observed records a change that the API server sent to no webhook, and that somebody saw later. Who made it is not
+// known, and it has been made already: it cannot be refused.
+func (r *Recorder) Observed(ctx context.Context, request *admissionv1.AdmissionRequest) {
+	set := r.rules.Load()
+	if set == nil {
+		return
 	}
-	return kept
+	asked := matchable(request, true)
+	asked.ActorType = v1alpha1.ActorUnknown
+	matches := set.AppendMatches(nil, &asked)
+	if len(matches) == 0 {
+		return
+	}
+	change, err := audit.NewChange(request, v1alpha1.ActorUnknown, r.digester)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Cannot record a change that was watched")
+		r.unrecorded(matches, v1alpha1.FailurePolicyIgnore, nil)
+		return
+	}
+	if change.Noise() {
+		return
+	}
+	failed := r.recordAll(ctx, change, matches, r.clock.Now(), &answer{})
+	r.unrecorded(failed, v1alpha1.FailurePolicyIgnore, nil)
 }
 
 // recordAll records the change for each trail at the same time, and returns the trails for which that failed.
@@ -166,18 +212,19 @@ func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches 
 
 func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *rules.Match, received time.Time) (types.NamespacedName, error) {
 	event := change.Event(audit.Wanted{
-		Trail: v1alpha1.TrailReference{
-			Namespace: match.Trail.Namespace,
-			Name:      match.Trail.Name,
-			UID:       string(match.Trail.UID),
-		},
+		Trail:  referenceTo(match.Trail),
 		Level:  match.Level,
 		Redact: match.Trail.Redaction,
 	}, r.newName(received), received)
+	event.Spec.Cause = r.causes.find(match.Trail.UID, change.Origin())
 	key := event.Spec.TrailRef.UID + "/" + change.Attempt()
-	return r.recent.once(key, func() (types.NamespacedName, error) {
+	stored, err := r.recent.once(key, func() (types.NamespacedName, error) {
 		return r.store.Record(ctx, event, match.Trail.Durability)
 	})
+	if err == nil {
+		r.causes.remember(match.Trail.UID, change.Subjects(), stored, change.Started() || event.Spec.Cause != nil)
+	}
+	return stored, err
 }
 
 // newName is a lower-case ULID, so that names sort by time.
@@ -194,6 +241,9 @@ func (r *Recorder) unrecorded(failed []rules.Match, policy v1alpha1.FailurePolic
 		r.metrics.EventLost()
 	}
 	if policy != v1alpha1.FailurePolicyFail {
+		for i := range failed {
+			r.losses.Lost(referenceTo(failed[i].Trail), r.clock.Now())
+		}
 		return metrics.AnswerFailed
 	}
 	result.refused = "the audit trail " + failed[0].Trail.Namespace + "/" + failed[0].Trail.Name +

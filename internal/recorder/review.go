@@ -48,14 +48,15 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 }
 
 // matchable is what the rules look at. The API server chooses webhooks by what the caller asked for, so the rules do
-// too.
-func matchable(r *admissionv1.AdmissionRequest) rules.Request {
+// too. The field manager is looked for only when a rule asks for it.
+func matchable(r *admissionv1.AdmissionRequest, fieldManager bool) rules.Request {
 	request := rules.Request{
 		Operation:   string(r.Operation),
 		Group:       r.Resource.Group,
 		Version:     r.Resource.Version,
 		Resource:    r.Resource.Resource,
 		Subresource: r.SubResource,
+		Kind:        r.Kind.Kind,
 		Namespace:   audit.Namespace(r),
 		Name:        r.Name,
 		Username:    r.UserInfo.Username,
@@ -67,6 +68,9 @@ func matchable(r *admissionv1.AdmissionRequest) rules.Request {
 		request.Version = r.RequestResource.Version
 		request.Resource = r.RequestResource.Resource
 		request.Subresource = r.RequestSubResource
+	}
+	if fieldManager {
+		request.FieldManager = audit.FieldManager(r)
 	}
 	if request.Name == "" {
 		request.Name = nameInObject(r)

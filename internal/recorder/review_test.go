@@ -73,7 +73,7 @@ func TestRulesSeeWhatTheCallerAskedFor(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			asked := matchable(test.request)
+			asked := matchable(test.request, true)
 			g.Expect(asked.Group).To(Equal(test.group))
 			g.Expect(asked.Name).To(Equal(test.name))
 			g.Expect(asked.Subresource).To(Equal(test.sub))

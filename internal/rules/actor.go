@@ -41,7 +41,7 @@ func ServiceAccountUsername(namespace string) string {
 	return serviceAccountPrefix + namespace + ":trailkeeper-manager"
 }
 
-// allActors is every class, in a fixed order.
+// allActors is every class that the API server can name, in a fixed order.
 var allActors = []v1alpha1.ActorType{
 	v1alpha1.ActorUser, v1alpha1.ActorServiceAccount, v1alpha1.ActorNode, v1alpha1.ActorControlPlane,
 }

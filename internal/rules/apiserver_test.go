@@ -23,6 +23,8 @@ func widest() v1alpha1.AuditTrail {
 		if i%2 == 0 {
 			rule.Level = v1alpha1.LevelNone
 			rule.Names = []string{fmt.Sprintf("n%d\\", i)}
+			rule.Kinds = []string{fmt.Sprintf("Kind%d", i), "virtualCluster"}
+			rule.FieldManagers = []string{"helm", "kubectl-*"}
 		}
 		t.Spec.Rules = append(t.Spec.Rules, rule)
 	}

@@ -81,12 +81,22 @@ func TestRecordsDeletesOf(t *testing.T) {
 		"only some actors":          {tenant(metadata(v1alpha1.Rule{Actors: []v1alpha1.ActorType{"User"}})), "", "pods", "prod", false},
 		"only some names":           {tenant(metadata(v1alpha1.Rule{Names: []string{"a*"}})), "", "pods", "prod", false},
 		"every name":                {tenant(metadata(v1alpha1.Rule{Names: []string{"*"}})), "", "pods", "prod", true},
+		"only its kind":             {tenant(metadata(v1alpha1.Rule{Kinds: []string{"kinD", "Other"}})), "", "pods", "prod", true},
+		"only another kind":         {tenant(metadata(v1alpha1.Rule{Kinds: []string{"Other"}})), "", "pods", "prod", false},
+		"only some field managers":  {tenant(metadata(v1alpha1.Rule{FieldManagers: []string{"helm", "k*"}})), "", "pods", "prod", false},
+		"every field manager":       {tenant(metadata(v1alpha1.Rule{FieldManagers: []string{"*"}})), "", "pods", "prod", true},
 		"only creations":            {tenant(metadata(v1alpha1.Rule{Operations: []v1alpha1.Operation{"Create"}})), "", "pods", "prod", false},
 		"some left out before": {
 			tenant(none(v1alpha1.Rule{Users: []string{"bob"}}), metadata(v1alpha1.Rule{})), "", "pods", "prod", false,
 		},
 		"others left out before": {
 			tenant(none(v1alpha1.Rule{Resources: only("", "secrets")}), metadata(v1alpha1.Rule{Operations: deletes})), "", "pods", "prod", true,
+		},
+		"field managers left out before": {
+			tenant(none(v1alpha1.Rule{FieldManagers: []string{"helm"}}), metadata(v1alpha1.Rule{})), "", "pods", "prod", true,
+		},
+		"its kind left out before": {
+			tenant(none(v1alpha1.Rule{Kinds: []string{"kind"}}), metadata(v1alpha1.Rule{})), "", "pods", "prod", false,
 		},
 		"another namespace left out": {
 			tenant(none(v1alpha1.Rule{Namespaces: []string{"dev*"}}), metadata(v1alpha1.Rule{})), "", "pods", "prod", true,
@@ -97,7 +107,9 @@ func TestRecordsDeletesOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			compiled := rules.Compile([]v1alpha1.AuditTrail{c.trail}, options()).Trails()[0]
-			NewWithT(t).Expect(compiled.RecordsDeletesOf(c.group, c.resource, c.namespace)).To(Equal(c.want))
+			NewWithT(t).Expect(compiled.RecordsDeletesOf(&v1alpha1.ResourceReference{
+				Group: c.group, Resource: c.resource, Kind: "Kind", Namespace: c.namespace,
+			})).To(Equal(c.want))
 		})
 	}
 }

@@ -21,6 +21,10 @@ const (
 	celName        = "request.?name.orValue('')"
 	celUsername    = "request.userInfo.?username.orValue('')"
 	celUserGroups  = "request.userInfo.?groups.orValue([])"
+	// Kinds consist of ASCII: the API server makes sure of it for CustomResourceDefinitions too.
+	celKind = "request.kind.kind.lowerAscii()"
+	// A connection's options are null.
+	celFieldManager = "request.?options.orValue(null) != null ? request.options.?fieldManager.orValue('') : ''"
 
 	celTrue, celFalse = "true", "false"
 )
@@ -50,10 +54,12 @@ func (r *rule) condition() string {
 	return and(
 		r.operationCondition(),
 		resourceCondition(r.resources),
+		r.kindCondition(),
 		actorCondition(r.actors),
 		r.namespaceCondition(),
 		r.nameCondition(),
 		nameIn(celUsername, r.users),
+		r.fieldManagerCondition(),
 		r.groupCondition(),
 		r.selectorCondition(),
 	)
@@ -84,6 +90,21 @@ func resourceCondition(list []resource) string {
 		))
 	}
 	return or(in(celPath, named), or(conditions...))
+}
+
+func (r *rule) kindCondition() string {
+	if len(r.kinds) == 0 {
+		return celTrue
+	}
+	return in(celKind, r.kinds)
+}
+
+// fieldManagerCondition names the long expression once, so that a few patterns do not use up the filter's length.
+func (r *rule) fieldManagerCondition() string {
+	if r.fieldManagers.certain() {
+		return celTrue
+	}
+	return "[" + celFieldManager + "].exists(m, " + nameIn("m", r.fieldManagers) + ")"
 }
 
 func unlessStar(subject, value string) string {

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/ext"
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,7 +34,7 @@ type gate struct {
 func gates(t *testing.T, set *rules.Set) map[string]*gate {
 	t.Helper()
 	g := NewWithT(t)
-	env, err := cel.NewEnv(cel.Variable("request", cel.DynType), cel.OptionalTypes())
+	env, err := cel.NewEnv(cel.Variable("request", cel.DynType), cel.OptionalTypes(), ext.Strings(ext.StringsVersion(0)))
 	g.Expect(err).NotTo(HaveOccurred())
 	compiled := map[string]*gate{}
 	for _, webhook := range set.Webhooks(endpoint) {
@@ -99,6 +101,8 @@ func celRequest(req *rules.Request, name, namespace string) map[string]any {
 	request := map[string]any{
 		"operation": req.Operation, "userInfo": user,
 		"resource": map[string]any{"group": req.Group, "version": req.Version, "resource": req.Resource},
+		"kind":     map[string]any{"group": req.Group, "version": req.Version, "kind": req.Kind},
+		"options":  celOptions(req),
 	}
 	for key, value := range map[string]string{"subResource": req.Subresource, "name": name, "namespace": namespace} {
 		if value != "" {
@@ -112,6 +116,18 @@ func celRequest(req *rules.Request, name, namespace string) map[string]any {
 		user["groups"] = req.Groups
 	}
 	return request
+}
+
+// celOptions are null for a connection, as the API server has them.
+func celOptions(req *rules.Request) any {
+	switch {
+	case req.Operation == "CONNECT":
+		return nil
+	case req.FieldManager == "":
+		return map[string]any{}
+	default:
+		return map[string]any{"fieldManager": req.FieldManager}
+	}
 }
 
 // path is where a match is recorded.
@@ -174,4 +190,25 @@ func TestFilterStaysWithinTheCostBudget(t *testing.T) {
 	req := by("alice", request("CREATE", "", "pods", "", "prod", "x"), groups...)
 	g.Expect(set.AppendMatches(nil, &req)).To(BeEmpty())
 	g.Expect(gates(t, set)[rules.IgnorePath].passes(t, &req, "x", "prod")).To(BeFalse(), "judged to the end, within a fifth of the budget")
+}
+
+// Kinds and field managers are compared again for each rule.
+func TestFilterOfKindsStaysWithinTheCostBudget(t *testing.T) {
+	g := NewWithT(t)
+	var list []v1alpha1.Rule
+	for i := range 12 {
+		rule := v1alpha1.Rule{Level: v1alpha1.LevelMetadata}
+		for j := range 32 {
+			rule.Kinds = append(rule.Kinds, fmt.Sprintf("Kind%d-%d", i, j))
+			rule.FieldManagers = append(rule.FieldManagers, fmt.Sprintf("m%d*", j))
+		}
+		list = append(list, rule)
+	}
+	set := rules.Compile([]v1alpha1.AuditTrail{tenant(list...)}, options())
+	g.Expect(len(wanted(set.Webhooks(endpoint)))).To(BeNumerically(">", 10<<10), "near the bound of its length")
+	req := request("CREATE", "", "pods", "", "prod", "x")
+	req.Kind, req.FieldManager = strings.Repeat("K", 63), strings.Repeat("x", 128)
+	g.Expect(gates(t, set)[rules.IgnorePath].passes(t, &req, "x", "prod")).To(BeFalse(), "judged to the end, within a fifth of the budget")
+	req.Kind, req.FieldManager = "KIND11-31", "m31"
+	g.Expect(gates(t, set)[rules.IgnorePath].passes(t, &req, "x", "prod")).To(BeTrue())
 }

@@ -52,6 +52,49 @@ func (p *patterns) matchAny(names []string) bool {
 	return slices.ContainsFunc(names, p.match)
 }
 
+// kinds are names of kinds in lower case. None match everything.
+type kinds []string
+
+func compileKinds(list []string) kinds {
+	var compiled kinds
+	for _, kind := range list {
+		compiled = append(compiled, lowerASCII(kind))
+	}
+	slices.Sort(compiled)
+	return compiled
+}
+
+func (k kinds) match(kind string) bool {
+	return len(k) == 0 || slices.ContainsFunc(k, func(wanted string) bool { return equalLower(wanted, kind) })
+}
+
+// lowerASCII leaves all but A to Z as they are, as CEL's lowerAscii does.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, s)
+}
+
+// equalLower reports whether lower is lowerASCII(s), without allocating.
+func equalLower(lower, s string) bool {
+	if len(lower) != len(s) {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		if 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		if lower[i] != b {
+			return false
+		}
+	}
+	return true
+}
+
 // resource is one documented form of a resource: a group or *, a plural name or *, and a subresource: none, a name, or
 // * for every one.
 type resource struct {

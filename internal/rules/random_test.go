@@ -3,6 +3,7 @@ package rules_test
 import (
 	"math/rand/v2"
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -23,6 +24,8 @@ var (
 		"alice", "system:node:n1", "system:apiserver", "system:kube-proxy", "system:serviceaccount:kube-system:gc",
 		"system:serviceaccount:prod:app", "o'brien\n\"x\" || true", rules.ServiceAccountUsername(operatorNamespace), "",
 	}
+	kindNames  = []string{"Pod", "Deployment", "virtualCluster", "Scale", "KIND-2"}
+	managers   = []string{"", "helm", "kubectl-edit", "kubectl-client-side-apply", `o'brien "x"`}
 	userGroups = []string{"system:nodes", "system:masters", "dev-team", "o'brien"}
 	verbs      = []string{"CREATE", "UPDATE", "DELETE", "CONNECT"}
 )
@@ -57,6 +60,12 @@ func (r random) rule() v1alpha1.Rule {
 		Names:      r.some(objectNames, 4),
 		Namespaces: r.some(namespaceNames, 3),
 	}
+	if r.IntN(4) == 0 {
+		for range 1 + r.IntN(2) {
+			rule.Kinds = append(rule.Kinds, r.anyCase(r.one(kindNames)))
+		}
+	}
+	rule.FieldManagers = r.some(managers[1:], 5)
 	if r.IntN(3) == 0 {
 		for _, operation := range []v1alpha1.Operation{"Create", "Update", "Delete", "Connect"} {
 			if r.IntN(2) == 0 {
@@ -80,6 +89,18 @@ func (r random) rule() v1alpha1.Rule {
 		}
 	}
 	return rule
+}
+
+// anyCase is the name with some letters' case changed.
+func (r random) anyCase(name string) string {
+	switch r.IntN(3) {
+	case 0:
+		return strings.ToLower(name)
+	case 1:
+		return strings.ToUpper(name)
+	default:
+		return name
+	}
 }
 
 func (r random) resources() v1alpha1.GroupResources {
@@ -122,6 +143,10 @@ func (r random) request() (req rules.Request, name, namespace string) {
 		}
 	}
 	req = by(r.one(usernames), req, groups...)
+	req.Kind = r.anyCase(r.one(kindNames))
+	if req.Operation == "CREATE" || req.Operation == "UPDATE" {
+		req.FieldManager = r.one(managers)
+	}
 	name, namespace = req.Name, req.Namespace
 	switch {
 	case req.Resource == "namespaces" && req.Group == "":

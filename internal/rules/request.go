@@ -13,6 +13,11 @@ type Request struct {
 	// Group, Version, Resource and Subresource are what the caller asked for (requestResource and requestSubResource):
 	// the API server filters by these before it converts anything. Version takes no part in matching.
 	Group, Version, Resource, Subresource string
+	// Kind is the object's kind as it arrives, which is what the API server's conditions compare too.
+	Kind string
+	// FieldManager is what the client says of itself; empty when it says nothing. It is needed only when
+	// Set.ComparesFieldManagers.
+	FieldManager string
 	// Namespace is the object's namespace; empty for cluster-scoped objects, and for Namespaces themselves, although
 	// the AdmissionRequest gives those their own name.
 	Namespace string

@@ -20,6 +20,9 @@ type rule struct {
 	names      patterns
 	namespaces patterns
 	resources  []resource
+	kinds      kinds
+	// fieldManagers are compared with the client's own word for itself.
+	fieldManagers patterns
 	// byLabels says that the rule has a namespaceSelector; selector is nil when that does not compile.
 	byLabels bool
 	selector labels.Selector
@@ -35,7 +38,10 @@ func compileRule(r *v1alpha1.Rule) rule {
 		names:      compilePatterns(r.Names),
 		namespaces: compilePatterns(r.Namespaces),
 		resources:  compileResources(r.Resources),
+		kinds:      compileKinds(r.Kinds),
 		byLabels:   r.NamespaceSelector != nil,
+
+		fieldManagers: compilePatterns(r.FieldManagers),
 	}
 	if r.NamespaceSelector != nil {
 		if selector, err := metav1.LabelSelectorAsSelector(r.NamespaceSelector); err == nil {
@@ -64,12 +70,24 @@ func compileResources(list []v1alpha1.GroupResources) []resource {
 func (r *rule) match(req *Request, operation operations, namespaceLabels NamespaceLabels) bool {
 	return r.operations&operation != 0 &&
 		r.matchResource(req.Group, req.Resource, req.Subresource) &&
-		(len(r.actors) == 0 || slices.Contains(r.actors, req.ActorType)) &&
+		r.kinds.match(req.Kind) &&
 		(r.namespaces.absent() || req.Namespace != "" && r.namespaces.match(req.Namespace)) &&
 		(r.names.absent() || r.names.match(req.Name)) &&
-		(r.users.absent() || r.users.match(req.Username)) &&
-		(r.groups.absent() || r.groups.matchAny(req.Groups)) &&
+		r.matchActor(req) &&
+		(r.fieldManagers.absent() || r.fieldManagers.match(req.FieldManager)) &&
 		(!r.byLabels || r.matchLabels(req.Namespace, namespaceLabels))
+}
+
+// matchActor compares who asks. When that is not known, the rule counts as matching if it records and as not matching if
+// it leaves out, unless it says Unknown itself.
+func (r *rule) matchActor(req *Request) bool {
+	if req.ActorType == v1alpha1.ActorUnknown {
+		anybody := len(r.actors) == 0 && r.users.absent() && r.groups.absent()
+		return anybody || r.records() || slices.Contains(r.actors, v1alpha1.ActorUnknown)
+	}
+	return (len(r.actors) == 0 || slices.Contains(r.actors, req.ActorType)) &&
+		(r.users.absent() || r.users.match(req.Username)) &&
+		(r.groups.absent() || r.groups.matchAny(req.Groups))
 }
 
 func (r *rule) matchResource(group, name, sub string) bool {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
@@ -28,6 +30,9 @@ type Set struct {
 	tenants []*CompiledTrail
 	// projects are the other trails by namespace, so that a request costs the same however many projects there are.
 	projects map[string][]*CompiledTrail
+	byUID    map[types.UID]*CompiledTrail
+	// byFieldManager says that a rule of some trail has fieldManagers.
+	byFieldManager bool
 }
 
 // Match is a trail that wants a request.
@@ -43,12 +48,14 @@ type Match struct {
 // Compile compiles the trails. Trails that are suspended or being deleted want nothing and are left out. A
 // namespaceSelector that does not compile counts as one whose answer is not known.
 func Compile(trails []v1alpha1.AuditTrail, options Options) *Set {
-	set := &Set{options: options, projects: map[string][]*CompiledTrail{}}
+	set := &Set{options: options, projects: map[string][]*CompiledTrail{}, byUID: map[types.UID]*CompiledTrail{}}
 	for i := range trails {
 		if !active(&trails[i]) {
 			continue
 		}
 		trail := compileTrail(&trails[i], options.OperatorNamespace)
+		set.byFieldManager = set.byFieldManager || slices.ContainsFunc(trail.rules, func(r rule) bool { return !r.fieldManagers.absent() })
+		set.byUID[trail.UID] = trail
 		if trail.Scope == v1alpha1.ScopeTenant {
 			set.tenants = append(set.tenants, trail)
 		} else {
@@ -93,6 +100,9 @@ func (s *Set) Trail(namespace, name string) *CompiledTrail {
 	}
 	return nil
 }
+
+// ComparesFieldManagers reports whether a rule asks for the field manager, which costs a look into the request's options.
+func (s *Set) ComparesFieldManagers() bool { return s.byFieldManager }
 
 // AppendMatches appends a Match for each trail that wants the request, sorted by name within tenant and project trails.
 // It allocates nothing but what appending needs, so nothing at all for a request that nobody wants.

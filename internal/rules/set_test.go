@@ -18,6 +18,10 @@ func TestRuleConditions(t *testing.T) {
 	pod := request("CREATE", "", "pods", "", "prod", "web-1")
 	scale := request("UPDATE", "apps", "deployments", "scale", "prod", "web")
 	node := request("UPDATE", "", "nodes", "", "", "n1")
+	cluster := request("CREATE", "example.com", "virtualclusters", "", "prod", "web")
+	cluster.Kind, cluster.FieldManager = "virtualCluster", "helm-3"
+	unknown := request("UPDATE", "admissionregistration.k8s.io", "validatingadmissionpolicies", "", "", "x")
+	unknown.Username, unknown.Groups, unknown.ActorType = "", nil, v1alpha1.ActorUnknown
 	elsewhere := request("CREATE", "", "pods", "", "unknown", "web-1")
 
 	for name, c := range map[string]struct {
@@ -40,6 +44,17 @@ func TestRuleConditions(t *testing.T) {
 		"any subresource":                      {v1alpha1.Rule{Resources: only("apps", "deployments/*")}, scale, true},
 		"any subresource, none":                {v1alpha1.Rule{Resources: only("", "pods/*")}, pod, false},
 		"resources and subresources":           {v1alpha1.Rule{Resources: only("*", "*/*")}, pod, true},
+		"unknown actor":                        {v1alpha1.Rule{}, unknown, true},
+		"unknown actor, asked for others":      {v1alpha1.Rule{Actors: []v1alpha1.ActorType{v1alpha1.ActorNode}, Users: []string{"bob"}}, unknown, true},
+		"actor that is known":                  {v1alpha1.Rule{Actors: []v1alpha1.ActorType{v1alpha1.ActorUnknown}}, pod, false},
+		"kind, whatever its case":              {v1alpha1.Rule{Kinds: []string{"Pod", "VirtualCLUSTER"}}, cluster, true},
+		"another kind":                         {v1alpha1.Rule{Kinds: []string{"Cluster", "virtualClusters"}}, cluster, false},
+		"no kind by its beginning":             {v1alpha1.Rule{Kinds: []string{"virtual*"}}, cluster, false},
+		"field manager":                        {v1alpha1.Rule{FieldManagers: []string{"kubectl", "helm-3"}}, cluster, true},
+		"field manager prefix":                 {v1alpha1.Rule{FieldManagers: []string{"helm*"}}, cluster, true},
+		"another field manager":                {v1alpha1.Rule{FieldManagers: []string{"helm", "Helm-3"}}, cluster, false},
+		"no field manager":                     {v1alpha1.Rule{FieldManagers: []string{"helm*"}}, pod, false},
+		"any field manager, or none":           {v1alpha1.Rule{FieldManagers: []string{"*"}}, pod, true},
 		"operation":                            {v1alpha1.Rule{Operations: []v1alpha1.Operation{v1alpha1.OperationCreate}}, pod, true},
 		"another operation":                    {v1alpha1.Rule{Operations: []v1alpha1.Operation{v1alpha1.OperationDelete}}, pod, false},
 		"user":                                 {v1alpha1.Rule{Users: []string{"bob", "alice"}}, pod, true},
@@ -172,10 +187,39 @@ func TestCompiledTrailCarriesWhatTheRecorderNeeds(t *testing.T) {
 	g.Expect(compiled.Redaction).To(Equal([][]string{{"spec", "*", "value"}, {"metadata", "annotations", "a/b~1"}}))
 }
 
+func TestUnknownActorsAreLeftOutByNameOnly(t *testing.T) {
+	g := NewWithT(t)
+	unknown := request("UPDATE", "admissionregistration.k8s.io", "validatingadmissionpolicies", "", "", "x")
+	unknown.Username, unknown.Groups, unknown.ActorType = "", nil, v1alpha1.ActorUnknown
+	for _, c := range []struct {
+		rule v1alpha1.Rule
+		left bool
+	}{
+		{v1alpha1.Rule{}, true},
+		{v1alpha1.Rule{Actors: []v1alpha1.ActorType{v1alpha1.ActorUnknown}}, true},
+		{v1alpha1.Rule{Actors: []v1alpha1.ActorType{v1alpha1.ActorUser}}, false},
+		{v1alpha1.Rule{Users: []string{"*"}}, false},
+		{v1alpha1.Rule{Groups: []string{"system:masters"}}, false},
+	} {
+		c.rule.Level = v1alpha1.LevelNone
+		set := rules.Compile([]v1alpha1.AuditTrail{tenant(c.rule, v1alpha1.Rule{Level: v1alpha1.LevelMetadata})}, options())
+		if c.left {
+			g.Expect(set.AppendMatches(nil, &unknown)).To(BeEmpty(), "%+v", c.rule)
+		} else {
+			g.Expect(set.AppendMatches(nil, &unknown)).To(HaveLen(1), "%+v", c.rule)
+		}
+	}
+}
+
 func TestUnwantedRequestsAllocateNothing(t *testing.T) {
 	g := NewWithT(t)
-	set := rules.Compile([]v1alpha1.AuditTrail{tenant(), trail("prod", "a"), trail("prod", "b")}, options())
+	set := rules.Compile([]v1alpha1.AuditTrail{
+		tenant(), trail("prod", "a"), trail("prod", "b"), trail("prod", "c", v1alpha1.Rule{
+			Level: v1alpha1.LevelChanges, Kinds: []string{"ENDPOINTS", "leasE"}, FieldManagers: []string{"helm", "kubectl-*"},
+		}),
+	}, options())
 	req := by("system:node:n1", request("UPDATE", "coordination.k8s.io", "leases", "", "prod", "n1"), "system:nodes")
+	req.Kind, req.FieldManager = "Lease", "kubelet"
 	matches := make([]rules.Match, 0, 4)
 	g.Expect(set.AppendMatches(matches, &req)).To(BeEmpty())
 	g.Expect(testing.AllocsPerRun(1000, func() {

@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -15,6 +16,8 @@ type CompiledTrail struct {
 	Name       string
 	UID        types.UID
 	Generation int64
+	// Created is when the trail was made.
+	Created time.Time
 
 	// Scope follows from the trail's namespace.
 	Scope v1alpha1.Scope
@@ -34,6 +37,7 @@ func compileTrail(trail *v1alpha1.AuditTrail, operatorNamespace string) *Compile
 		Name:          trail.Name,
 		UID:           trail.UID,
 		Generation:    trail.Generation,
+		Created:       trail.CreationTimestamp.Time,
 		Scope:         ScopeOf(trail.Namespace, operatorNamespace),
 		FailurePolicy: v1alpha1.FailurePolicyIgnore,
 		Durability:    v1alpha1.DurabilityReplicated,
@@ -86,16 +90,20 @@ func (t *CompiledTrail) levelOf(req *Request, operation operations, namespaceLab
 	return v1alpha1.LevelNone
 }
 
-// RecordsDeletesOf reports whether the trail is certain to record every deletion of the resource in the namespace (empty
-// for cluster-scoped resources), whoever deletes and whatever the object's name. The outcome check concludes from the
+// RecordsDeletesOf reports whether the trail is certain to record every deletion of such an object, whoever deletes and whatever the object's name. The outcome check concludes from the
 // absence of a Delete record only where this is true.
-func (t *CompiledTrail) RecordsDeletesOf(group, resource, namespace string) bool {
-	if t.Scope == v1alpha1.ScopeProject && namespace != t.Namespace {
+func (t *CompiledTrail) RecordsDeletesOf(ref *v1alpha1.ResourceReference) bool {
+	if t.Scope == v1alpha1.ScopeProject && ref.Namespace != t.Namespace {
 		return false
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
-		if r.operations&opDelete == 0 || !r.matchResource(group, resource, "") || !r.mayMatchNamespace(namespace) {
+		if r.operations&opDelete == 0 || !r.matchResource(ref.Group, ref.Resource, "") || !r.kinds.match(ref.Kind) ||
+			!r.mayMatchNamespace(ref.Namespace) {
+			continue
+		}
+		// A deletion has no field manager.
+		if !r.fieldManagers.absent() && !r.fieldManagers.match("") {
 			continue
 		}
 		if !r.records() {

@@ -15,9 +15,12 @@ const (
 	IgnorePath = "/record/ignore"
 	// FailPath is where the recorder serves the entry of failure policy Fail.
 	FailPath = "/record/fail"
+	// NotePath is where the recorder serves the entry of notes on AuditEvents.
+	NotePath = "/record/note"
 
 	ignoreWebhook = "ignore.recorder.trailkeeper.dev"
 	failWebhook   = "fail.recorder.trailkeeper.dev"
+	noteWebhook   = "note.recorder.trailkeeper.dev"
 
 	// timeoutSeconds is how long the API server waits. Recording takes milliseconds; a replica that is slower than
 	// its own budget writes to its spill file instead and must still get its answer out. Five seconds leave room for
@@ -34,8 +37,8 @@ type subject struct {
 	namespaces []string // nil is everywhere
 }
 
-// Webhooks are the entries of the ValidatingWebhookConfiguration, one for each failure policy that has something to
-// record, none when nobody wants anything. endpoint gives the client configuration for a path. The result is the same for the
+// Webhooks are the entries of the ValidatingWebhookConfiguration: one for each failure policy that has something to
+// record, and that of notes; none when there is no trail. endpoint gives the client configuration for a path. The result is the same for the
 // same trails in whatever order, and has every field that the API server would set by default.
 func (s *Set) Webhooks(endpoint func(path string) admissionregistrationv1.WebhookClientConfig) []admissionregistrationv1.ValidatingWebhook {
 	var webhooks []admissionregistrationv1.ValidatingWebhook
@@ -56,18 +59,19 @@ func (s *Set) Webhooks(endpoint func(path string) admissionregistrationv1.Webhoo
 		webhook.FailurePolicy = &entry.failure
 		webhooks = append(webhooks, webhook)
 	}
+	if len(s.tenants)+len(s.projects) > 0 {
+		webhooks = append(webhooks, s.noteEntry(endpoint(NotePath)))
+	}
 	return webhooks
 }
 
 // webhook is the entry of a failure policy, but for its name and endpoint. Without rules it is of no use.
 func (s *Set) webhook(policy v1alpha1.FailurePolicy) admissionregistrationv1.ValidatingWebhook {
 	var (
-		subjects    = s.subjects(policy)
-		subscribed  = subscription{}
-		scope       = admissionregistrationv1.NamespacedScope
-		matchPolicy = admissionregistrationv1.Equivalent
-		sideEffects = admissionregistrationv1.SideEffectClassNoneOnDryRun
-		timeout     = int32(timeoutSeconds)
+		subjects   = s.subjects(policy)
+		subscribed = subscription{}
+		scope      = admissionregistrationv1.NamespacedScope
+		webhook    = newWebhook()
 	)
 	for _, subject := range subjects {
 		subscribed.add(subject.trail.rules)
@@ -75,15 +79,25 @@ func (s *Set) webhook(policy v1alpha1.FailurePolicy) admissionregistrationv1.Val
 			scope = admissionregistrationv1.AllScopes
 		}
 	}
+	webhook.Rules = subscribed.rules(scope)
+	webhook.NamespaceSelector = s.namespaceSelector(subjects, policy)
+	webhook.MatchConditions = s.matchConditions(subjects)
+	return webhook
+}
+
+// newWebhook has what all entries have in common.
+func newWebhook() admissionregistrationv1.ValidatingWebhook {
+	var (
+		matchPolicy = admissionregistrationv1.Equivalent
+		sideEffects = admissionregistrationv1.SideEffectClassNoneOnDryRun
+		timeout     = int32(timeoutSeconds)
+	)
 	return admissionregistrationv1.ValidatingWebhook{
-		Rules:                   subscribed.rules(scope),
 		MatchPolicy:             &matchPolicy,
-		NamespaceSelector:       s.namespaceSelector(subjects, policy),
 		ObjectSelector:          &metav1.LabelSelector{}, // users can label objects, so labels must not decide
 		SideEffects:             &sideEffects,
 		TimeoutSeconds:          &timeout,
 		AdmissionReviewVersions: []string{"v1"},
-		MatchConditions:         s.matchConditions(subjects),
 	}
 }
 
@@ -139,17 +153,22 @@ func (s *Set) namespaceSelector(subjects []subject, policy v1alpha1.FailurePolic
 	return &selector
 }
 
-func (s *Set) matchConditions(subjects []subject) []admissionregistrationv1.MatchCondition {
-	var conditions []admissionregistrationv1.MatchCondition
-	if s.options.OperatorUsername != "" {
-		conditions = append(conditions, admissionregistrationv1.MatchCondition{
-			Name: "not-the-operators-own-records",
-			Expression: not(and(
-				in(celUsername, []string{s.options.OperatorUsername}),
-				in(celGroup, []string{v1alpha1.GroupVersion.Group}),
-			)),
-		})
+// ownRecords keeps back what the operator does to its own API group.
+func (s *Set) ownRecords() []admissionregistrationv1.MatchCondition {
+	if s.options.OperatorUsername == "" {
+		return nil
 	}
+	return []admissionregistrationv1.MatchCondition{{
+		Name: "not-the-operators-own-records",
+		Expression: not(and(
+			in(celUsername, []string{s.options.OperatorUsername}),
+			in(celGroup, []string{v1alpha1.GroupVersion.Group}),
+		)),
+	}}
+}
+
+func (s *Set) matchConditions(subjects []subject) []admissionregistrationv1.MatchCondition {
+	conditions := s.ownRecords()
 	if expression := filter(subjects); expression != celTrue {
 		conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: "wanted", Expression: expression})
 	}

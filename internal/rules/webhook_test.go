@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
@@ -26,7 +27,54 @@ func requirement(operator metav1.LabelSelectorOperator, values ...string) metav1
 func TestNothingWantedIsNoWebhook(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(webhooks()).To(BeEmpty())
-	g.Expect(webhooks(tenant(v1alpha1.Rule{Level: v1alpha1.LevelNone}))).To(BeEmpty())
+	suspended := tenant()
+	suspended.Spec.Suspend = ptr.To(true)
+	g.Expect(webhooks(suspended)).To(BeEmpty())
+}
+
+func TestNotesAreAlwaysAskedFor(t *testing.T) {
+	g := NewWithT(t)
+	for _, wanting := range []v1alpha1.AuditTrail{
+		tenant(v1alpha1.Rule{Level: v1alpha1.LevelNone}), trail("prod", "p", v1alpha1.Rule{Level: v1alpha1.LevelNone}),
+	} {
+		entries := webhooks(wanting)
+		g.Expect(entries).To(HaveLen(1), "nothing else is wanted")
+		note := entries[0]
+		g.Expect(note.Name).To(Equal("note.recorder.trailkeeper.dev"))
+		g.Expect(*note.FailurePolicy).To(Equal(admissionregistrationv1.Fail))
+		g.Expect(note.NamespaceSelector).To(Equal(&metav1.LabelSelector{}), "events of projects may be in the operator's namespace")
+		g.Expect(note.Rules).To(HaveLen(1))
+		g.Expect(note.Rules[0].Operations).To(Equal([]admissionregistrationv1.OperationType{admissionregistrationv1.Update}))
+		g.Expect(note.Rules[0].APIGroups).To(Equal([]string{"audit.trailkeeper.dev"}))
+		g.Expect(note.Rules[0].Resources).To(Equal([]string{"auditevents"}))
+		g.Expect(note.MatchConditions).To(HaveLen(1))
+		g.Expect(note.MatchConditions[0].Expression).To(HavePrefix("!((request.userInfo.?username.orValue('') == "))
+	}
+}
+
+func TestNotesBelongToTheTrailOfTheirEvent(t *testing.T) {
+	g := NewWithT(t)
+	quiet := trail("prod", "quiet", v1alpha1.Rule{Level: v1alpha1.LevelNone})
+	set := rules.Compile([]v1alpha1.AuditTrail{quiet, tenant()}, options())
+	note := request("UPDATE", v1alpha1.GroupVersion.Group, "auditevents", "", operatorNamespace, "01x")
+
+	matches := set.AppendNoteMatch(nil, &note, quiet.UID)
+	g.Expect(matches).To(HaveLen(1))
+	g.Expect(matches[0].Trail.Name).To(Equal("quiet"))
+	g.Expect(matches[0].Level).To(Equal(v1alpha1.LevelChanges))
+	g.Expect(matches[0].FailurePolicy).To(Equal(v1alpha1.FailurePolicyFail))
+
+	g.Expect(set.AppendNoteMatch(nil, &note, "gone")).To(BeEmpty())
+	own := by(rules.ServiceAccountUsername(operatorNamespace), note)
+	g.Expect(set.AppendNoteMatch(nil, &own, quiet.UID)).To(BeEmpty())
+	for _, other := range []rules.Request{
+		request("UPDATE", v1alpha1.GroupVersion.Group, "auditevents", "status", "prod", "01x"),
+		request("DELETE", v1alpha1.GroupVersion.Group, "auditevents", "", "prod", "01x"),
+		request("UPDATE", v1alpha1.GroupVersion.Group, "audittrails", "", "prod", "01x"),
+		request("UPDATE", "example.com", "auditevents", "", "prod", "01x"),
+	} {
+		g.Expect(set.AppendNoteMatch(nil, &other, quiet.UID)).To(BeEmpty(), "%+v", other)
+	}
 }
 
 func TestEntriesOfEachPlace(t *testing.T) {
@@ -70,12 +118,13 @@ func TestEntriesOfEachPlace(t *testing.T) {
 				g.Expect(*webhook.MatchPolicy).To(Equal(admissionregistrationv1.Equivalent))
 				g.Expect(string(*webhook.FailurePolicy)).To(BeEquivalentTo(map[string]string{
 					"https://x" + rules.IgnorePath: "Ignore", "https://x" + rules.FailPath: "Fail",
+					"https://x" + rules.NotePath: "Fail",
 				}[*webhook.ClientConfig.URL]))
 				got = append(got, entry{
 					strings.TrimPrefix(*webhook.ClientConfig.URL, "https://x"), *webhook.Rules[0].Scope, webhook.NamespaceSelector.MatchExpressions,
 				})
 			}
-			g.Expect(got).To(Equal(c.want))
+			g.Expect(got).To(Equal(append(c.want, entry{rules.NotePath, "Namespaced", nil})))
 		})
 	}
 }

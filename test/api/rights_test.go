@@ -43,12 +43,15 @@ func TestWhatTheOperatorMayDo(t *testing.T) {
 		{verb: "get", resource: "secrets", namespace: own, name: "trailkeeper-digest-key"},
 		{verb: "update", resource: "secrets", namespace: own, name: "trailkeeper-webhook-ca"},
 		{verb: "update", group: "coordination.k8s.io", resource: "leases", namespace: own, name: "trailkeeper-leader"},
+		{verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: own, name: "trailkeeper-recorders"},
 		{verb: "create", group: "events.k8s.io", resource: "events", namespace: "shop"},
 		{verb: "watch", resource: "configmaps", namespace: own, name: "trailkeeper-role-grants"},
 	} {
 		expectRight(t, operatorUser, allowed, true)
 	}
 	for _, denied := range []right{
+		{verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: own, name: "somebody-elses"},
+		{verb: "list", group: "coordination.k8s.io", resource: "leases", namespace: own},
 		{verb: "get", resource: "secrets", namespace: "shop", name: "audit-credentials"},
 		{verb: "list", resource: "secrets", namespace: own},
 		{verb: "get", resource: "secrets", namespace: own, name: "aws-credentials"},

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -54,15 +55,20 @@ func TestTrailsThatAreAccepted(t *testing.T) {
 		"retention of a year":       {"spec.cloudWatch.retentionInDays": int64(365)},
 		"suspended":                 {"spec.suspend": true},
 		"every operation":           {"spec.rules": rules(map[string]any{"level": "Changes", "operations": []any{"Create", "Update", "Delete", "Connect"}})},
+		"kinds":                     {"spec.rules": rules(map[string]any{"level": "Metadata", "kinds": []any{"virtualCluster", "pod", "CONFIG-map2"}, "fieldManagers": []any{"helm", "kubectl-*"}})},
 		"subresources":              {"spec.rules": rules(map[string]any{"level": "Metadata", "resources": []any{map[string]any{"resources": []any{"pods/exec", "*/scale", "*", "*/*", "deployments/*"}}}})},
 		"largest trail": {"spec.rules": func() []any {
 			groups := make([]any, 0, 16)
 			for range 16 {
 				groups = append(groups, map[string]any{"group": "apps", "resources": []any{strings.Repeat("d", 63) + "/" + strings.Repeat("s", 63)}})
 			}
+			kinds := make([]any, 0, 64)
+			for i := range 64 {
+				kinds = append(kinds, strings.Repeat("k", 60)+strconv.Itoa(100+i))
+			}
 			all := make([]map[string]any, 0, 32)
 			for range 32 {
-				all = append(all, map[string]any{"level": "Object", "resources": groups})
+				all = append(all, map[string]any{"level": "Object", "resources": groups, "kinds": kinds})
 			}
 			return rules(all...)
 		}()},
@@ -79,6 +85,7 @@ func TestTrailsThatAreRefused(t *testing.T) {
 	grantRoles(t, map[string]any{"default": "*"})
 	credentials := map[string]any{"secretRef": map[string]any{"name": "aws"}}
 	role := map[string]any{"roleARN": "arn:aws:iam::123456789012:role/audit"}
+	kinds := func(names ...any) []any { return rules(map[string]any{"level": "Metadata", "kinds": names}) }
 	resources := func(names ...any) []any {
 		return rules(map[string]any{"level": "Metadata", "resources": []any{map[string]any{"resources": names}}})
 	}
@@ -117,6 +124,8 @@ func TestTrailsThatAreRefused(t *testing.T) {
 		"delete no stream":         {edit{"spec.type": "ClusterOnly", "spec.cloudWatch": nil, "spec.deletionPolicy": "DeleteStream"}, "deletionPolicy DeleteStream needs type CloudWatch: use Retain"},
 		"two ways to namespaces":   {edit{"spec.rules": rules(map[string]any{"level": "None", "namespaces": []any{"a"}, "namespaceSelector": map[string]any{}})}, "set namespaces or namespaceSelector, not both"},
 		"a kind for a resource":    {edit{"spec.rules": resources("Deployment")}, "a resource is a lower-case plural name such as deployments"},
+		"kind with a group":        {edit{"spec.rules": kinds("deployments.apps")}, "a kind is a singular name such as Deployment"},
+		"star in a kind":           {edit{"spec.rules": kinds("virtual*")}, "a kind is a singular name such as Deployment"},
 		"star inside a resource":   {edit{"spec.rules": resources("deploy*")}, "a resource is a lower-case plural name such as deployments"},
 		"two slashes":              {edit{"spec.rules": resources("a/b/c")}, "a resource is a lower-case plural name such as deployments"},
 		"path without a slash":     {edit{"spec.redaction": map[string]any{"paths": []any{"spec.password"}}}, "a redaction path is a JSON Pointer and starts with /"},

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -54,7 +55,7 @@ func TestWithoutTrailsNothingIsCalled(t *testing.T) {
 	namespace := newNamespace(t)
 	trail := clusterOnly(namespace, "project")
 	startTrail(t, trail, namespace)
-	g.Expect(webhookConfiguration(t).Webhooks).To(HaveLen(1))
+	g.Expect(webhookConfiguration(t).Webhooks).To(HaveLen(2), "what the rules ask for, and notes")
 	g.Expect(requestsSeen(t)).NotTo(BeEmpty())
 
 	deleteTrail(t, trail)
@@ -76,10 +77,16 @@ func TestWithoutTrailsNothingIsCalled(t *testing.T) {
 }
 
 func TestWebhookConfigurationIsRestored(t *testing.T) {
-	namespace := newNamespace(t)
+	tenant, namespace := newTenant(t, v1alpha1.Rule{
+		Level: v1alpha1.LevelChanges, Kinds: []string{"ValidatingWebhookConfiguration"}, Names: []string{"trailkeeper-recorder"},
+	})
 	trail := clusterOnly(namespace, "project")
 	startTrail(t, trail, namespace)
 	t.Cleanup(func() { deleteTrail(t, trail) })
+	observed := func() []v1alpha1.AuditEventSpec {
+		return events(t, testenv.OperatorNamespace, ofTrail(tenant), named("trailkeeper-recorder"))
+	}
+	t.Cleanup(func() { deleteTrail(t, clusterOnly(testenv.OperatorNamespace, tenant)) })
 	want := webhookConfiguration(t).Webhooks
 	ignoreAll := []admissionregistrationv1.MatchCondition{{Name: "nothing", Expression: "false"}}
 
@@ -110,6 +117,75 @@ func TestWebhookConfigurationIsRestored(t *testing.T) {
 			waitRecording(t, trail, namespace, BeTrue())
 		})
 	}
+
+	// What others did is recorded, as far as a watch can show it; what the operator wrote is not.
+	NewWithT(t).Eventually(func(g Gomega) {
+		g.Expect(observed()).To(HaveLen(3))
+		for _, event := range observed() {
+			g.Expect(event.Actor.Type).To(Equal(v1alpha1.ActorUnknown))
+			g.Expect(event.Action).To(BeElementOf(v1alpha1.ActionUpdate, v1alpha1.ActionDelete))
+		}
+	}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Succeed())
+
+	// The first is told at once, what follows soon after it is told together.
+	NewWithT(t).Eventually(func(g Gomega) {
+		restored := notices(t, namespace, about(v1alpha1.NoticeConfigurationRestored))
+		g.Expect(len(restored)).To(BeNumerically("<=", 2))
+		times := 0
+		for i := range restored {
+			what, often, _ := strings.Cut(restored[i].Notice.Message, ", and the operator restored it")
+			g.Expect(what).To(MatchRegexp("Somebody (edited|deleted) the webhook configuration trailkeeper-recorder"))
+			count := 1
+			if often != "" {
+				_, err := fmt.Sscanf(often, "; %d times", &count)
+				g.Expect(err).NotTo(HaveOccurred())
+			}
+			times += count
+		}
+		g.Expect(times).To(Equal(3))
+		gaps := notices(t, namespace, about(v1alpha1.NoticeGap))
+		g.Expect(gaps).To(HaveLen(len(restored)))
+		for i := range gaps {
+			g.Expect(gaps[i].Notice.Start).To(Equal(restored[i].Notice.Start))
+			g.Expect(gaps[i].Notice.Start.Time).To(BeTemporally("<", gaps[i].Notice.End.Time))
+			g.Expect(gaps[i].Notice.Start.Time).To(BeTemporally(">", gaps[i].Notice.End.Add(-time.Minute)))
+			g.Expect(gaps[i].Notice.Count).To(BeNil(), "nobody can tell how many")
+		}
+	}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Succeed())
+}
+
+func TestChangesOfATrailAreTold(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	namespace := newNamespace(t)
+	trail := clusterOnly(namespace, "project", everything())
+	startTrail(t, trail, namespace)
+	g.Expect(notices(t, namespace)).To(BeEmpty(), "a trail's first spec is no change")
+	told := func() []string {
+		var messages []string
+		for _, notice := range notices(t, namespace, about(v1alpha1.NoticeConfigurationChanged)) {
+			messages = append(messages, notice.Notice.Message)
+		}
+		return messages
+	}
+	edit := func(body string) {
+		g.Expect(aliceClient.Patch(t.Context(), trail, client.RawPatch("application/merge-patch+json", []byte(body)))).To(Succeed())
+	}
+
+	edit(`{"spec":{"rules":[{"level":"Metadata"}]}}`)
+	want := []string{"From now on the trail records what its generation 2 asks for"}
+	g.Eventually(told).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Equal(want))
+	edit(`{"spec":{"suspend":true}}`)
+	want = append(want, "The trail is suspended: from now on it records nothing")
+	g.Eventually(told).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Equal(want))
+
+	notice := notices(t, namespace)[0]
+	g.Expect(notice.Actor.Username).To(Equal("system:serviceaccount:trailkeeper-system:trailkeeper-manager"))
+	g.Expect(notice.Actor.Type).To(Equal(v1alpha1.ActorServiceAccount))
+	g.Expect(notice.Resource.Kind).To(Equal("AuditTrail"))
+	g.Expect(notice.Resource.Name).To(Equal("project"))
+	g.Expect(notice.Resource.UID).To(BeEquivalentTo(trail.UID))
+	g.Expect(notice.Request).To(BeNil())
 }
 
 func TestSuspendedTrailRecordsNothing(t *testing.T) {

@@ -117,8 +117,22 @@ func TestRetentionKeepsMaxEvents(t *testing.T) {
 		create(t, namespace, generated())
 	}
 	all := allEvents(t, namespace)
-	last := all[len(all)-1].ResourceVersion
-	g.Eventually(func(g Gomega) {
+	waitDelivered(t, trail, all[len(all)-1].ResourceVersion)
+
+	trail.Spec.Retention.MaxEvents = ptr.To[int32](3)
+	g.Expect(admin.Update(t.Context(), trail)).To(Succeed())
+
+	// The newest are those of this update: that it was made and, a moment later, that it holds. Pruning comes by every
+	// half minute.
+	g.Eventually(func() []string { return names(allEvents(t, namespace)) }).
+		WithTimeout(2 * patience).WithPolling(100 * time.Millisecond).
+		Should(And(HaveLen(3), ContainElements(names(all[len(all)-1:]))))
+}
+
+// waitDelivered waits until the trail's cursor has passed a resourceVersion.
+func waitDelivered(t *testing.T, trail *v1alpha1.AuditTrail, last string) {
+	t.Helper()
+	NewWithT(t).Eventually(func(g Gomega) {
 		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())
 		g.Expect(trail.Status.Delivery).NotTo(BeNil())
 		g.Expect(trail.Status.Delivery.ResourceVersion).NotTo(BeEmpty())
@@ -128,14 +142,6 @@ func TestRetentionKeepsMaxEvents(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(cursor).To(BeNumerically(">=", reached), "only what is delivered is pruned")
 	}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Succeed())
-
-	trail.Spec.Retention.MaxEvents = ptr.To[int32](3)
-	g.Expect(admin.Update(t.Context(), trail)).To(Succeed())
-
-	// The newest is that of this update.
-	g.Eventually(func() []string { return names(allEvents(t, namespace)) }).
-		WithTimeout(patience).WithPolling(100 * time.Millisecond).
-		Should(And(HaveLen(3), ContainElements(names(all[len(all)-2:]))))
 }
 
 func names(events []v1alpha1.AuditEvent) []string {

@@ -78,6 +78,7 @@ func TestEviction(t *testing.T) {
 	g.Expect(recorded[1].Action).To(Equal(v1alpha1.ActionDelete))
 	g.Expect(recorded[1].Resource.Resource).To(Equal("pods"))
 	g.Expect(recorded[1].Resource.Subresource).To(Equal("eviction"))
+	g.Expect(recorded[1].Cause).To(Equal(&v1alpha1.Cause{Reason: v1alpha1.CauseEviction}))
 	g.Expect(recorded[1].Resource.Name).To(Equal("pod"))
 }
 

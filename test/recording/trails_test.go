@@ -124,14 +124,14 @@ func by(username string) match {
 	return func(e *v1alpha1.AuditEvent) bool { return e.Spec.Actor.Username == username }
 }
 
-// events are the specs of the events in a namespace that match all, oldest first, without those of the probes. They
+// events are the specs of the changes in a namespace that match all, oldest first, without those of the probes. They
 // are there as soon as a change was answered: the recorder stores them before that.
 func events(t *testing.T, namespace string, matches ...match) []v1alpha1.AuditEventSpec {
 	t.Helper()
 	var found []v1alpha1.AuditEventSpec
 next:
 	for _, event := range allEvents(t, namespace) {
-		if strings.HasPrefix(event.Spec.Resource.Name, probePrefix) {
+		if strings.HasPrefix(event.Spec.Resource.Name, probePrefix) || event.Spec.Action == v1alpha1.ActionNotice {
 			continue
 		}
 		for _, matches := range matches {
@@ -142,6 +142,29 @@ next:
 		found = append(found, event.Spec)
 	}
 	return found
+}
+
+// notices are the specs of what a namespace's trails were told of recording itself, oldest first.
+func notices(t *testing.T, namespace string, matches ...match) []v1alpha1.AuditEventSpec {
+	t.Helper()
+	var found []v1alpha1.AuditEventSpec
+next:
+	for _, event := range allEvents(t, namespace) {
+		if event.Spec.Action != v1alpha1.ActionNotice {
+			continue
+		}
+		for _, matches := range matches {
+			if !matches(&event) {
+				continue next
+			}
+		}
+		found = append(found, event.Spec)
+	}
+	return found
+}
+
+func about(reason v1alpha1.NoticeReason) match {
+	return func(e *v1alpha1.AuditEvent) bool { return e.Spec.Notice != nil && e.Spec.Notice.Reason == reason }
 }
 
 func resources(group string, names ...string) []v1alpha1.GroupResources {

@@ -106,7 +106,7 @@ func (b *backlog) event(number int) *v1alpha1.AuditEvent {
 				// The object's versions so far, all of them before the one it has now.
 				ResourceVersion: strconv.Itoa(1 + number/len(b.objects)),
 			},
-			Request: v1alpha1.RequestInfo{UID: string(object.UID), FieldManager: "deployer"},
+			Request: &v1alpha1.RequestInfo{UID: string(object.UID), FieldManager: "deployer"},
 			Level:   v1alpha1.LevelChanges,
 			Changes: []v1alpha1.Change{{
 				Op: "replace", Path: &pointer, From: jsonOf(oldValue), Value: jsonOf(valueOf(number)),

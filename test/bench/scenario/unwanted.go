@@ -90,7 +90,7 @@ func handleReview(events *unasked, answer *discard, review []byte) func() {
 	store := &rules.Store{}
 	store.Swap(rules.Compile(trails, rules.Options{OperatorNamespace: testenv.OperatorNamespace}))
 	counters := metrics.Register(prometheus.NewRegistry())
-	handler := recorder.New(store, events, audit.NewDigester([]byte("bench")), &counters.Recorder, clock.RealClock{}).
+	handler := recorder.New(store, events, audit.NewDigester([]byte("bench")), &counters.Recorder, nil, clock.RealClock{}).
 		Handler(v1alpha1.FailurePolicyIgnore)
 
 	body := &body{}

@@ -1,0 +1,266 @@
+package presence
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+const (
+	// renewEvery is how often a replica gives a sign of life: a window's start is at most so much too early.
+	renewEvery = 2 * time.Second
+	// watchFor is how long a replica watches whether another is alive. It compares what it saw, not clocks.
+	watchFor = 3 * renewEvery
+	// readyPoll is how often a replica asks itself whether it is ready.
+	readyPoll = 50 * time.Millisecond
+)
+
+// errClaimed says that another replica is about to tell a window.
+var errClaimed = errors.New("another replica is about to tell an earlier window")
+
+// board is where replicas leave their signs of life.
+type board interface {
+	// Patch changes annotations and returns the object; a nil value removes one.
+	Patch(ctx context.Context, annotations map[string]*string, resourceVersion string) (*metav1.ObjectMeta, error)
+}
+
+// Options are what a Presence needs.
+type Options struct {
+	// Board is the Lease.
+	Board board
+	// Replica is this replica's name, for people.
+	Replica string
+	// Ready are readiness checks: when none fails, the replica can record.
+	Ready []func(*http.Request) error
+	// FirstCall is when the API server called first; false before that.
+	FirstCall func() (time.Time, bool)
+	// Started is called when this replica can record. It returns when it has told so, or cannot.
+	Started func(ctx context.Context, at time.Time)
+	// Tell tells a window, and fails when that is to be tried again. A window that is told twice must be stored once.
+	Tell  func(ctx context.Context, window Window) error
+	Clock clock.Clock
+}
+
+// Presence is this replica's part.
+type Presence struct {
+	options Options
+	id      string
+
+	mu sync.Mutex
+	// since is when this replica began to record; zero before that.
+	since time.Time
+	// served says that since is final.
+	served bool
+}
+
+// New returns a Presence for this process: a replica that starts again is another one.
+func New(options Options) *Presence {
+	return &Presence{options: options, id: rand.Text()}
+}
+
+// Run gives signs of life from when the replica is ready until the context ends, and accounts for the time before.
+func (p *Presence) Run(ctx context.Context) {
+	if !p.waitReady(ctx) {
+		return
+	}
+	p.mu.Lock()
+	p.since = p.options.Clock.Now()
+	p.mu.Unlock()
+	ready := p.began()
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() { p.options.Started(ctx, ready) })
+	for signed := false; ctx.Err() == nil; {
+		err := p.sign(ctx, false)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try again")
+		case err == nil && !signed:
+			// The others must see this replica before it decides what they saw.
+			signed = true
+			group.Go(func() { p.account(ctx) })
+		}
+		p.sleep(ctx, renewEvery)
+	}
+}
+
+// Stop marks that this replica stopped now, in good order. Run must have ended. It returns false when this replica was
+// never ready.
+func (p *Presence) Stop(ctx context.Context) (stopped bool, _ error) {
+	if p.began().IsZero() {
+		return false, nil
+	}
+	return true, p.sign(ctx, true)
+}
+
+func (p *Presence) waitReady(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		if p.ready() {
+			return true
+		}
+		p.sleep(ctx, readyPoll)
+	}
+	return false
+}
+
+func (p *Presence) ready() bool {
+	for _, check := range p.options.Ready {
+		if check(nil) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// sign gives a sign of life.
+func (p *Presence) sign(ctx context.Context, last bool) error {
+	own := entry{Replica: p.options.Replica, Since: p.began(), Seen: p.options.Clock.Now(), Stopped: last}
+	return p.patch(ctx, map[string]*string{entryPrefix + p.id: encode(own)}, "")
+}
+
+func (p *Presence) patch(ctx context.Context, annotations map[string]*string, resourceVersion string) error {
+	_, err := p.options.Board.Patch(ctx, annotations, resourceVersion)
+	return err
+}
+
+func (p *Presence) began() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.since
+}
+
+// read is the Lease as it is now.
+func (p *Presence) read(ctx context.Context) (state, string, error) {
+	meta, err := p.options.Board.Patch(ctx, map[string]*string{}, "")
+	if err != nil {
+		return state{}, "", err
+	}
+	return parse(meta.Annotations), meta.ResourceVersion, nil
+}
+
+// account finds out who is alive, and tells the windows before this replica's start that nobody told yet.
+func (p *Presence) account(ctx context.Context) {
+	retry := wait.Backoff{Duration: renewEvery, Factor: 2, Jitter: 0.2, Steps: 5, Cap: time.Minute}
+	for ctx.Err() == nil {
+		err := p.accountOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !apierrors.IsConflict(err) {
+			log.FromContext(ctx).Error(err, "Cannot account for the time before the start, and will try again")
+		}
+		p.sleep(ctx, retry.Step())
+	}
+}
+
+func (p *Presence) accountOnce(ctx context.Context) error {
+	before, _, err := p.read(ctx)
+	if err != nil {
+		return err
+	}
+	p.sleep(ctx, watchFor)
+	p.serve()
+	for ctx.Err() == nil {
+		now, version, err := p.read(ctx)
+		if err != nil {
+			return err
+		}
+		own, err := p.claim(ctx, now, p.living(before, now), version)
+		switch {
+		case apierrors.IsConflict(err):
+			// Somebody else's sign of life, or claim, came in between.
+			continue
+		case err != nil:
+			return err
+		}
+		return p.tell(ctx, own)
+	}
+	return ctx.Err()
+}
+
+// living are the ids of the replicas that gave a sign of life while this one watched.
+func (p *Presence) living(before, now state) map[string]bool {
+	living := map[string]bool{p.id: true}
+	for id, e := range now.entries {
+		earlier, known := before.entries[id]
+		if !e.Stopped && (!known || e.Seen.After(earlier.Seen)) {
+			living[id] = true
+		}
+	}
+	return living
+}
+
+// serve corrects since to the first call, where that came while this replica watched the others: the API server finds a
+// ready replica some time later. Without a call there was nothing to record, as far as this replica can know.
+func (p *Presence) serve() {
+	first, ok := p.options.FirstCall()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok && !p.served {
+		p.since = later(p.since, first)
+	}
+	p.served = true
+}
+
+// claim accounts for the time up to this replica's start, and returns the windows that it has to tell. The
+// resourceVersion lets only one of the replicas that start together have them.
+func (p *Presence) claim(ctx context.Context, now state, living map[string]bool, version string) (claim, error) {
+	since := p.began()
+	delete(now.entries, p.id) // it may still say that this replica was ready earlier
+	own := claim{By: p.id, Windows: now.uncovered(since, living)}
+	if now.claim != nil {
+		if now.claim.By != p.id && living[now.claim.By] {
+			return claim{By: p.id}, p.wait(own)
+		}
+		// Whoever was about to tell these did not live to do it, or failed.
+		own.Windows = append(now.claim.Windows, own.Windows...)
+	}
+	accounted := later(now.accounted, since)
+	changes := map[string]*string{accountedKey: ptr.To(accounted.UTC().Format(time.RFC3339Nano))}
+	for _, id := range now.forgettable(accounted, living) {
+		changes[entryPrefix+id] = nil
+	}
+	if len(own.Windows) > 0 {
+		changes[claimKey] = encode(own)
+	}
+	return own, p.patch(ctx, changes, version)
+}
+
+// wait fails when there is something to tell while another replica is about to tell something else.
+func (p *Presence) wait(own claim) error {
+	if len(own.Windows) > 0 {
+		return errClaimed
+	}
+	return nil
+}
+
+func (p *Presence) tell(ctx context.Context, own claim) error {
+	if len(own.Windows) == 0 {
+		return nil
+	}
+	for _, window := range own.Windows {
+		if err := p.options.Tell(ctx, window); err != nil {
+			return err
+		}
+	}
+	return p.patch(ctx, map[string]*string{claimKey: nil}, "")
+}
+
+func (p *Presence) sleep(ctx context.Context, pause time.Duration) {
+	timer := p.options.Clock.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C():
+	}
+}

@@ -1,0 +1,136 @@
+package presence
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Annotations of the Lease.
+const (
+	entryPrefix = "recorder.audit.trailkeeper.dev/"
+	// accountedKey holds the moment up to which every window was told.
+	accountedKey = "audit.trailkeeper.dev/accounted"
+	// claimKey holds windows that a replica is about to tell.
+	claimKey = "audit.trailkeeper.dev/claim"
+)
+
+// Window is a time in which no replica is known to have recorded.
+type Window struct {
+	// Start is the last sign of life before it.
+	Start time.Time `json:"start"`
+	// End is when a replica recorded again.
+	End time.Time `json:"end"`
+}
+
+// entry is one replica, by its own clock.
+type entry struct {
+	// Replica is its name, for people.
+	Replica string `json:"replica"`
+	// Since is when it was ready to record.
+	Since time.Time `json:"since"`
+	// Seen is its last sign of life.
+	Seen time.Time `json:"seen"`
+	// Stopped says that Seen is when it stopped in good order.
+	Stopped bool `json:"stopped,omitempty"`
+}
+
+// claim is windows that a replica is about to tell.
+type claim struct {
+	By      string   `json:"by"`
+	Windows []Window `json:"windows"`
+}
+
+// state is what the Lease says. What cannot be read is left out: somebody else wrote it.
+type state struct {
+	entries map[string]entry
+	// accounted is zero when nothing was accounted for yet.
+	accounted time.Time
+	claim     *claim
+}
+
+func parse(annotations map[string]string) state {
+	s := state{entries: map[string]entry{}}
+	for key, value := range annotations {
+		if id, ok := strings.CutPrefix(key, entryPrefix); ok {
+			var e entry
+			if json.Unmarshal([]byte(value), &e) == nil {
+				s.entries[id] = e
+			}
+		}
+	}
+	if accounted, err := time.Parse(time.RFC3339Nano, annotations[accountedKey]); err == nil {
+		s.accounted = accounted
+	}
+	var pending claim
+	if json.Unmarshal([]byte(annotations[claimKey]), &pending) == nil && len(pending.Windows) > 0 {
+		s.claim = &pending
+	}
+	return s
+}
+
+// uncovered are the windows between what was accounted for and the moment until, in which no replica recorded. The
+// living are the ids of the replicas that are known to record still.
+func (s *state) uncovered(until time.Time, living map[string]bool) []Window {
+	spans := make([]entry, 0, len(s.entries))
+	for id, e := range s.entries {
+		if living[id] && e.Seen.Before(until) {
+			e.Seen = until
+		}
+		spans = append(spans, e)
+	}
+	slices.SortFunc(spans, func(a, b entry) int { return a.Since.Compare(b.Since) })
+	var windows []Window
+	covered := s.accounted
+	if covered.IsZero() {
+		// Nothing was recorded before the first replica that there ever was.
+		if len(spans) == 0 {
+			return nil
+		}
+		covered = spans[0].Since
+	}
+	for _, span := range spans {
+		if span.Since.After(covered) && covered.Before(until) {
+			windows = append(windows, Window{covered, earlier(span.Since, until)})
+		}
+		covered = later(covered, span.Seen)
+	}
+	if covered.Before(until) {
+		windows = append(windows, Window{covered, until})
+	}
+	return windows
+}
+
+// forgettable are the replicas that do not live and say nothing about the time after what is accounted for.
+func (s *state) forgettable(accounted time.Time, living map[string]bool) []string {
+	var ids []string
+	for id, e := range s.entries {
+		if !living[id] && !e.Seen.After(accounted) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// encode is the value of an annotation. These types can always be encoded.
+func encode(value any) *string {
+	encoded, _ := json.Marshal(value)
+	text := string(encoded)
+	return &text
+}
