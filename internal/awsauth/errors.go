@@ -1,10 +1,13 @@
 package awsauth
 
 import (
+	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -103,13 +106,38 @@ func (m meaning) fault(code, operation string, err error) error {
 func Code(err error) string {
 	code := ""
 	for err != nil {
-		if api, ok := err.(smithy.APIError); ok { //nolint:errorlint // The loop looks at each error of the chain by itself.
-			code = api.ErrorCode()
+		switch known := err.(type) { //nolint:errorlint // The loop looks at each error of the chain by itself.
+		case smithy.APIError:
+			code = known.ErrorCode()
+		case *smithy.DeserializationError:
+			code = codeInXML(known.Snapshot)
 		}
 		err = errors.Unwrap(err)
 	}
 	return code
 }
+
+// codeInXML is the error code of an answer in XML, which the JSON protocol of CloudWatch Logs cannot read: what stands in
+// front of a service may refuse a call in AWS's other protocol. "" when there is none.
+func codeInXML(answer []byte) string {
+	decoder := xml.NewDecoder(bytes.NewReader(answer))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return ""
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "Code" {
+			var code string
+			if decoder.DecodeElement(&code, &start) != nil || !errorCode.MatchString(code) {
+				return ""
+			}
+			return code
+		}
+	}
+}
+
+// errorCode is what AWS's error codes look like. Codes go into status, and what is not from AWS must not.
+var errorCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.]{0,99}$`)
 
 // transport tells errors without a known code apart by how the call ended.
 func transport(err error) meaning {
