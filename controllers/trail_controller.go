@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -62,7 +64,13 @@ type TrailReconciler struct {
 	// OperatorNamespace is where trails have tenant scope.
 	OperatorNamespace string
 
-	checks checkSchedule
+	// DrainTimeout is how long a deleted trail waits for AWS at most. Past it the trail goes, because an unreachable
+	// destination must not keep a namespace from being deleted.
+	DrainTimeout time.Duration
+
+	checks   checkSchedule
+	settings settingsMemory
+	proofs   proofMemory
 }
 
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch;update;patch
@@ -87,7 +95,7 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	trail := &v1alpha1.AuditTrail{}
 	if err := r.Reader.Get(ctx, request.NamespacedName, trail); err != nil {
 		if client.IgnoreNotFound(err) == nil {
-			r.checks.forget(request.NamespacedName)
+			r.forget(request.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("getting trail %s: %w", request, err)
@@ -101,7 +109,7 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	if err := r.addFinalizer(ctx, trail); err != nil {
 		return ctrl.Result{}, err
 	}
-	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureRetention}
+	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureSettings}
 	if suspended(trail) {
 		steps = []step{r.setScope}
 	}
@@ -113,9 +121,9 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	}
 	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
 	// is the one to look at again soon.
-	failed = errors.Join(r.checkRecording(ctx, trail), failed)
-	r.summarize(trail)
-	return r.next(ctx, trail, failed), nil
+	pending := r.checkRecording(ctx, trail)
+	r.summarize(trail, failed)
+	return r.next(ctx, trail, errors.Join(pending, failed)), nil
 }
 
 // next says when to look again. A failure of AWS is not returned as an error: its condition tells the user, and the
@@ -123,7 +131,11 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 func (r *TrailReconciler) next(ctx context.Context, trail *v1alpha1.AuditTrail, failed error) ctrl.Result {
 	key, now := client.ObjectKeyFromObject(trail), r.Clock.Now()
 	if failed == nil {
-		return ctrl.Result{RequeueAfter: r.checks.succeeded(key)}
+		after := r.checks.succeeded(key)
+		if soon, ok := r.settings.untilRetry(key, now); ok {
+			after = min(after, soon)
+		}
+		return ctrl.Result{RequeueAfter: after}
 	}
 	found, classified := fault.As(failed)
 	if classified && found.Terminal {
@@ -137,6 +149,13 @@ func (r *TrailReconciler) next(ctx context.Context, trail *v1alpha1.AuditTrail, 
 		log.FromContext(ctx).Error(failed, "Retrying trail", "trail", key, "after", after)
 	}
 	return ctrl.Result{RequeueAfter: after}
+}
+
+// forget drops what this replica remembers of a trail that is gone.
+func (r *TrailReconciler) forget(trail types.NamespacedName) {
+	r.checks.forget(trail)
+	r.settings.forget(trail)
+	r.proofs.forget(trail)
 }
 
 func (r *TrailReconciler) addFinalizer(ctx context.Context, trail *v1alpha1.AuditTrail) error {
@@ -171,7 +190,7 @@ func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alph
 	if err := patch.Status(ctx, r.Client, patch.TrailOwner, trail, has); err != nil {
 		return client.IgnoreNotFound(err) // Its last finalizer is gone.
 	}
-	r.emitTransition(before, trail)
+	r.emitTransitions(before, trail)
 	return nil
 }
 

@@ -27,7 +27,10 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
 
-const trailOperatorNamespace = "trailkeeper-system"
+const (
+	trailOperatorNamespace = "trailkeeper-system"
+	drainTimeout           = 10 * time.Minute
+)
 
 // trailRig is a real API server, a scripted AWS, and a reconciler that the test calls itself.
 type trailRig struct {
@@ -94,7 +97,7 @@ func newTrailRig(t *testing.T, c client.Client) *trailRig {
 	})
 	rig.reconciler = &TrailReconciler{
 		Client: c, Reader: c, Events: rig, Clock: rig.clock, Auth: auth, Streams: cloudwatch.NewOpener(auth, "c1"),
-		Recorded: rig, Drainer: rig, OperatorNamespace: trailOperatorNamespace,
+		Recorded: rig, Drainer: rig, OperatorNamespace: trailOperatorNamespace, DrainTimeout: drainTimeout,
 	}
 	return rig
 }

@@ -64,6 +64,7 @@ func (o *operator) addTrails() error {
 		Recorded:          o.configuration,
 		Drainer:           o.delivery,
 		OperatorNamespace: o.options.Namespace,
+		DrainTimeout:      o.options.DrainTimeout,
 	}
 	if err := trails.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the trail controller: %w", err)
