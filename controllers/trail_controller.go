@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,6 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/fault"
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
-
-// trailWorkers is how many trails are reconciled at a time. With a call or two each it stays far below the 25
-// DescribeLogStreams a second that AWS allows an account.
-const trailWorkers = 4
 
 // recorded tells whether the API server has been told to send what a trail asks for.
 type recorded interface {
@@ -68,6 +65,11 @@ type TrailReconciler struct {
 	// destination must not keep a namespace from being deleted.
 	DrainTimeout time.Duration
 
+	// AWSTimeout bounds what one reconcile waits for AWS; 0 stands for 45 seconds.
+	AWSTimeout time.Duration
+
+	limits   *limits
+	slow     slowLane
 	checks   checkSchedule
 	settings settingsMemory
 	proofs   proofMemory
@@ -80,6 +82,7 @@ type TrailReconciler struct {
 
 // SetupWithManager registers the reconciler.
 func (r *TrailReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.limits = newLimits()
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trail").
 		For(&v1alpha1.AuditTrail{}, builder.WithPredicates(trailChanged())).
@@ -92,6 +95,12 @@ type step func(context.Context, *v1alpha1.AuditTrail) error
 
 // Reconcile implements reconcile.Reconciler.
 func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	if r.checks.unreachable(request.NamespacedName) {
+		if !r.slow.enter() {
+			return ctrl.Result{RequeueAfter: jittered(slowRetry)}, nil
+		}
+		defer r.slow.leave()
+	}
 	trail := &v1alpha1.AuditTrail{}
 	if err := r.Reader.Get(ctx, request.NamespacedName, trail); err != nil {
 		if client.IgnoreNotFound(err) == nil {
@@ -109,21 +118,33 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	if err := r.addFinalizer(ctx, trail); err != nil {
 		return ctrl.Result{}, err
 	}
-	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureSettings}
-	if suspended(trail) {
-		steps = []step{r.setScope}
-	}
-	var failed error
-	for _, run := range steps {
-		if failed = run(ctx, trail); failed != nil {
-			break
-		}
-	}
+	failed := r.verify(ctx, trail)
 	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
 	// is the one to look at again soon.
 	pending := r.checkRecording(ctx, trail)
 	r.summarize(trail, failed)
 	return r.next(ctx, trail, errors.Join(pending, failed)), nil
+}
+
+// verify takes the steps that need AWS, up to the first that fails.
+func (r *TrailReconciler) verify(ctx context.Context, trail *v1alpha1.AuditTrail) error {
+	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureSettings}
+	if suspended(trail) {
+		steps = []step{r.setScope}
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.AWSTimeout, awsTimeout))
+	defer cancel()
+	if r.limits != nil && trail.Spec.CloudWatch != nil {
+		if err := r.limits.verify.Wait(ctx); err != nil {
+			return fmt.Errorf("waiting until AWS may be asked: %w", err)
+		}
+	}
+	for _, run := range steps {
+		if err := run(ctx, trail); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // next says when to look again. A failure of AWS is not returned as an error: its condition tells the user, and the

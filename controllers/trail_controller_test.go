@@ -92,6 +92,9 @@ func newTrailRig(t *testing.T, c client.Client) *trailRig {
 	rig := &trailRig{client: c, aws: awstest.Start(t), clock: clocktesting.NewFakePassiveClock(time.Now())}
 	rig.recorded.Store(true)
 	rig.aws.On("DescribeLogStreams", func(awstest.Call) awstest.Answer { return awstest.Answer{Body: `{"logStreams":[]}`} })
+	rig.aws.On("DescribeLogGroups", func(awstest.Call) awstest.Answer {
+		return awstest.Answer{Body: `{"logGroups":[{"logGroupName":"/audit/shop"}]}`}
+	})
 	auth := awsauth.New(awsauth.Options{
 		Reader: c, Tokens: c, OperatorNamespace: trailOperatorNamespace, ServiceAccount: "trailkeeper-manager", ClusterID: "c1",
 	})
@@ -401,10 +404,10 @@ func testTrailRecordingPending(t *testing.T, rig *trailRig) {
 
 func TestRetryAfter(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 0)).To(Equal(10 * time.Second))
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 119*time.Second)).To(Equal(10 * time.Second))
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 2*time.Minute)).To(BeNumerically("~", time.Minute, 12*time.Second))
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 24*time.Hour)).To(And(BeNumerically("<=", 15*time.Minute), BeNumerically(">", 9*time.Minute)))
-	g.Expect(retryAfter(v1alpha1.ReasonWebhookPending, 0)).To(Equal(500 * time.Millisecond))
-	g.Expect(retryAfter(v1alpha1.ReasonWebhookPending, time.Hour)).To(Equal(30 * time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 0)).To(Equal(10 * time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 119*time.Second)).To(Equal(10 * time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 2*time.Minute)).To(BeNumerically("~", time.Minute, 12*time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 24*time.Hour)).To(And(BeNumerically("<=", 15*time.Minute), BeNumerically(">", 9*time.Minute)))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonWebhookPending, 0)).To(Equal(500 * time.Millisecond))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonWebhookPending, time.Hour)).To(Equal(30 * time.Second))
 }

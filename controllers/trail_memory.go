@@ -73,6 +73,13 @@ func (m *settingsMemory) finish(trail *v1alpha1.AuditTrail, done doneSettings, f
 	m.put(trail, next)
 }
 
+// postpone remembers that a look is still to be made, and soon.
+func (m *settingsMemory) postpone(trail *v1alpha1.AuditTrail, done doneSettings, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.put(trail, look{uid: trail.UID, generation: trail.Generation, done: done, again: now.Add(jittered(lookRetry)), failures: 1})
+}
+
 // created remembers that the operator created the trail's log group, which has none of its settings yet.
 func (m *settingsMemory) created(trail *v1alpha1.AuditTrail) {
 	m.mu.Lock()
@@ -92,7 +99,7 @@ func (m *settingsMemory) untilRetry(trail types.NamespacedName, now time.Time) (
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	last := m.looks[trail]
-	return max(last.again.Sub(now), firstRetry), last.failures > 0
+	return max(last.again.Sub(now), slowRetry), last.failures > 0
 }
 
 func (m *settingsMemory) forget(trail types.NamespacedName) {

@@ -40,6 +40,10 @@ func (r *TrailReconciler) ensureSettings(ctx context.Context, trail *v1alpha1.Au
 	if !due {
 		return nil
 	}
+	if !r.limits.mayLook() {
+		r.settings.postpone(trail, known, r.Clock.Now())
+		return nil
+	}
 	stream, err := r.Streams.Open(ctx, trail)
 	if err != nil {
 		return r.reportDestination(trail, err)

@@ -46,7 +46,8 @@ func (r *TrailReconciler) verifyIdentity(ctx context.Context, trail *v1alpha1.Au
 	}
 	identity, err := session.Verify(ctx)
 	if err != nil {
-		if cloudwatch.Inconclusive(err) { // CloudWatch Logs answers the same question in the next step.
+		// CloudWatch Logs answers the same question in the next step, if there is time left to ask.
+		if cloudwatch.Inconclusive(err) && ctx.Err() == nil {
 			if stateOf(trail, kind) == "" {
 				_ = r.report(trail, kind, err)
 			}

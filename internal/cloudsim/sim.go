@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -29,6 +30,8 @@ type Options struct {
 	MaxMessageBytes int
 	// Discard checks and counts log events but keeps none, for benchmarks.
 	Discard bool
+	// Keys are the ARNs of symmetric KMS keys that CloudWatch Logs may use.
+	Keys []string
 	// OnCall, if set, sees every call once its answer is decided, before the answer is sent. Calls run in parallel.
 	OnCall func(Call)
 }
@@ -39,6 +42,7 @@ type Simulator struct {
 	options    Options
 	identities *identities
 	store      *store
+	skew       atomic.Int64 // a time.Duration
 	faults     faults
 	meter      meter
 }
@@ -63,6 +67,13 @@ func New(options Options) *Simulator {
 	}
 	return s
 }
+
+// SetSkew puts the simulator's clock ahead of Options.Clock, or behind it when it is negative: clients whose clock is right
+// then look as if theirs were wrong.
+func (s *Simulator) SetSkew(skew time.Duration) { s.skew.Store(int64(skew)) }
+
+// now is the simulator's time.
+func (s *Simulator) now() time.Time { return s.options.Clock.Now().Add(time.Duration(s.skew.Load())) }
 
 // PutUser adds a user, or replaces the one of the same account and name: a new key, a new policy.
 func (s *Simulator) PutUser(user User) { s.identities.putUser(user) }
