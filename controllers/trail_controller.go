@@ -204,6 +204,7 @@ func (r *TrailReconciler) patchMetadata(ctx context.Context, trail *v1alpha1.Aud
 // patchStatus applies what changed, once, and emits the Events of transitions. status.delivery and the condition
 // Delivering are delivery's: they are neither compared nor sent (see package patch).
 func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alpha1.AuditTrail) error {
+	conditions.KeepTransitions(before, trail)
 	had, has := ownStatus(before), ownStatus(trail)
 	if equality.Semantic.DeepEqual(had, has) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -103,13 +104,22 @@ func (r *TrailReconciler) ensureDestination(ctx context.Context, trail *v1alpha1
 // reportDestination puts an error of CloudWatch Logs where it belongs: bad keys are no fault of the destination, and
 // what refuses an action has accepted the credentials.
 func (r *TrailReconciler) reportDestination(trail *v1alpha1.AuditTrail, err error) error {
-	switch fault.ReasonOf(err) {
-	case v1alpha1.ReasonInvalidAccessKey, v1alpha1.ReasonSignatureMismatch, v1alpha1.ReasonTokenExpired,
-		v1alpha1.ReasonRoleNotAssumable, v1alpha1.ReasonNoIdentity:
+	switch reason := fault.ReasonOf(err); {
+	case reason == v1alpha1.ReasonInvalidAccessKey && trail.Spec.CloudWatch.Auth.STS != nil:
+		return r.report(trail, v1alpha1.CredentialsValidCondition, fault.Wait(v1alpha1.ReasonRegionUnusable, 0, fault.Text(
+			"CloudWatch Logs does not know the role's session, which STS has just made: enable spec.cloudWatch.region in the role's "+
+				"account, or make a trail in another region", err)))
+	case slices.Contains(credentialReasons, reason):
 		return r.report(trail, v1alpha1.CredentialsValidCondition, err)
 	default:
 		return r.report(trail, v1alpha1.DestinationReadyCondition, err)
 	}
+}
+
+// credentialReasons are those of CloudWatch Logs' errors that speak of the credentials.
+var credentialReasons = []string{
+	v1alpha1.ReasonInvalidAccessKey, v1alpha1.ReasonSignatureMismatch, v1alpha1.ReasonTokenExpired,
+	v1alpha1.ReasonRoleNotAssumable, v1alpha1.ReasonNoIdentity,
 }
 
 // proveWrite finds out that PutLogEvents is not allowed before the first event has to tell. What says nothing about the

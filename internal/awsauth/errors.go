@@ -64,7 +64,7 @@ var (
 	regionOff = meaning{v1alpha1.ReasonRegionUnusable,
 		"The region is not usable for the account: enable spec.cloudWatch.region in the account, or make a trail in another region"}
 	notAllowed = meaning{v1alpha1.ReasonActionNotAllowed,
-		"The identity's IAM policies do not allow this action on the log group"}
+		"IAM does not let the identity do this: allow the action that stands in brackets, on the log group's ARN with \":*\" at its end and without"}
 	unreachable = meaning{v1alpha1.ReasonUnreachable,
 		"AWS does not answer; the operator tries again"}
 	noSuchHost = meaning{v1alpha1.ReasonRegionUnusable,

@@ -51,12 +51,14 @@ func (s *store) retentionOf(g *group) int {
 	return g.retention
 }
 
+const standardClass = "STANDARD"
+
 // groupClass checks the class of a new group.
 func groupClass(class string) (string, error) {
 	switch class {
 	case "":
-		return "STANDARD", nil
-	case "STANDARD", "INFREQUENT_ACCESS":
+		return standardClass, nil
+	case standardClass, "INFREQUENT_ACCESS":
 		return class, nil
 	}
 	return "", errConstraint(class, "logGroupClass", "satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, DELIVERY]")
@@ -82,7 +84,7 @@ func (s *Simulator) associateKMSKey(c *call) (any, error) {
 // checkKey refuses a key that CloudWatch Logs cannot use, as AssociateKmsKey does.
 func (s *Simulator) checkKey(c *call) error {
 	inRegion := "arn:" + partitionOf(c.region) + ":kms:" + c.region + ":"
-	if !strings.HasPrefix(c.logs.KMSKeyID, inRegion) || !slices.Contains(s.options.Keys, c.logs.KMSKeyID) {
+	if !strings.HasPrefix(c.logs.KMSKeyID, inRegion) || !s.store.hasKey(c.logs.KMSKeyID) {
 		return errParameter("The specified KMS key does not exist or is not allowed to be used with Arn '%s'", groupARN(c.place(), c.group))
 	}
 	return nil
@@ -147,4 +149,17 @@ func checkTags(tags, there map[string]string) error {
 		}
 	}
 	return nil
+}
+
+func (s *store) hasKey(arn string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Contains(s.keys, arn)
+}
+
+// AddKey lets CloudWatch Logs use a symmetric KMS key.
+func (s *Simulator) AddKey(arn string) {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	s.store.keys = append(s.store.keys, arn)
 }

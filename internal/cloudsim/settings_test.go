@@ -15,7 +15,8 @@ const auditKey = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef
 
 func TestKeyOfAGroup(t *testing.T) {
 	g := NewWithT(t)
-	r := startWithStream(t, cloudsim.Options{Keys: []string{auditKey}})
+	r := startWithStream(t, cloudsim.Options{})
+	r.AddKey(auditKey)
 	associate := func(key string) error {
 		_, err := r.logs.AssociateKmsKey(t.Context(), &cloudwatchlogs.AssociateKmsKeyInput{LogGroupName: aws.String(group), KmsKeyId: &key})
 		return err

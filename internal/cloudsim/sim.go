@@ -30,8 +30,6 @@ type Options struct {
 	MaxMessageBytes int
 	// Discard checks and counts log events but keeps none, for benchmarks.
 	Discard bool
-	// Keys are the ARNs of symmetric KMS keys that CloudWatch Logs may use.
-	Keys []string
 	// OnCall, if set, sees every call once its answer is decided, before the answer is sent. Calls run in parallel.
 	OnCall func(Call)
 }

@@ -33,6 +33,7 @@ type store struct {
 	mu        sync.RWMutex
 	groups    map[place]map[string]*group
 	retention AccountRetention
+	keys      []string // ARNs of KMS keys
 }
 
 type group struct {
