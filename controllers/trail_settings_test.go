@@ -11,6 +11,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/conditions"
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
@@ -39,6 +40,7 @@ func TestTrailSettings(t *testing.T) {
 		"a short retention is a warning":          testSettingsShortRetention,
 		"fields that are removed are left alone":  testSettingsRemoved,
 		"too many looks at once wait their turn":  testSettingsInTurn,
+		"a policy on the one group suffices":      testScopedPolicy,
 		"a write is proven when it has to be":     testProofOfWriting,
 		"only a terminal error stalls":            testStalled,
 		"a stream is deleted only if it was made": testDeletionOfAnAdoptedStream,
@@ -226,6 +228,45 @@ func testSettingsInTurn(t *testing.T, s *situation) {
 	s.clock.SetTime(s.clock.Now().Add(after))
 	s.reconcile(t)
 	expectCondition(t, s.trail, v1alpha1.RetentionSufficientCondition, isTrue, v1alpha1.ReasonSucceeded)
+}
+
+// testScopedPolicy shows the six actions on the one group, in both forms of its ARN. DescribeLogGroups is evaluated on no
+// group in particular, so such a policy refuses it, and nothing depends on it.
+func testScopedPolicy(t *testing.T, s *situation) {
+	g := NewWithT(t)
+	const arn = "arn:aws:logs:eu-west-1:123456789012:log-group:" + simGroup
+	scoped := func(lacks string) cloudsim.Policy {
+		policy := without(lacks)
+		policy[0].Resources = []string{arn, arn + ":*"}
+		return policy
+	}
+	s.permit(scoped(""))
+	s.trail.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDeleteStream
+	s.apply(t)
+	s.reconcile(t)
+	expectCondition(t, s.trail, v1alpha1.ReadyCondition, isTrue, v1alpha1.ReasonSucceeded)
+	expectCondition(t, s.trail, v1alpha1.RetentionSufficientCondition, isUnknown, v1alpha1.ReasonActionNotAllowed)
+	stream, err := s.reconciler.Streams.Open(t.Context(), s.trail)
+	g.Expect(err).NotTo(HaveOccurred())
+	result, err := stream.Put(t.Context(), []cloudwatch.Record{{Time: time.Now().UnixMilli(), Message: []byte("m")}})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(result.Accepted).To(Equal(1))
+
+	for _, lacks := range []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"} {
+		s.permit(scoped(lacks))
+		s.RemoveGroup(simRegion, simGroup)
+		s.clock.SetTime(s.clock.Now().Add(time.Hour))
+		s.reconcile(t)
+		expectCondition(t, s.trail, v1alpha1.DestinationReadyCondition, isFalse, v1alpha1.ReasonActionNotAllowed)
+		g.Expect(conditions.Get(s.trail, v1alpha1.DestinationReadyCondition).Message).To(ContainSubstring(lacks))
+	}
+	s.permit(scoped("logs:DeleteLogStream"))
+	g.Expect(s.client.Delete(t.Context(), s.trail)).To(Succeed())
+	s.reconcile(t)
+	g.Expect(conditions.Get(s.trail, v1alpha1.ReadyCondition).Message).To(ContainSubstring("logs:DeleteLogStream"))
+	s.permit(scoped(""))
+	s.reconcile(t)
+	g.Expect(s.client.Get(t.Context(), client.ObjectKeyFromObject(s.trail), s.trail)).To(MatchError(ContainSubstring("not found")))
 }
 
 // testProofOfWriting shows when the probe is made, that it stores nothing, and that delivery's account knows nothing of it.
