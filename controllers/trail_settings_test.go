@@ -261,6 +261,7 @@ func testScopedPolicy(t *testing.T, s *situation) {
 		g.Expect(conditions.Get(s.trail, v1alpha1.DestinationReadyCondition).Message).To(ContainSubstring(lacks))
 	}
 	s.permit(scoped("logs:DeleteLogStream"))
+	s.clock.SetTime(time.Now()) // The API server's own, by which the deletion is timed.
 	g.Expect(s.client.Delete(t.Context(), s.trail)).To(Succeed())
 	s.reconcile(t)
 	g.Expect(conditions.Get(s.trail, v1alpha1.ReadyCondition).Message).To(ContainSubstring("logs:DeleteLogStream"))

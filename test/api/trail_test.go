@@ -9,8 +9,6 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
 // trail is a valid AuditTrail that tables start from.
@@ -81,18 +79,6 @@ func TestEveryRetention(t *testing.T) {
 		err := c.Create(t.Context(), edit{"spec.cloudWatch.retentionInDays": days}.apply(t, trail("retention")), client.DryRunAll)
 		NewWithT(t).Expect(err == nil).To(Equal(slices.Contains(taken, days)), "%d days: %v", days, err)
 	}
-}
-
-// TestWhatOnlyTenantTrailsMayUse is known from the namespace, so that it is refused before AWS is asked.
-func TestWhatOnlyTenantTrailsMayUse(t *testing.T) {
-	waitForPolicies(t)
-	c := clientOf(t, env.Admin())
-	chosen := edit{"spec.cloudWatch.auth": map[string]any{"sts": map[string]any{"roleARN": "arn:aws:iam::123456789012:role/audit", "externalID": "chosen"}}}
-	NewWithT(t).Eventually(t.Context(), func() error {
-		return c.Create(t.Context(), chosen.apply(t, trail("chosen")), client.DryRunAll)
-	}).WithTimeout(patience).Should(MatchError(ContainSubstring("only trails in namespace trailkeeper-system may set auth.sts.externalID: remove it")))
-	tenant := edit{"metadata.namespace": testenv.OperatorNamespace}.apply(t, chosen.apply(t, trail("chosen")))
-	NewWithT(t).Expect(c.Create(t.Context(), tenant, client.DryRunAll)).To(Succeed())
 }
 
 func TestTrailsThatAreAccepted(t *testing.T) {
