@@ -47,7 +47,7 @@ func TestTrailSettings(t *testing.T) {
 		"a lost Secret does not hold a deletion":  testDeletionWithoutASecret,
 	}
 	for name, test := range tests {
-		for _, how := range []way{byKeys, byRole} {
+		for _, how := range []way{viaKeys, viaRole} {
 			t.Run(name+"/"+string(how), func(t *testing.T) { test(t, startSituation(t, c, how)) })
 		}
 	}
@@ -309,7 +309,7 @@ func testStalled(t *testing.T, s *situation) {
 	s.apply(t)
 	s.reconcile(t)
 	g.Expect(conditions.Get(s.trail, v1alpha1.StalledCondition)).To(BeNil(), "a policy may be repaired without the trail")
-	if s.way == byKeys {
+	if s.way == viaKeys {
 		return
 	}
 	s.trail.Spec.CloudWatch.Auth.STS.ExternalID = "chosen"
@@ -353,7 +353,7 @@ func testDeletionWithoutASecret(t *testing.T, s *situation) {
 	expectCondition(t, s.trail, v1alpha1.ReadyCondition, isFalse, v1alpha1.ReasonDeleting)
 	g.Expect(conditions.Get(s.trail, v1alpha1.ReadyCondition).Message).To(ContainSubstring("logs:DeleteLogStream"))
 	left := "logs:DeleteLogStream"
-	if s.way == byKeys {
+	if s.way == viaKeys {
 		g.Expect(s.client.Delete(t.Context(), s.secret)).To(Succeed())
 		left = "Secret " + s.trail.Namespace + "/aws does not exist"
 	}

@@ -25,14 +25,14 @@ import (
 type way string
 
 const (
-	byKeys  way = "keys"
-	byRole  way = "role"
-	byToken way = "web identity"
+	viaKeys  way = "keys"
+	viaRole  way = "role"
+	viaToken way = "web identity"
 )
 
 var (
-	everyWay = []way{byKeys, byRole, byToken}
-	roleWays = []way{byRole, byToken}
+	everyWay = []way{viaKeys, viaRole, viaToken}
+	roleWays = []way{viaRole, viaToken}
 )
 
 const (
@@ -90,10 +90,10 @@ func startSituation(t *testing.T, c client.Client, how way) *situation {
 		}},
 	}
 	s.trail.Spec.CloudWatch.LogGroupName = simGroup
-	if how != byKeys {
+	if how != viaKeys {
 		s.trail.Spec.CloudWatch.Auth = v1alpha1.Auth{STS: &v1alpha1.STS{RoleARN: "arn:aws:iam::123456789012:role/audit"}}
 	}
-	if how == byToken {
+	if how == viaToken {
 		s.trail.Spec.CloudWatch.Auth.STS.ServiceAccountName = "pusher"
 		g.Expect(c.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "pusher"}})).To(Succeed())
 	}
@@ -150,7 +150,7 @@ func without(action string) cloudsim.Policy {
 func (s *situation) apply(t *testing.T) {
 	t.Helper()
 	g := NewWithT(t)
-	if s.way == byKeys && s.secret != nil {
+	if s.way == viaKeys && s.secret != nil {
 		g.Expect(s.client.Create(t.Context(), s.secret)).To(Succeed())
 	}
 	g.Expect(s.client.Create(t.Context(), s.trail)).To(Succeed())

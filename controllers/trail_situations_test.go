@@ -93,43 +93,43 @@ var stsDown = atSTS(cloudsim.Fault{Effect: cloudsim.Unavailable})
 var situations = []row{
 	{name: "all is well", change: func(*situation) {}, want: all(everyWay, v1alpha1.ReadyCondition, isTrue, v1alpha1.ReasonSucceeded)},
 	{name: "the Secret is missing", change: func(s *situation) { s.secret = nil },
-		want: all([]way{byKeys}, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)},
+		want: all([]way{viaKeys}, credentialsValid, isFalse, v1alpha1.ReasonSecretNotFound)},
 	{name: "the Secret lacks a key", change: func(s *situation) { delete(s.secret.StringData, "AWS_SECRET_ACCESS_KEY") },
-		want: all([]way{byKeys}, credentialsValid, isFalse, v1alpha1.ReasonSecretKeyMissing)},
+		want: all([]way{viaKeys}, credentialsValid, isFalse, v1alpha1.ReasonSecretKeyMissing)},
 	{name: "a temporary key has no token", change: func(s *situation) { s.secret.StringData["AWS_ACCESS_KEY_ID"] = "ASIA1" },
-		want: all([]way{byKeys}, credentialsValid, isFalse, v1alpha1.ReasonSessionTokenMissing)},
+		want: all([]way{viaKeys}, credentialsValid, isFalse, v1alpha1.ReasonSessionTokenMissing)},
 	{name: "the service account is missing", change: func(s *situation) { s.trail.Spec.CloudWatch.Auth.STS.ServiceAccountName = "nobody" },
-		want: all([]way{byToken}, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)},
+		want: all([]way{viaToken}, credentialsValid, isFalse, v1alpha1.ReasonServiceAccountNotFound)},
 
 	{name: "unknown access key", change: func(s *situation) { s.RemoveUser("trail"); s.RemoveUser("operator") }, want: map[way]seen{
-		byKeys: {credentialsValid, isFalse, v1alpha1.ReasonInvalidAccessKey},
-		byRole: {credentialsValid, isFalse, v1alpha1.ReasonNoIdentity},
+		viaKeys: {credentialsValid, isFalse, v1alpha1.ReasonInvalidAccessKey},
+		viaRole: {credentialsValid, isFalse, v1alpha1.ReasonNoIdentity},
 	}},
 	{name: "unknown access key or region off, found by CloudWatch Logs", change: both(stsDown, failAt("DescribeLogStreams", "UnrecognizedClientException")),
-		want: all([]way{byKeys}, credentialsValid, isFalse, v1alpha1.ReasonInvalidAccessKey)},
+		want: all([]way{viaKeys}, credentialsValid, isFalse, v1alpha1.ReasonInvalidAccessKey)},
 	{name: "wrong secret", change: func(s *situation) {
 		s.trailUser.SecretAccessKey, s.operator.SecretAccessKey = "another", "another"
 		s.PutUser(s.trailUser)
 		s.PutUser(s.operator)
 	}, want: map[way]seen{
-		byKeys: {credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch},
-		byRole: {credentialsValid, isFalse, v1alpha1.ReasonNoIdentity},
+		viaKeys: {credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch},
+		viaRole: {credentialsValid, isFalse, v1alpha1.ReasonNoIdentity},
 	}},
 	{name: "skewed clock", change: func(s *situation) { s.SetSkew(-6 * time.Minute) }, want: map[way]seen{
-		byKeys:  {credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch},
-		byRole:  {credentialsValid, isFalse, v1alpha1.ReasonNoIdentity},
-		byToken: {credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch},
+		viaKeys:  {credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch},
+		viaRole:  {credentialsValid, isFalse, v1alpha1.ReasonNoIdentity},
+		viaToken: {credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch},
 	}},
 	{name: "wrong secret or skewed clock, found by CloudWatch Logs", change: both(stsDown, failAt("DescribeLogStreams", "InvalidSignatureException")),
-		want: all([]way{byKeys}, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)},
+		want: all([]way{viaKeys}, credentialsValid, isFalse, v1alpha1.ReasonSignatureMismatch)},
 	{name: "expired token", change: failAt("GetCallerIdentity", "ExpiredToken"),
-		want: all([]way{byKeys}, credentialsValid, isFalse, v1alpha1.ReasonTokenExpired)},
+		want: all([]way{viaKeys}, credentialsValid, isFalse, v1alpha1.ReasonTokenExpired)},
 	{name: "expired token, found by CloudWatch Logs", change: failAt("DescribeLogStreams", "ExpiredTokenException"),
 		want: all(everyWay, credentialsValid, isFalse, v1alpha1.ReasonTokenExpired)},
 	{name: "expired token of the operator", change: failAt("AssumeRole", "ExpiredToken"),
-		want: all([]way{byRole}, credentialsValid, isFalse, v1alpha1.ReasonNoIdentity)},
+		want: all([]way{viaRole}, credentialsValid, isFalse, v1alpha1.ReasonNoIdentity)},
 	{name: "expired token of the service account", change: failAt("AssumeRoleWithWebIdentity", "ExpiredTokenException"),
-		want: all([]way{byToken}, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
+		want: all([]way{viaToken}, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
 
 	{name: "no such role", change: func(s *situation) {
 		s.trail.Spec.CloudWatch.Auth.STS.RoleARN += "s"
@@ -141,11 +141,11 @@ var situations = []row{
 	{name: "the role asks for another external id", change: func(s *situation) {
 		s.role.Trust.ExternalID = "c1/other"
 		s.PutRole(s.role)
-	}, want: all([]way{byRole}, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
+	}, want: all([]way{viaRole}, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
 	{name: "the role asks for another audience", change: func(s *situation) {
 		s.role.Trust.Audience = "kubernetes"
 		s.PutRole(s.role)
-	}, want: all([]way{byToken}, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
+	}, want: all([]way{viaToken}, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
 	{name: "the role's sessions are shorter", change: func(s *situation) {
 		s.trail.Spec.CloudWatch.Auth.STS.DurationSeconds = new(int32(7200))
 	}, want: all(roleWays, credentialsValid, isFalse, v1alpha1.ReasonRoleNotAssumable)},
@@ -180,9 +180,9 @@ var situations = []row{
 	{name: "concurrent create", change: failAt("CreateLogGroup", "OperationAbortedException"), once: 10 * time.Second,
 		want: all(everyWay, destinationReady, isUnknown, v1alpha1.ReasonLogGroupBusy)},
 	{name: "STS is down and CloudWatch Logs is not", change: stsDown, want: map[way]seen{
-		byKeys:  {v1alpha1.ReadyCondition, isTrue, v1alpha1.ReasonSucceeded},
-		byRole:  {credentialsValid, isUnknown, v1alpha1.ReasonUnreachable},
-		byToken: {credentialsValid, isUnknown, v1alpha1.ReasonUnreachable},
+		viaKeys:  {v1alpha1.ReadyCondition, isTrue, v1alpha1.ReasonSucceeded},
+		viaRole:  {credentialsValid, isUnknown, v1alpha1.ReasonUnreachable},
+		viaToken: {credentialsValid, isUnknown, v1alpha1.ReasonUnreachable},
 	}},
 	{name: "CloudWatch Logs is down", change: atLogs(cloudsim.Fault{Effect: cloudsim.Unavailable}),
 		want: all(everyWay, destinationReady, isUnknown, v1alpha1.ReasonUnreachable)},
