@@ -19,13 +19,13 @@ const (
 	readers = 8
 	// readTries bounds the reads for one event when they fail: a kind whose API server is away must not stop the trail.
 	readTries = 3
-	// forbiddenFor is how long a refused read is remembered, so that not every event repeats it.
-	forbiddenFor = time.Minute
 )
 
 // reader is how the judge sees objects.
 type reader interface {
 	read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error)
+	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
+		visit func(name string, seen sight)) (complete bool, err error)
 }
 
 // judge finds out whether changes stuck.
@@ -36,12 +36,16 @@ type judge struct {
 	// deletesAreRecorded says whether the trail has an event for every deletion of such objects.
 	deletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
 
-	mu        sync.Mutex
-	forbidden map[place]time.Time
-}
+	// settle is how long after its recording an event is due.
+	settle time.Duration
 
-// place is where rights are given: a resource in a namespace.
-type place struct{ group, resource, namespace string }
+	// keeping says that a glance may serve several calls, and kept is that glance.
+	keeping bool
+	kept    *glance
+
+	// forbidden is where the operator may not read, crowded where it may not list or a list takes too long.
+	forbidden, crowded places
+}
 
 // all judges events in their order. later are events that follow them.
 func (j *judge) all(ctx context.Context, events, later []Event) []ledger.Judgement {
@@ -55,25 +59,34 @@ func (j *judge) all(ctx context.Context, events, later []Event) []ledger.Judgeme
 	index(events)
 	index(later)
 
-	// Many events of one object need one look at it.
-	objects := newGlance(j.objects)
 	judgements := make([]ledger.Judgement, len(events))
-	limit := make(chan struct{}, readers)
-	var group sync.WaitGroup
+	var open []openCase
 	for i := range events {
 		event := &events[i]
-		if known, ok := j.withoutReading(event, byObject[types.UID(event.Head.Resource.UID)]); ok {
-			judgements[i] = known
-			continue
+		known, ok := j.withoutReading(event, byObject[types.UID(event.Head.Resource.UID)])
+		if judgements[i] = known; !ok {
+			open = append(open, openCase{event, &judgements[i]})
 		}
+	}
+	objects := j.glanceFor(open)
+	j.survey(ctx, objects, open)
+	limit := make(chan struct{}, readers)
+	var group sync.WaitGroup
+	for _, c := range open {
 		limit <- struct{}{}
 		group.Go(func() {
 			defer func() { <-limit }()
-			judgements[i] = j.byReading(ctx, objects, event)
+			*c.verdict = j.byReading(ctx, objects, c.event)
 		})
 	}
 	group.Wait()
 	return judgements
+}
+
+// openCase is an event that only a look at its object can judge, and where the judgement goes.
+type openCase struct {
+	event   *Event
+	verdict *ledger.Judgement
 }
 
 // withoutReading judges what needs no look at the object: what does not apply, what was judged before a crash, and
@@ -102,9 +115,9 @@ func (j *judge) withoutReading(event *Event, sameObject []*Event) (ledger.Judgem
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
 // consistently.
-func (j *judge) byReading(ctx context.Context, objects reader, event *Event) ledger.Judgement {
+func (j *judge) byReading(ctx context.Context, objects *glance, event *Event) ledger.Judgement {
 	ref := &event.Head.Resource
-	if j.isForbidden(ref) {
+	if j.forbidden.has(ref, j.clock.Now()) {
 		return notAllowed
 	}
 	for try := range readTries {
@@ -112,7 +125,7 @@ func (j *judge) byReading(ctx context.Context, objects reader, event *Event) led
 		judged, err := j.look(ctx, objects, event, !cached)
 		switch {
 		case apierrors.IsForbidden(err):
-			j.forbid(ref)
+			j.forbidden.add(ref, j.clock.Now())
 			return notAllowed
 		case apierrors.IsMethodNotSupported(err):
 			return notReadable
@@ -127,7 +140,7 @@ func (j *judge) byReading(ctx context.Context, objects reader, event *Event) led
 	return notReadable
 }
 
-func (j *judge) look(ctx context.Context, objects reader, event *Event, consistent bool) (ledger.Judgement, error) {
+func (j *judge) look(ctx context.Context, objects *glance, event *Event, consistent bool) (ledger.Judgement, error) {
 	seen, err := objects.read(ctx, &event.Head.Resource, needsBody(&event.Head), consistent)
 	if err != nil {
 		return ledger.Judgement{}, err
@@ -139,28 +152,4 @@ func (j *judge) look(ctx context.Context, objects reader, event *Event, consiste
 		}
 	}
 	return decide(&event.Head, seen, sighting, j.deletesAreRecorded(&event.Head.Resource)), nil
-}
-
-func placeOf(ref *v1alpha1.ResourceReference) place {
-	return place{ref.Group, ref.Resource, ref.Namespace}
-}
-
-func (j *judge) isForbidden(ref *v1alpha1.ResourceReference) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	since, ok := j.forbidden[placeOf(ref)]
-	if ok && j.clock.Since(since) > forbiddenFor {
-		delete(j.forbidden, placeOf(ref))
-		return false
-	}
-	return ok
-}
-
-func (j *judge) forbid(ref *v1alpha1.ResourceReference) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.forbidden == nil {
-		j.forbidden = map[place]time.Time{}
-	}
-	j.forbidden[placeOf(ref)] = j.clock.Now()
 }

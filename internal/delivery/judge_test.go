@@ -25,6 +25,11 @@ type fakeObjects struct {
 	cachedErr, err     error
 	// reads are the consistent flags of the reads so far.
 	reads []bool
+	// shown is what a list shows, when lists are allowed and complete; surveys counts them.
+	shown    map[string]sight
+	refusing error
+	complete bool
+	surveys  int
 }
 
 func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, consistent bool) (sight, error) {
@@ -35,6 +40,20 @@ func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, 
 		return f.consistent, f.err
 	}
 	return f.cached, f.cachedErr
+}
+
+func (f *fakeObjects) survey(_ context.Context, _ *v1alpha1.ResourceReference, _ bool, wanted map[string]bool,
+	visit func(name string, seen sight),
+) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.surveys++
+	for name, seen := range f.shown {
+		if wanted[name] {
+			visit(name, seen)
+		}
+	}
+	return f.complete, f.refusing
 }
 
 var errAway = errors.New("the API server is away")
