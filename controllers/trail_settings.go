@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -159,17 +160,22 @@ func (s *groupSettings) judgeClass() {
 func (s *groupSettings) ensureTags(ctx context.Context) {
 	const kind = v1alpha1.TagsManagedCondition
 	tags := s.trail.Spec.CloudWatch.Tags
+	arn := cmp.Or(s.observed.ARN, s.trail.Status.LogGroupARN)
 	switch {
 	case len(tags) == 0:
 		conditions.Remove(s.trail, kind)
 		return
 	case s.known.tags:
+	case arn == "": // Nothing that was just created has to be listed yet.
+		s.failed = true
+		conditions.Unknown(s.trail, s.reconciler.Clock.Now(), kind, v1alpha1.ReasonProgressing, "The log group's ARN is not known yet")
+		return
 	default:
 		wanted := make(map[string]string, len(tags))
 		for key, value := range tags {
 			wanted[key] = string(value)
 		}
-		if !s.did(kind, s.stream.SetTags(ctx, s.trail.Status.LogGroupARN, wanted)) {
+		if !s.did(kind, s.stream.SetTags(ctx, arn, wanted)) {
 			return
 		}
 		s.known.tags = true
