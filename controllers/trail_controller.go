@@ -1,10 +1,12 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -27,10 +29,6 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/follow"
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
-
-// trailWorkers is how many trails are reconciled at a time. With a call or two each it stays far below the 25
-// DescribeLogStreams a second that AWS allows an account.
-const trailWorkers = 4
 
 // recorded tells whether the API server has been told to send what a trail asks for.
 type recorded interface {
@@ -76,7 +74,18 @@ type TrailReconciler struct {
 	// OperatorNamespace is where trails have tenant scope.
 	OperatorNamespace string
 
-	checks checkSchedule
+	// DrainTimeout is how long a deleted trail waits for AWS at most. Past it the trail goes, because an unreachable
+	// destination must not keep a namespace from being deleted.
+	DrainTimeout time.Duration
+
+	// AWSTimeout bounds what one reconcile waits for AWS; 0 stands for 45 seconds.
+	AWSTimeout time.Duration
+
+	limits   *limits
+	slow     slowLane
+	checks   checkSchedule
+	settings settingsMemory
+	proofs   proofMemory
 	// queue is the controller's own, once it has started.
 	queue atomic.Pointer[requestQueue]
 }
@@ -88,6 +97,7 @@ type TrailReconciler struct {
 
 // SetupWithManager registers the reconciler.
 func (r *TrailReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.limits = newLimits()
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trail").
 		For(&v1alpha1.AuditTrail{}, builder.WithPredicates(trailChanged())).
@@ -102,11 +112,16 @@ type step func(context.Context, *v1alpha1.AuditTrail) error
 
 // Reconcile implements reconcile.Reconciler.
 func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	if r.checks.unreachable(request.NamespacedName) {
+		if !r.slow.enter() {
+			return ctrl.Result{RequeueAfter: jittered(slowRetry)}, nil
+		}
+		defer r.slow.leave()
+	}
 	trail := &v1alpha1.AuditTrail{}
 	if err := r.Reader.Get(ctx, request.NamespacedName, trail); err != nil {
 		if client.IgnoreNotFound(err) == nil {
-			r.checks.forget(request.NamespacedName)
-			r.Follower.Forget(request.NamespacedName)
+			r.forget(request.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("getting trail %s: %w", request, err)
@@ -122,24 +137,36 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	if err := r.addFinalizer(ctx, trail); err != nil {
 		return ctrl.Result{}, err
 	}
-	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureRetention}
+	failed := r.verify(ctx, trail)
+	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
+	// is the one to look at again soon.
+	pending := r.checkRecording(ctx, trail)
+	r.summarize(trail, failed)
+	return r.next(ctx, trail, errors.Join(pending, failed)), nil
+}
+
+// verify takes the steps that need AWS, up to the first that fails.
+func (r *TrailReconciler) verify(ctx context.Context, trail *v1alpha1.AuditTrail) error {
+	steps := []step{r.setScope, r.verifyIdentity, r.ensureDestination, r.ensureSettings}
 	if suspended(trail) {
 		steps = []step{r.setScope}
 	}
-	var failed error
-	for _, run := range steps {
-		if failed = run(ctx, trail); failed != nil {
-			break
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.AWSTimeout, awsTimeout))
+	defer cancel()
+	if r.limits != nil && trail.Spec.CloudWatch != nil {
+		if err := r.limits.verify.Wait(ctx); err != nil {
+			return fmt.Errorf("waiting until AWS may be asked: %w", err)
 		}
 	}
-	if awsauth.Rejected(failed) {
-		r.Auth.Forget(trail) // What AWS refuses before it expires is not used again.
+	for _, run := range steps {
+		if err := run(ctx, trail); err != nil {
+			if awsauth.Rejected(err) {
+				r.Auth.Forget(trail) // What AWS refuses before it expires is not used again.
+			}
+			return err
+		}
 	}
-	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
-	// is the one to look at again soon.
-	failed = errors.Join(r.checkRecording(ctx, trail), failed)
-	r.summarize(trail)
-	return r.next(ctx, trail, failed), nil
+	return nil
 }
 
 // next says when to look again. A failure of AWS is not returned as an error: its condition tells the user, and the
@@ -147,7 +174,11 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 func (r *TrailReconciler) next(ctx context.Context, trail *v1alpha1.AuditTrail, failed error) ctrl.Result {
 	key, now := client.ObjectKeyFromObject(trail), r.Clock.Now()
 	if failed == nil {
-		return ctrl.Result{RequeueAfter: r.checks.succeeded(key)}
+		after := r.checks.succeeded(key)
+		if soon, ok := r.settings.untilRetry(key, now); ok {
+			after = min(after, soon)
+		}
+		return ctrl.Result{RequeueAfter: after}
 	}
 	found, classified := fault.As(failed)
 	if classified && found.Terminal {
@@ -161,6 +192,14 @@ func (r *TrailReconciler) next(ctx context.Context, trail *v1alpha1.AuditTrail, 
 		log.FromContext(ctx).Error(failed, "Retrying trail", "trail", key, "after", after)
 	}
 	return ctrl.Result{RequeueAfter: after}
+}
+
+// forget drops what this replica remembers of a trail that is gone.
+func (r *TrailReconciler) forget(trail types.NamespacedName) {
+	r.Follower.Forget(trail)
+	r.checks.forget(trail)
+	r.settings.forget(trail)
+	r.proofs.forget(trail)
 }
 
 func (r *TrailReconciler) addFinalizer(ctx context.Context, trail *v1alpha1.AuditTrail) error {
@@ -188,6 +227,7 @@ func (r *TrailReconciler) patchMetadata(ctx context.Context, trail *v1alpha1.Aud
 // patchStatus applies what changed, once, and emits the Events of transitions. status.delivery and the condition
 // Delivering are delivery's: they are neither compared nor sent (see package patch).
 func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alpha1.AuditTrail) error {
+	conditions.KeepTransitions(before, trail)
 	had, has := ownStatus(before), ownStatus(trail)
 	if equality.Semantic.DeepEqual(had, has) {
 		return nil
@@ -195,7 +235,7 @@ func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alph
 	if err := patch.Status(ctx, r.Client, patch.TrailOwner, trail, has); err != nil {
 		return client.IgnoreNotFound(err) // Its last finalizer is gone.
 	}
-	r.emitTransition(before, trail)
+	r.emitTransitions(before, trail)
 	return nil
 }
 

@@ -29,7 +29,10 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/patch"
 )
 
-const trailOperatorNamespace = "trailkeeper-system"
+const (
+	trailOperatorNamespace = "trailkeeper-system"
+	drainTimeout           = 10 * time.Minute
+)
 
 // trailRig is a real API server, a scripted AWS, and a reconciler that the test calls itself.
 type trailRig struct {
@@ -103,12 +106,15 @@ func newTrailRig(t *testing.T, c client.Client) *trailRig {
 	rig.followed = map[types.NamespacedName][]follow.Object{}
 	rig.recorded.Store(true)
 	rig.aws.On("DescribeLogStreams", func(awstest.Call) awstest.Answer { return awstest.Answer{Body: `{"logStreams":[]}`} })
+	rig.aws.On("DescribeLogGroups", func(awstest.Call) awstest.Answer {
+		return awstest.Answer{Body: `{"logGroups":[{"logGroupName":"/audit/shop"}]}`}
+	})
 	auth := awsauth.New(awsauth.Options{
 		Reader: c, Grants: c, Tokens: c, OperatorNamespace: trailOperatorNamespace, ServiceAccount: "trailkeeper-manager", ClusterID: "c1",
 	})
 	rig.reconciler = &TrailReconciler{
 		Client: c, Reader: c, Events: rig, Clock: rig.clock, Auth: auth, Streams: cloudwatch.NewOpener(auth, "c1"),
-		Recorded: rig, Drainer: rig, Follower: rig, OperatorNamespace: trailOperatorNamespace,
+		Recorded: rig, Drainer: rig, Follower: rig, OperatorNamespace: trailOperatorNamespace, DrainTimeout: drainTimeout,
 	}
 	return rig
 }
@@ -418,10 +424,10 @@ func testTrailRecordingPending(t *testing.T, rig *trailRig) {
 
 func TestRetryAfter(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 0)).To(Equal(10 * time.Second))
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 119*time.Second)).To(Equal(10 * time.Second))
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 2*time.Minute)).To(BeNumerically("~", time.Minute, 12*time.Second))
-	g.Expect(retryAfter(v1alpha1.ReasonSecretNotFound, 24*time.Hour)).To(And(BeNumerically("<=", 15*time.Minute), BeNumerically(">", 9*time.Minute)))
-	g.Expect(retryAfter(v1alpha1.ReasonWebhookPending, 0)).To(Equal(500 * time.Millisecond))
-	g.Expect(retryAfter(v1alpha1.ReasonWebhookPending, time.Hour)).To(Equal(30 * time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 0)).To(Equal(10 * time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 119*time.Second)).To(Equal(10 * time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 2*time.Minute)).To(BeNumerically("~", time.Minute, 12*time.Second))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonSecretNotFound, 24*time.Hour)).To(And(BeNumerically("<=", 15*time.Minute), BeNumerically(">", 9*time.Minute)))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonWebhookPending, 0)).To(Equal(500 * time.Millisecond))
+	g.Expect(new(checkSchedule).retryAfter(v1alpha1.ReasonWebhookPending, time.Hour)).To(Equal(30 * time.Second))
 }

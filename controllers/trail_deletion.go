@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -16,13 +17,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/fault"
 )
 
-const (
-	// drainTimeout is how long a deleted trail waits for AWS. Past it the trail goes, because an unreachable
-	// destination must not keep a namespace from being deleted.
-	drainTimeout = 10 * time.Minute
-	// drainPoll is how often a deleted trail looks whether delivery is done.
-	drainPoll = 2 * time.Second
-)
+// drainPoll is how often a deleted trail looks whether delivery is done.
+const drainPoll = 2 * time.Second
 
 // reconcileDeletion waits until what was recorded is pushed, deletes the log stream if the trail wants that, and lets
 // the trail go. Its AuditEvents stay for retention to prune.
@@ -31,17 +27,17 @@ func (r *TrailReconciler) reconcileDeletion(ctx context.Context, trail *v1alpha1
 		return ctrl.Result{}, nil
 	}
 	left, err := r.wrapUp(ctx, trail)
-	if left != "" && r.Clock.Since(trail.DeletionTimestamp.Time) < drainTimeout {
+	if left != "" && r.Clock.Since(trail.DeletionTimestamp.Time) < r.DrainTimeout {
 		if err != nil {
 			log.FromContext(ctx).V(1).Info("Waiting to let the trail go", "trail", client.ObjectKeyFromObject(trail), "cause", err.Error())
 		}
 		conditions.False(trail, r.Clock.Now(), v1alpha1.ReadyCondition, v1alpha1.ReasonDeleting, "Deleting: "+left)
+		conditions.Remove(trail, v1alpha1.StalledCondition)
 		trail.Status.ObservedGeneration = trail.Generation
 		return ctrl.Result{RequeueAfter: drainPoll}, nil
 	}
 	if left != "" {
-		r.Events.Eventf(trail, nil, corev1.EventTypeWarning, "LeftBehind", "Delete",
-			"Deleted after waiting %s: %s", drainTimeout, left)
+		r.emitLeftBehind(ctx, trail, left)
 	}
 	if err := r.patchMetadata(ctx, trail, func() { controllerutil.RemoveFinalizer(trail, v1alpha1.TrailFinalizer) }); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -49,9 +45,21 @@ func (r *TrailReconciler) reconcileDeletion(ctx context.Context, trail *v1alpha1
 	if r.Auth != nil {
 		r.Auth.Forget(trail)
 	}
-	r.checks.forget(client.ObjectKeyFromObject(trail))
-	r.Follower.Forget(client.ObjectKeyFromObject(trail))
+	r.forget(client.ObjectKeyFromObject(trail))
 	return ctrl.Result{}, nil
+}
+
+// emitLeftBehind says what a trail leaves behind. A namespace that is being deleted takes no new Event, so there it is one
+// of the namespace itself, which Kubernetes keeps in the namespace default.
+func (r *TrailReconciler) emitLeftBehind(ctx context.Context, trail *v1alpha1.AuditTrail, left string) {
+	log.FromContext(ctx).Info("Letting a trail go that leaves something behind", "trail", client.ObjectKeyFromObject(trail), "left", left)
+	var regarding runtime.Object = trail
+	namespace := &corev1.Namespace{}
+	if err := r.Reader.Get(ctx, client.ObjectKey{Name: trail.Namespace}, namespace); err == nil && !namespace.DeletionTimestamp.IsZero() {
+		regarding = namespace
+	}
+	note := fmt.Sprintf("AuditTrail %s/%s was deleted after waiting %s: %s", trail.Namespace, trail.Name, r.DrainTimeout, left)
+	r.Events.Eventf(regarding, nil, corev1.EventTypeWarning, "LeftBehind", "Delete", "%s", note[:min(len(note), maxNote)])
 }
 
 // wrapUp does what is to be done before the trail goes. left says what is still missing, "" when nothing is.

@@ -14,18 +14,28 @@ import (
 // maxNote is what events.k8s.io allows a note, in bytes.
 const maxNote = 1024
 
-// emitTransition emits an Event when Ready changes its status or its reason; the other conditions show through it.
-func (r *TrailReconciler) emitTransition(before, trail *v1alpha1.AuditTrail) {
-	was, is := conditions.Get(before, v1alpha1.ReadyCondition), conditions.Get(trail, v1alpha1.ReadyCondition)
-	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
-		return
+// emitTransitions emits an Event when Ready changes its status or its reason, through which the conditions that it sums up
+// show, and when one of those that it does not becomes False.
+func (r *TrailReconciler) emitTransitions(before, trail *v1alpha1.AuditTrail) {
+	for _, kind := range append([]string{v1alpha1.ReadyCondition}, settingConditions...) {
+		was, is := conditions.Get(before, kind), conditions.Get(trail, kind)
+		if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
+			continue
+		}
+		bad := is.Status == metav1.ConditionFalse && is.Reason != v1alpha1.ReasonWebhookPending &&
+			is.Reason != v1alpha1.ReasonSuspended && is.Reason != v1alpha1.ReasonDeleting
+		if kind == v1alpha1.ReadyCondition || bad {
+			r.emit(trail, bad, is)
+		}
 	}
-	kind := corev1.EventTypeNormal
-	if is.Status == metav1.ConditionFalse && is.Reason != v1alpha1.ReasonWebhookPending &&
-		is.Reason != v1alpha1.ReasonSuspended && is.Reason != v1alpha1.ReasonDeleting {
-		kind = corev1.EventTypeWarning
+}
+
+func (r *TrailReconciler) emit(trail *v1alpha1.AuditTrail, bad bool, is *metav1.Condition) {
+	eventType := corev1.EventTypeNormal
+	if bad {
+		eventType = corev1.EventTypeWarning
 	}
-	r.Events.Eventf(trail, nil, kind, is.Reason, "Reconcile", "%s", is.Message[:min(len(is.Message), maxNote)])
+	r.Events.Eventf(trail, nil, eventType, is.Reason, "Reconcile", "%s", is.Message[:min(len(is.Message), maxNote)])
 }
 
 // trailChanged lets through what a trail's reconciliation depends on: its spec and deletion (both raise the

@@ -19,20 +19,25 @@ import (
 
 const auditRole = "arn:aws:iam::123456789012:role/audit"
 
-// grant lets a namespace use roles that match a pattern; none when it is empty.
 func (r *trailRig) grant(t *testing.T, namespace, pattern string) {
+	t.Helper()
+	grantRole(t, r.client, namespace, pattern)
+}
+
+// grantRole lets a namespace use roles that match a pattern; none when it is empty.
+func grantRole(t *testing.T, c client.Client, namespace, pattern string) {
 	t.Helper()
 	g := NewWithT(t)
 	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: trailOperatorNamespace}}
-	g.Expect(r.client.Create(t.Context(), own)).To(Or(Succeed(), WithTransform(apierrors.IsAlreadyExists, BeTrue())))
+	g.Expect(c.Create(t.Context(), own)).To(Or(Succeed(), WithTransform(apierrors.IsAlreadyExists, BeTrue())))
 	grants := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: trailOperatorNamespace, Name: awsauth.RoleGrantsName}}
-	g.Expect(r.client.Create(t.Context(), grants)).To(Or(Succeed(), WithTransform(apierrors.IsAlreadyExists, BeTrue())))
-	g.Expect(r.client.Get(t.Context(), client.ObjectKeyFromObject(grants), grants)).To(Succeed())
+	g.Expect(c.Create(t.Context(), grants)).To(Or(Succeed(), WithTransform(apierrors.IsAlreadyExists, BeTrue())))
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(grants), grants)).To(Succeed())
 	if grants.Data == nil {
 		grants.Data = map[string]string{}
 	}
 	grants.Data[namespace] = pattern
-	g.Expect(r.client.Update(t.Context(), grants)).To(Succeed())
+	g.Expect(c.Update(t.Context(), grants)).To(Succeed())
 }
 
 func byRole(namespace string) *v1alpha1.AuditTrail {

@@ -29,6 +29,9 @@ const (
 // checkSchedule remembers since when trails fail. The zero value is ready to use. It holds one entry for each failing
 // trail; entries go when the trail succeeds or is gone.
 type checkSchedule struct {
+	// spread keeps pauses of many trails from being the same; nil is jittered. Tests count calls without it.
+	spread func(time.Duration) time.Duration
+
 	mu      sync.Mutex
 	failing map[types.NamespacedName]failure
 }
@@ -42,7 +45,7 @@ type failure struct {
 // succeeded forgets the trail's failures and says when to verify again.
 func (s *checkSchedule) succeeded(trail types.NamespacedName) time.Duration {
 	s.forget(trail)
-	return jittered(checkInterval)
+	return s.spreadOut(checkInterval)
 }
 
 // failed says when to try again. A changed spec or another reason begins anew.
@@ -58,7 +61,21 @@ func (s *checkSchedule) failed(trail types.NamespacedName, generation int64, now
 		}
 		s.failing[trail] = last
 	}
-	return retryAfter(reason, now.Sub(last.since))
+	return s.retryAfter(reason, now.Sub(last.since))
+}
+
+// unreachable says whether AWS did not answer the trail when it was last tried.
+func (s *checkSchedule) unreachable(trail types.NamespacedName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing[trail].reason == v1alpha1.ReasonUnreachable
+}
+
+func (s *checkSchedule) spreadOut(d time.Duration) time.Duration {
+	if s.spread != nil {
+		return s.spread(d)
+	}
+	return jittered(d)
 }
 
 func (s *checkSchedule) forget(trail types.NamespacedName) {
@@ -69,14 +86,14 @@ func (s *checkSchedule) forget(trail types.NamespacedName) {
 
 // retryAfter is the pause after a trail has been failing for some time. It grows with that time, so that the number of
 // tries grows with its logarithm.
-func retryAfter(reason string, failingFor time.Duration) time.Duration {
+func (s *checkSchedule) retryAfter(reason string, failingFor time.Duration) time.Duration {
 	switch {
 	case reason == v1alpha1.ReasonWebhookPending:
 		return min(max(failingFor/2, firstPoll), slowestPoll)
 	case failingFor < firstRetryFor:
 		return firstRetry
 	default:
-		return jittered(min(failingFor/2, time.Duration(float64(slowestRetry)/(1+checkJitter))))
+		return s.spreadOut(min(failingFor/2, time.Duration(float64(slowestRetry)/(1+checkJitter))))
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/awsauth"
@@ -44,8 +47,12 @@ func (r *TrailReconciler) verifyIdentity(ctx context.Context, trail *v1alpha1.Au
 	}
 	identity, err := session.Verify(ctx)
 	if err != nil {
-		if cloudwatch.Inconclusive(err) {
-			return nil // CloudWatch Logs answers the same question in the next step.
+		// CloudWatch Logs answers the same question in the next step, if there is time left to ask.
+		if cloudwatch.Inconclusive(err) && ctx.Err() == nil {
+			if stateOf(trail, kind) == "" {
+				_ = r.report(trail, kind, err)
+			}
+			return nil
 		}
 		return r.report(trail, kind, err)
 	}
@@ -78,6 +85,12 @@ func (r *TrailReconciler) ensureDestination(ctx context.Context, trail *v1alpha1
 	if observed.StreamCreated || trail.Status.StreamCreatedByOperator == nil {
 		trail.Status.StreamCreatedByOperator = &observed.StreamCreated
 	}
+	if observed.GroupCreated {
+		r.settings.created(trail)
+	}
+	if err := r.proveWrite(ctx, trail, stream); err != nil {
+		return r.reportDestination(trail, err)
+	}
 	now := r.Clock.Now()
 	if stateOf(trail, v1alpha1.CredentialsValidCondition) != metav1.ConditionTrue {
 		conditions.True(trail, now, v1alpha1.CredentialsValidCondition, v1alpha1.ReasonSucceeded,
@@ -92,32 +105,42 @@ func (r *TrailReconciler) ensureDestination(ctx context.Context, trail *v1alpha1
 // what refuses an action has accepted the credentials.
 func (r *TrailReconciler) reportDestination(trail *v1alpha1.AuditTrail, err error) error {
 	switch reason := fault.ReasonOf(err); {
-	case awsauth.Rejected(err), reason == v1alpha1.ReasonRoleNotAssumable, reason == v1alpha1.ReasonNoIdentity:
+	case reason == v1alpha1.ReasonInvalidAccessKey && trail.Spec.CloudWatch.Auth.STS != nil:
+		return r.report(trail, v1alpha1.CredentialsValidCondition, fault.Wait(v1alpha1.ReasonRegionUnusable, 0, fault.Text(
+			"CloudWatch Logs does not know the role's session, which STS has just made: enable spec.cloudWatch.region in the role's "+
+				"account, or make a trail in another region", err)))
+	case slices.Contains(credentialReasons, reason):
 		return r.report(trail, v1alpha1.CredentialsValidCondition, err)
 	default:
 		return r.report(trail, v1alpha1.DestinationReadyCondition, err)
 	}
 }
 
-// ensureRetention puts the group's retention into force when the trail asks for one. It never stops the trail.
-func (r *TrailReconciler) ensureRetention(ctx context.Context, trail *v1alpha1.AuditTrail) error {
-	const kind = v1alpha1.RetentionManagedCondition
-	destination := trail.Spec.CloudWatch
-	if destination == nil || destination.RetentionInDays == nil {
-		conditions.Remove(trail, kind)
+// credentialReasons are those of CloudWatch Logs' errors that speak of the credentials.
+var credentialReasons = []string{
+	v1alpha1.ReasonInvalidAccessKey, v1alpha1.ReasonSignatureMismatch, v1alpha1.ReasonTokenExpired,
+	v1alpha1.ReasonRoleNotAssumable, v1alpha1.ReasonNoIdentity,
+}
+
+// proveWrite finds out that PutLogEvents is not allowed before the first event has to tell. What says nothing about the
+// trail, such as being throttled, is no reason to hold it back: group and stream are there.
+func (r *TrailReconciler) proveWrite(ctx context.Context, trail *v1alpha1.AuditTrail, stream *cloudwatch.Stream) error {
+	now := r.Clock.Now()
+	if !r.proofs.needed(trail, now) {
 		return nil
 	}
-	stream, err := r.Streams.Open(ctx, trail)
+	err := stream.ProbeWrite(ctx, now)
 	if err == nil {
-		err = stream.EnsureRetention(ctx, *destination.RetentionInDays)
-	}
-	if err != nil {
-		_ = r.report(trail, kind, err) // In its own condition, and looked at again with the next regular check.
+		r.proofs.proven(trail, now)
 		return nil
 	}
-	conditions.True(trail, r.Clock.Now(), kind, v1alpha1.ReasonSucceeded,
-		fmt.Sprintf("CloudWatch Logs keeps the log group's records for %d days", *destination.RetentionInDays))
-	return nil
+	switch cloudwatch.ClassOf(err) {
+	case cloudwatch.ClassAuth, cloudwatch.ClassQuota, cloudwatch.ClassNotFound:
+		return err
+	default:
+		log.FromContext(ctx).V(1).Info("Whether the trail may write is left open", "trail", client.ObjectKeyFromObject(trail), "cause", err.Error())
+		return nil
+	}
 }
 
 // checkRecording says whether the API server sends what the trail asks for.
@@ -136,9 +159,15 @@ func (r *TrailReconciler) checkRecording(_ context.Context, trail *v1alpha1.Audi
 	return nil
 }
 
-// summarize computes Ready last.
-func (r *TrailReconciler) summarize(trail *v1alpha1.AuditTrail) {
+// summarize computes Ready last. Stalled is there only while nothing but another spec helps, so that whoever waits for the
+// trail by kstatus's rules stops waiting; for anything else kstatus goes on waiting while Ready is not True.
+func (r *TrailReconciler) summarize(trail *v1alpha1.AuditTrail, failed error) {
 	trail.Status.ObservedGeneration = trail.Generation
+	if found, ok := fault.As(failed); ok && found.Terminal && !suspended(trail) {
+		conditions.True(trail, r.Clock.Now(), v1alpha1.StalledCondition, found.Reason, found.Error())
+	} else {
+		conditions.Remove(trail, v1alpha1.StalledCondition)
+	}
 	if suspended(trail) { // Rather than what was wrong with AWS when it was last looked at.
 		conditions.False(trail, r.Clock.Now(), v1alpha1.ReadyCondition, v1alpha1.ReasonSuspended, "spec.suspend is true")
 		return
@@ -163,13 +192,6 @@ func (r *TrailReconciler) report(trail *v1alpha1.AuditTrail, kind string, err er
 		conditions.False(trail, now, kind, found.Reason, found.Error())
 	}
 	return err
-}
-
-func stateOf(trail *v1alpha1.AuditTrail, kind string) metav1.ConditionStatus {
-	if c := conditions.Get(trail, kind); c != nil {
-		return c.Status
-	}
-	return ""
 }
 
 func suspended(trail *v1alpha1.AuditTrail) bool {

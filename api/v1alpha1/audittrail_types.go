@@ -97,10 +97,23 @@ const (
 	LogGroupCreationNever LogGroupCreationPolicy = "Never"
 )
 
+// LogGroupClass is what a log group can do, and costs. AWS takes it when the group is created only.
+// +kubebuilder:validation:Enum=Standard;InfrequentAccess
+type LogGroupClass string
+
+const (
+	// LogGroupClassStandard has every feature.
+	LogGroupClassStandard LogGroupClass = "Standard"
+	// LogGroupClassInfrequentAccess costs half, and can be read with Logs Insights only.
+	LogGroupClassInfrequentAccess LogGroupClass = "InfrequentAccess"
+)
+
 // CloudWatchDestination is a log stream of AWS CloudWatch Logs and the identity that may write to it.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.logStreamName) == has(oldSelf.logStreamName) && (!has(self.logStreamName) || self.logStreamName == oldSelf.logStreamName)",message="logStreamName is immutable: make a new AuditTrail"
 // +kubebuilder:validation:XValidation:rule="!has(self.auth.sts) || self.auth.sts.roleARN.startsWith('arn:' + (self.region.startsWith('cn-') ? 'aws-cn' : self.region.startsWith('us-gov-') ? 'aws-us-gov' : self.region.startsWith('eusc-') ? 'aws-eusc' : self.region.startsWith('us-iso-') ? 'aws-iso' : self.region.startsWith('us-isob-') ? 'aws-iso-b' : self.region.startsWith('eu-isoe-') ? 'aws-iso-e' : self.region.startsWith('us-isof-') ? 'aws-iso-f' : 'aws') + ':')",message="auth.sts.roleARN is in another AWS partition than region: use a role of the region's own partition (arn:aws:... for most regions, arn:aws-cn:... for cn-*, arn:aws-us-gov:... for us-gov-*)"
+// +kubebuilder:validation:XValidation:rule="!has(self.kmsKeyARN) || self.kmsKeyARN.startsWith('arn:' + (self.region.startsWith('cn-') ? 'aws-cn' : self.region.startsWith('us-gov-') ? 'aws-us-gov' : self.region.startsWith('eusc-') ? 'aws-eusc' : self.region.startsWith('us-iso-') ? 'aws-iso' : self.region.startsWith('us-isob-') ? 'aws-iso-b' : self.region.startsWith('eu-isoe-') ? 'aws-iso-e' : self.region.startsWith('us-isof-') ? 'aws-iso-f' : 'aws') + ':kms:' + self.region + ':')",message="kmsKeyARN is in another region or AWS partition than region: CloudWatch Logs takes keys of the log group's own region only, such as arn:aws:kms:eu-west-1:... for eu-west-1"
+// +kubebuilder:validation:XValidation:rule="has(self.logGroupClass) == has(oldSelf.logGroupClass) && (!has(self.logGroupClass) || self.logGroupClass == oldSelf.logGroupClass)",message="logGroupClass is immutable, as AWS cannot change a log group's class: make a new AuditTrail with another log group"
 type CloudWatchDestination struct {
 	// region is the AWS region of the log group, such as eu-west-1. Immutable.
 	// +required
@@ -139,10 +152,42 @@ type CloudWatchDestination struct {
 	// +kubebuilder:validation:Enum=1;3;5;7;14;30;60;90;120;150;180;365;400;545;731;1096;1827;2192;2557;2922;3288;3653
 	RetentionInDays *int32 `json:"retentionInDays,omitempty"`
 
+	// kmsKeyARN is the symmetric KMS key, of the log group's own region, that encrypts what is pushed from then on.
+	// When absent the group's encryption is left alone; another value replaces the key, and records that were encrypted
+	// with the old one still need it. It needs the permission logs:AssociateKmsKey, and a key policy that lets
+	// CloudWatch Logs use the key; a refusal shows in the condition EncryptionManaged and does not stop delivery.
+	// +optional
+	// +kubebuilder:validation:MinLength=20
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^arn:(aws|aws-cn|aws-us-gov|aws-eusc|aws-iso|aws-iso-b|aws-iso-e|aws-iso-f):kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$')",message="kmsKeyARN must be the ARN of a KMS key and not of an alias, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	KMSKeyARN string `json:"kmsKeyARN,omitempty"`
+
+	// logGroupClass is the class of a log group that the operator creates: Standard or InfrequentAccess. When absent it
+	// is AWS's default, Standard. A group that is there already keeps its class; one that differs shows in the
+	// condition ClassManaged and does not stop delivery. Immutable.
+	// +optional
+	LogGroupClass LogGroupClass `json:"logGroupClass,omitempty"`
+
+	// tags are put on the log group, up to 50; those with other keys are left alone, also when they were here before.
+	// Keys have 1 to 128 characters and values up to 256, of letters, digits, spaces and _ . : / = + - @, and keys do not
+	// start with "aws:". They need the permission logs:TagResource, on the form of the group's ARN without ":*"; a
+	// refusal shows in the condition TagsManaged and does not stop delivery.
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=50
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.lowerAscii().startsWith('aws:'))",message="a tag's key must not start with aws:, which AWS keeps to itself"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]{1,128}$'))",message="a tag's key has 1 to 128 letters, digits, spaces and _ . : / = + - @"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, self[key].matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]*$'))",message="a tag's value has up to 256 letters, digits, spaces and _ . : / = + - @"
+	Tags map[string]TagValue `json:"tags,omitempty"`
+
 	// auth is the identity to use.
 	// +required
 	Auth Auth `json:"auth,omitzero"`
 }
+
+// TagValue is the value of a tag.
+// +kubebuilder:validation:MaxLength=256
+type TagValue string
 
 // Auth is exactly one way to prove an AWS identity.
 //
@@ -179,6 +224,7 @@ type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="secretRef.name must be the name of a Secret: lower-case letters, digits, '-' and '.'"
 	Name string `json:"name,omitempty"`
 
 	// accessKeyIDKey is the key of the access key id. Default AWS_ACCESS_KEY_ID.
@@ -186,6 +232,7 @@ type SecretReference struct {
 	// +default="AWS_ACCESS_KEY_ID"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="a key of a Secret has letters, digits, '-', '_' and '.' only"
 	AccessKeyIDKey string `json:"accessKeyIDKey,omitempty"`
 
 	// secretAccessKeyKey is the key of the secret access key. Default AWS_SECRET_ACCESS_KEY.
@@ -193,6 +240,7 @@ type SecretReference struct {
 	// +default="AWS_SECRET_ACCESS_KEY"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="a key of a Secret has letters, digits, '-', '_' and '.' only"
 	SecretAccessKeyKey string `json:"secretAccessKeyKey,omitempty"`
 
 	// sessionTokenKey is the key of the session token, which only temporary credentials have. Default
@@ -201,6 +249,7 @@ type SecretReference struct {
 	// +default="AWS_SESSION_TOKEN"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="a key of a Secret has letters, digits, '-', '_' and '.' only"
 	SessionTokenKey string `json:"sessionTokenKey,omitempty"`
 }
 
@@ -237,6 +286,7 @@ type STS struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="serviceAccountName must be the name of a service account: lower-case letters, digits, '-' and '.'"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 }
 
@@ -312,7 +362,9 @@ type Redaction struct {
 
 // AuditTrailStatus is what the operator observed. Only the operator writes it.
 type AuditTrailStatus struct {
-	// conditions are Ready, CredentialsValid, DestinationReady, Delivering, Recording and RetentionManaged.
+	// conditions are Ready, CredentialsValid, DestinationReady, Delivering and Recording; RetentionSufficient, which
+	// warns; RetentionManaged, EncryptionManaged, ClassManaged and TagsManaged for the fields that ask for them; and Stalled
+	// while only a change of the spec helps.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

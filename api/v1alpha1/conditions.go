@@ -14,6 +14,18 @@ const (
 	RecordingCondition = "Recording"
 	// RetentionManagedCondition says whether spec.cloudWatch.retentionInDays is in force. It never stops delivery.
 	RetentionManagedCondition = "RetentionManaged"
+	// EncryptionManagedCondition says whether spec.cloudWatch.kmsKeyARN is in force. It never stops delivery.
+	EncryptionManagedCondition = "EncryptionManaged"
+	// ClassManagedCondition says whether the log group has spec.cloudWatch.logGroupClass. It never stops delivery.
+	ClassManagedCondition = "ClassManaged"
+	// TagsManagedCondition says whether spec.cloudWatch.tags are on the log group. It never stops delivery.
+	TagsManagedCondition = "TagsManaged"
+	// RetentionSufficientCondition says whether the log group keeps records for a year. It is a warning: it never stops
+	// delivery and is no part of Ready.
+	RetentionSufficientCondition = "RetentionSufficient"
+	// StalledCondition is there, and True, while only a change of the spec helps. It is the one condition that is bad
+	// when True, since kstatus, and whoever builds on it, knows it so.
+	StalledCondition = "Stalled"
 )
 
 // Reasons of any condition.
@@ -83,6 +95,15 @@ const (
 	// ReasonRetentionOverridden appears on RetentionManaged when an account-level policy of CloudWatch Logs decides the
 	// log group's retention.
 	ReasonRetentionOverridden = "RetentionOverridden"
+	// ReasonRetentionTooShort appears on RetentionSufficient when the log group drops records in less than a year.
+	ReasonRetentionTooShort = "RetentionTooShort"
+	// ReasonLogGroupClassDiffers appears on ClassManaged when the log group was created with another class.
+	ReasonLogGroupClassDiffers = "LogGroupClassDiffers"
+	// ReasonKeyNotUsable appears on EncryptionManaged when CloudWatch Logs cannot use the key: it does not exist, is
+	// disabled, is asymmetric, or its key policy leaves CloudWatch Logs out.
+	ReasonKeyNotUsable = "KeyNotUsable"
+	// ReasonTagsRefused appears on TagsManaged when CloudWatch Logs refuses the tags, as when a group would have too many.
+	ReasonTagsRefused = "TagsRefused"
 	// ReasonLogGroupNotFound appears when the log group is missing and logGroupCreationPolicy is Never.
 	ReasonLogGroupNotFound = "LogGroupNotFound"
 	// ReasonDestinationNotFound appears when a push finds the log group or stream gone; it is made again.

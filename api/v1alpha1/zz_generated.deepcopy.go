@@ -428,6 +428,13 @@ func (in *CloudWatchDestination) DeepCopyInto(out *CloudWatchDestination) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.Tags != nil {
+		in, out := &in.Tags, &out.Tags
+		*out = make(map[string]TagValue, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
+	}
 	in.Auth.DeepCopyInto(&out.Auth)
 }
 

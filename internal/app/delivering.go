@@ -67,6 +67,7 @@ func (o *operator) addTrails() error {
 		Recorded:          o.configuration,
 		Drainer:           o.delivery,
 		OperatorNamespace: o.options.Namespace,
+		DrainTimeout:      o.options.DrainTimeout,
 	}
 	followers, err := o.newFollowers(trails.IdentityChanged)
 	if err != nil {

@@ -38,6 +38,8 @@ type Options struct {
 	LeaderElect bool
 	// LeaseDuration is how long a leader that fell silent is waited for.
 	LeaseDuration time.Duration
+	// DrainTimeout is how long a deleted trail waits for its destination.
+	DrainTimeout time.Duration
 
 	zap zap.Options
 }
@@ -65,6 +67,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails and deliver events")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
 		"how long other replicas wait for a leader that fell silent")
+	flags.DurationVar(&o.DrainTimeout, "drain-timeout", 10*time.Minute,
+		"how long a deleted trail waits for its destination to take what was recorded, before it goes without")
 	o.zap.BindFlags(flags)
 }
 
@@ -87,6 +91,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--spill-max-bytes is %d: give at least %d", o.SpillMaxBytes, 1<<20)
 	case o.LeaseDuration < minLease:
 		return fmt.Errorf("--leader-elect-lease-duration is %s: give at least %s", o.LeaseDuration, minLease)
+	case o.DrainTimeout < 0:
+		return fmt.Errorf("--drain-timeout is %s: give 0s or more", o.DrainTimeout)
 	case o.WebhookURL != "" && !isWebhookURL(o.WebhookURL):
 		return errors.New("--webhook-url must be https://HOST:PORT without anything else, such as https://127.0.0.1:9443")
 	}

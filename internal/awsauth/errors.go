@@ -1,10 +1,13 @@
 package awsauth
 
 import (
+	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -61,7 +64,7 @@ var (
 	regionOff = meaning{v1alpha1.ReasonRegionUnusable,
 		"The region is not usable for the account: enable spec.cloudWatch.region in the account, or make a trail in another region"}
 	notAllowed = meaning{v1alpha1.ReasonActionNotAllowed,
-		"The identity's IAM policies do not allow this action on the log group"}
+		"IAM does not let the identity do this: allow the action that stands in brackets, on the log group's ARN with \":*\" at its end and without"}
 	unreachable = meaning{v1alpha1.ReasonUnreachable,
 		"AWS does not answer; the operator tries again"}
 	noSuchHost = meaning{v1alpha1.ReasonRegionUnusable,
@@ -113,13 +116,38 @@ func Rejected(err error) bool {
 func Code(err error) string {
 	code := ""
 	for err != nil {
-		if api, ok := err.(smithy.APIError); ok { //nolint:errorlint // The loop looks at each error of the chain by itself.
-			code = api.ErrorCode()
+		switch known := err.(type) { //nolint:errorlint // The loop looks at each error of the chain by itself.
+		case smithy.APIError:
+			code = known.ErrorCode()
+		case *smithy.DeserializationError:
+			code = codeInXML(known.Snapshot)
 		}
 		err = errors.Unwrap(err)
 	}
 	return code
 }
+
+// codeInXML is the error code of an answer in XML, which the JSON protocol of CloudWatch Logs cannot read: what stands in
+// front of a service may refuse a call in AWS's other protocol. "" when there is none.
+func codeInXML(answer []byte) string {
+	decoder := xml.NewDecoder(bytes.NewReader(answer))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return ""
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "Code" {
+			var code string
+			if decoder.DecodeElement(&code, &start) != nil || !errorCode.MatchString(code) {
+				return ""
+			}
+			return code
+		}
+	}
+}
+
+// errorCode is what AWS's error codes look like. Codes go into status, and what is not from AWS must not.
+var errorCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.]{0,99}$`)
 
 // transport tells errors without a known code apart by how the call ended.
 func transport(err error) meaning {

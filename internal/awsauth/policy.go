@@ -38,9 +38,7 @@ func sessionPolicy(trail *v1alpha1.AuditTrail) string {
 	actions := []string{
 		"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DeleteLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents",
 	}
-	if destination.RetentionInDays != nil {
-		actions = append(actions, "logs:PutRetentionPolicy")
-	}
+	actions = append(actions, optionalActions(destination)...)
 	group := groupARN(destination)
 	all := *destination
 	all.LogGroupName = "*"
@@ -55,6 +53,21 @@ func sessionPolicy(trail *v1alpha1.AuditTrail) string {
 		panic("encoding strings as JSON: " + err.Error()) // json.Marshal cannot fail for this type.
 	}
 	return string(policy)
+}
+
+// optionalActions are those that fields of the destination ask for, beyond the base policy.
+func optionalActions(destination *v1alpha1.CloudWatchDestination) []string {
+	var actions []string
+	if destination.RetentionInDays != nil {
+		actions = append(actions, "logs:PutRetentionPolicy")
+	}
+	if destination.KMSKeyARN != "" {
+		actions = append(actions, "logs:AssociateKmsKey")
+	}
+	if len(destination.Tags) > 0 {
+		actions = append(actions, "logs:TagResource")
+	}
+	return actions
 }
 
 // groupARN is the ARN of a log group in the role's account.

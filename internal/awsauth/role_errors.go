@@ -19,6 +19,10 @@ var refusedInput = meaning{v1alpha1.ReasonRoleNotAssumable,
 	"STS refuses the request: check that the role's maximum session duration allows durationSeconds, which may be 3600 at most " +
 		"when the operator's own identity is a role"}
 
+var operatorRefused = meaning{v1alpha1.ReasonNoIdentity,
+	"AWS does not accept the operator's own identity, which is to assume the role: check the operator's credentials, and the " +
+		"clock of its node"}
+
 // assumeRoleFault classifies an error of AssumeRole. The caller is the operator, so whatever is wrong with the
 // caller's keys is for the operator's administrator.
 func assumeRoleFault(err error) error {
@@ -29,7 +33,7 @@ func assumeRoleFault(err error) error {
 	case "ValidationError":
 		return refusedInput.fault(code, operation, err)
 	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException":
-		return noIdentity(noneToAssume, err)
+		return operatorRefused.fault(code, operation, err)
 	default:
 		return Fault(operation, err)
 	}

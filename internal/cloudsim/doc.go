@@ -5,6 +5,5 @@
 // it stops. It must not be imported by the operator, and it must not import the AWS SDK: its check of signatures is
 // an independent one.
 //
-// Where a rule is ambiguous the stricter reading is taken: what works here should work at AWS. Left out are tags,
-// KMS keys, log classes, subscription, metric and JSON filters, presigned URLs, CBOR, and rate quotas (a Fault throttles).
+// Where a rule is ambiguous the stricter reading is taken: what works here should work at AWS. Left out are subscription, metric and JSON filters, presigned URLs, CBOR, and rate quotas (a Fault throttles).
 package cloudsim

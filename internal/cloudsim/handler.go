@@ -30,7 +30,7 @@ func (c *call) place() place { return place{account: c.from.account, region: c.r
 
 // ServeHTTP answers one request.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{now: s.options.Clock.Now()}
+	c := &call{now: s.now()}
 	output, err := s.answer(c, r)
 	s.report(c, err)
 	switch c.fault.Effect {
@@ -147,6 +147,9 @@ func (s *Simulator) authenticate(c *call, r *http.Request, body []byte) error {
 // authorize checks that the caller may use an action of CloudWatch Logs on what the request names.
 func (s *Simulator) authorize(c *call, action string) error {
 	name, resource := "logs:"+action, streamARN(c.place(), c.group, c.stream)
+	if action == "TagResource" || action == "ListTagsForResource" {
+		resource = groupARN(c.place(), c.group)
+	}
 	return permit(c.service, c.from, partitionOf(c.region), name, resource)
 }
 

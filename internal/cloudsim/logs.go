@@ -12,16 +12,19 @@ var logsOperations map[string]operation
 
 func init() { // The handlers reach the table through call.operation, which an initializer may not.
 	logsOperations = map[string]operation{
-		"CreateLogGroup":     (*Simulator).createLogGroup,
-		"CreateLogStream":    (*Simulator).createLogStream,
-		"DeleteLogGroup":     (*Simulator).deleteLogGroup,
-		"DeleteLogStream":    (*Simulator).deleteLogStream,
-		"DescribeLogGroups":  (*Simulator).describeLogGroups,
-		"DescribeLogStreams": (*Simulator).describeLogStreams,
-		"FilterLogEvents":    (*Simulator).filterLogEvents,
-		"GetLogEvents":       (*Simulator).getLogEvents,
-		putAction:            (*Simulator).putLogEvents,
-		"PutRetentionPolicy": (*Simulator).putRetentionPolicy,
+		"AssociateKmsKey":     (*Simulator).associateKMSKey,
+		"ListTagsForResource": (*Simulator).listTagsForResource,
+		"TagResource":         (*Simulator).tagResource,
+		"CreateLogGroup":      (*Simulator).createLogGroup,
+		"CreateLogStream":     (*Simulator).createLogStream,
+		"DeleteLogGroup":      (*Simulator).deleteLogGroup,
+		"DeleteLogStream":     (*Simulator).deleteLogStream,
+		"DescribeLogGroups":   (*Simulator).describeLogGroups,
+		"DescribeLogStreams":  (*Simulator).describeLogStreams,
+		"FilterLogEvents":     (*Simulator).filterLogEvents,
+		"GetLogEvents":        (*Simulator).getLogEvents,
+		putAction:             (*Simulator).putLogEvents,
+		"PutRetentionPolicy":  (*Simulator).putRetentionPolicy,
 	}
 }
 
@@ -45,6 +48,8 @@ type logsRequest struct {
 	NextToken           string            `json:"nextToken"`
 	RetentionInDays     int               `json:"retentionInDays"`
 	KMSKeyID            string            `json:"kmsKeyId"`
+	LogGroupClass       string            `json:"logGroupClass"`
+	ResourceARN         string            `json:"resourceArn"`
 	Tags                map[string]string `json:"tags"`
 }
 
@@ -62,6 +67,9 @@ func (c *call) parseLogs(body []byte) error {
 		return errSerialization("The body is not the JSON of a " + c.action + " request")
 	}
 	c.group, c.stream = c.logs.LogGroupName, c.logs.LogStreamName
+	if _, name, isGroup := strings.Cut(c.logs.ResourceARN, ":log-group:"); isGroup {
+		c.group = name
+	}
 	if identifier := c.logs.LogGroupIdentifier; identifier != "" {
 		if c.group != "" {
 			return errParameter("Specify either logGroupName or logGroupIdentifier, not both.")

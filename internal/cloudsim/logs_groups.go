@@ -25,8 +25,20 @@ func (s *Simulator) createLogGroup(c *call) (any, error) {
 	if err := checkGroupName(c.group); err != nil {
 		return nil, err
 	}
+	class, err := groupClass(c.logs.LogGroupClass)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTags(c.logs.Tags, nil); err != nil {
+		return nil, err
+	}
 	if c.logs.KMSKeyID != "" {
-		return nil, errParameter("The simulator has no KMS keys")
+		if err := s.authorize(c, "AssociateKmsKey"); err != nil {
+			return nil, err
+		}
+		if err := s.checkKey(c); err != nil {
+			return nil, err
+		}
 	}
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
@@ -38,7 +50,9 @@ func (s *Simulator) createLogGroup(c *call) (any, error) {
 		groups = map[string]*group{}
 		s.store.groups[c.place()] = groups
 	}
-	groups[c.group] = &group{name: c.group, created: c.now, streams: map[string]*stream{}}
+	groups[c.group] = &group{
+		name: c.group, created: c.now, class: class, key: c.logs.KMSKeyID, tags: maps.Clone(c.logs.Tags), streams: map[string]*stream{},
+	}
 	return nil, nil
 }
 
@@ -110,6 +124,8 @@ type logGroup struct {
 	Class             string `json:"logGroupClass"`
 	CreationTime      int64  `json:"creationTime"`
 	RetentionInDays   int    `json:"retentionInDays,omitempty"`
+	RetentionPolicy   string `json:"retentionPolicyName,omitempty"`
+	KMSKeyID          string `json:"kmsKeyId,omitempty"`
 	MetricFilterCount int    `json:"metricFilterCount"`
 	StoredBytes       int64  `json:"storedBytes"`
 }
@@ -132,10 +148,14 @@ func (s *Simulator) describeLogGroups(c *call) (any, error) {
 			continue
 		}
 		group, arn := s.store.groups[c.place()][name], groupARN(c.place(), name)
-		found = append(found, logGroup{
-			ARN: arn + ":*", LogGroupARN: arn, Name: name, Class: "STANDARD", CreationTime: group.created.UnixMilli(),
-			RetentionInDays: group.retention, StoredBytes: group.bytes(),
-		})
+		described := logGroup{
+			ARN: arn + ":*", LogGroupARN: arn, Name: name, Class: group.class, CreationTime: group.created.UnixMilli(),
+			RetentionInDays: group.retention, KMSKeyID: group.key, StoredBytes: group.bytes(),
+		}
+		if policy := s.store.retention; policy.Name != "" {
+			described.RetentionInDays, described.RetentionPolicy = policy.Days, policy.Name
+		}
+		found = append(found, described)
 	}
 	found, next, err := page(found, c.logs.NextToken, c.logs.Limit, describePage)
 	return describeLogGroupsOutput{found, next}, err

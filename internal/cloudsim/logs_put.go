@@ -43,7 +43,7 @@ func (s *Simulator) putLogEvents(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	valid, rejected := judge(c.put.events, c.now, in.retention)
+	valid, rejected := judge(c.put.events, c.now, s.store.retentionOf(in))
 	if len(valid) > 0 {
 		if span := valid[len(valid)-1].timestamp - valid[0].timestamp; span > maxBatchSpan.Milliseconds() {
 			return nil, errParameter("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")

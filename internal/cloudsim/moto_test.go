@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	. "github.com/onsi/gomega"
 )
 
@@ -27,7 +29,7 @@ func startMoto(t *testing.T) contractTarget {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	command := exec.CommandContext(ctx, path, "-H", "127.0.0.1", "-p", "0")
-	command.Env = append(os.Environ(), "INITIAL_NO_AUTH_ACTION_COUNT=3") // As many as the calls below.
+	command.Env = append(os.Environ(), "INITIAL_NO_AUTH_ACTION_COUNT=6") // As many as the calls below.
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 5 * time.Second
 	stderr, err := command.StderrPipe()
@@ -47,15 +49,21 @@ func startMoto(t *testing.T) contractTarget {
 	}()
 	g.Expect(target.url).NotTo(BeEmpty(), "moto_server ended without saying where it listens")
 
-	iam(ctx, g, target.url, "CreateUser", "UserName", "alice")
-	iam(ctx, g, target.url, "PutUserPolicy", "UserName", "alice", "PolicyName", "base", "PolicyDocument", basePolicy)
+	target.alice = motoUser(ctx, g, target.url, "alice", basePolicy)
+	target.admin = motoUser(ctx, g, target.url, "admin", adminPolicy)
+	return target
+}
+
+// motoUser makes a user with a policy, in three calls.
+func motoUser(ctx context.Context, g *WithT, url, name, policy string) aws.CredentialsProvider {
+	iam(ctx, g, url, "CreateUser", "UserName", name)
+	iam(ctx, g, url, "PutUserPolicy", "UserName", name, "PolicyName", "p", "PolicyDocument", policy)
 	var key struct {
 		ID     string `xml:"CreateAccessKeyResult>AccessKey>AccessKeyId"`
 		Secret string `xml:"CreateAccessKeyResult>AccessKey>SecretAccessKey"`
 	}
-	g.Expect(xml.Unmarshal(iam(ctx, g, target.url, "CreateAccessKey", "UserName", "alice"), &key)).To(Succeed())
-	target.accessKeyID, target.secret = key.ID, key.Secret
-	return target
+	g.Expect(xml.Unmarshal(iam(ctx, g, url, "CreateAccessKey", "UserName", name), &key)).To(Succeed())
+	return credentials.NewStaticCredentialsProvider(key.ID, key.Secret, "")
 }
 
 // findURL reads up to the line in which the server says where it listens.

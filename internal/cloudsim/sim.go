@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -39,6 +40,7 @@ type Simulator struct {
 	options    Options
 	identities *identities
 	store      *store
+	skew       atomic.Int64 // a time.Duration
 	faults     faults
 	meter      meter
 }
@@ -63,6 +65,13 @@ func New(options Options) *Simulator {
 	}
 	return s
 }
+
+// SetSkew puts the simulator's clock ahead of Options.Clock, or behind it when it is negative: clients whose clock is right
+// then look as if theirs were wrong.
+func (s *Simulator) SetSkew(skew time.Duration) { s.skew.Store(int64(skew)) }
+
+// now is the simulator's time.
+func (s *Simulator) now() time.Time { return s.options.Clock.Now().Add(time.Duration(s.skew.Load())) }
 
 // PutUser adds a user, or replaces the one of the same account and name: a new key, a new policy.
 func (s *Simulator) PutUser(user User) { s.identities.putUser(user) }

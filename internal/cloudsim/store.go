@@ -30,14 +30,19 @@ func streamARN(p place, group, stream string) string {
 
 // store holds groups, streams and events.
 type store struct {
-	mu     sync.RWMutex
-	groups map[place]map[string]*group
+	mu        sync.RWMutex
+	groups    map[place]map[string]*group
+	retention AccountRetention
+	keys      []string // ARNs of KMS keys
 }
 
 type group struct {
 	name      string
 	created   time.Time
 	retention int // days; 0 means for ever
+	class     string
+	key       string // the KMS key's ARN, "" for none
+	tags      map[string]string
 	streams   map[string]*stream
 }
 

@@ -49,6 +49,7 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 		name:   o.StreamName(trail),
 		region: destination.Region,
 		create: destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
+		class:  destination.LogGroupClass,
 	}
 	identity, err := session.Identity(ctx)
 	if Inconclusive(err) && trail.Status.CallerIdentity != nil {

@@ -33,6 +33,7 @@ type Stream struct {
 	client              *cloudwatchlogs.Client
 	group, name, region string
 	create              bool
+	class               v1alpha1.LogGroupClass // of a group that is created; "" for AWS's default
 }
 
 // Observed is what Ensure found or made.
@@ -116,10 +117,14 @@ func (s *Stream) describe(ctx context.Context, input *cloudwatchlogs.DescribeLog
 	return page, classify("logs:DescribeLogStreams", err)
 }
 
-// createGroup creates the group without tags, which would need another permission.
+// createGroup creates the group without tags and key, which would need another permission.
 func (s *Stream) createGroup(ctx context.Context) (bool, error) {
+	input := &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &s.group}
+	if s.class == v1alpha1.LogGroupClassInfrequentAccess {
+		input.LogGroupClass = types.LogGroupClassInfrequentAccess
+	}
 	return createWithRetry(ctx, "logs:CreateLogGroup", func(ctx context.Context) error {
-		_, err := s.client.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &s.group})
+		_, err := s.client.CreateLogGroup(ctx, input)
 		return err
 	})
 }

@@ -37,6 +37,17 @@ func Remove(trail *v1alpha1.AuditTrail, kind string) {
 	meta.RemoveStatusCondition(&trail.Status.Conditions, kind)
 }
 
+// KeepTransitions undoes the transition times of conditions that are what they were before: one that went through another
+// status on the way has not changed.
+func KeepTransitions(before, trail *v1alpha1.AuditTrail) {
+	for i := range trail.Status.Conditions {
+		is := &trail.Status.Conditions[i]
+		if was := Get(before, is.Type); was != nil && was.Status == is.Status {
+			is.LastTransitionTime = was.LastTransitionTime
+		}
+	}
+}
+
 func set(trail *v1alpha1.AuditTrail, now time.Time, kind string, status metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(&trail.Status.Conditions, metav1.Condition{
 		Type:               kind,

@@ -30,6 +30,25 @@ func TestTransitionTimeMovesWithTheStatusOnly(t *testing.T) {
 	g.Expect(Get(trail, v1alpha1.RecordingCondition).LastTransitionTime.Time).To(BeTemporally("==", later))
 }
 
+func TestAConditionThatCameBackHasNotChanged(t *testing.T) {
+	g := NewWithT(t)
+	trail := &v1alpha1.AuditTrail{}
+	False(trail, noon, v1alpha1.CredentialsValidCondition, v1alpha1.ReasonTokenExpired, "expired")
+	False(trail, noon, v1alpha1.DestinationReadyCondition, v1alpha1.ReasonUnreachable, "away")
+	before := trail.DeepCopy()
+
+	True(trail, later, v1alpha1.CredentialsValidCondition, v1alpha1.ReasonSucceeded, "STS accepts them")
+	False(trail, later, v1alpha1.CredentialsValidCondition, v1alpha1.ReasonTokenExpired, "expired")
+	True(trail, later, v1alpha1.DestinationReadyCondition, v1alpha1.ReasonSucceeded, "there")
+	True(trail, later, v1alpha1.RecordingCondition, v1alpha1.ReasonSucceeded, "new")
+	KeepTransitions(before, trail)
+
+	g.Expect(Get(trail, v1alpha1.CredentialsValidCondition)).To(Equal(Get(before, v1alpha1.CredentialsValidCondition)))
+	for _, changed := range []string{v1alpha1.DestinationReadyCondition, v1alpha1.RecordingCondition} {
+		g.Expect(Get(trail, changed).LastTransitionTime.Time).To(BeTemporally("==", later), changed)
+	}
+}
+
 func TestSetReady(t *testing.T) {
 	type state struct {
 		kind   string

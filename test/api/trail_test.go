@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +36,52 @@ func rules(fields ...map[string]any) []any {
 	return list
 }
 
+// manyTags are so many tags with keys and values of so many characters.
+func manyTags(count, key, value int) map[string]any {
+	tags := map[string]any{}
+	for i := range count {
+		tags[strings.Repeat("ü", key-2)+fmt.Sprintf("%02d", i)] = strings.Repeat("ü", value)
+	}
+	return tags
+}
+
+// TestEveryPartition shows that what is in a region must be in the region's own partition.
+func TestEveryPartition(t *testing.T) {
+	c := clientOf(t, env.Admin())
+	partitions := map[string]string{
+		"eu-west-1": "aws", "us-east-1": "aws", "ap-southeast-4": "aws", "mx-central-1": "aws",
+		"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "eusc-de-east-1": "aws-eusc", "us-iso-east-1": "aws-iso",
+		"us-isob-east-1": "aws-iso-b", "eu-isoe-west-1": "aws-iso-e", "us-isof-south-1": "aws-iso-f",
+	}
+	for region, own := range partitions {
+		for _, partition := range partitions {
+			t.Run(region+" "+partition, func(t *testing.T) {
+				for field, value := range map[string]any{
+					"spec.cloudWatch.auth":      sts("arn:" + partition + ":iam::123456789012:role/audit"),
+					"spec.cloudWatch.kmsKeyARN": "arn:" + partition + ":kms:" + region + ":123456789012:key/1234abcd",
+				} {
+					err := c.Create(t.Context(), edit{"spec.cloudWatch.region": region, field: value}.apply(t, trail("partition")), client.DryRunAll)
+					if partition == own {
+						NewWithT(t).Expect(err).NotTo(HaveOccurred(), field)
+					} else {
+						NewWithT(t).Expect(err).To(MatchError(ContainSubstring("AWS partition than region")), field)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestEveryRetention shows that exactly the numbers of days that CloudWatch Logs takes are accepted.
+func TestEveryRetention(t *testing.T) {
+	c := clientOf(t, env.Admin())
+	taken := []int64{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+	for _, days := range append([]int64{0, 2, 364, 366, 3654, -1}, taken...) {
+		err := c.Create(t.Context(), edit{"spec.cloudWatch.retentionInDays": days}.apply(t, trail("retention")), client.DryRunAll)
+		NewWithT(t).Expect(err == nil).To(Equal(slices.Contains(taken, days)), "%d days: %v", days, err)
+	}
+}
+
 func TestTrailsThatAreAccepted(t *testing.T) {
 	c := clientOf(t, env.Admin())
 	grantRoles(t, map[string]any{"default": "*"})
@@ -53,6 +101,12 @@ func TestTrailsThatAreAccepted(t *testing.T) {
 		"every character of groups": {"spec.cloudWatch.logGroupName": "/aA9._-#/x"},
 		"stream with odd letters":   {"spec.cloudWatch.logStreamName": "cluster a/[$LATEST] ü"},
 		"retention of a year":       {"spec.cloudWatch.retentionInDays": int64(365)},
+		"key":                       {"spec.cloudWatch.kmsKeyARN": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"},
+		"key of several regions":    {"spec.cloudWatch.kmsKeyARN": "arn:aws:kms:eu-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"},
+		"key in China":              {"spec.cloudWatch.region": "cn-north-1", "spec.cloudWatch.kmsKeyARN": "arn:aws-cn:kms:cn-north-1:123456789012:key/1234abcd"},
+		"class":                     {"spec.cloudWatch.logGroupClass": "InfrequentAccess"},
+		"tags":                      {"spec.cloudWatch.tags": map[string]any{"cost center": "4711", "team:größe": "a/b=c+d-e@f", "empty": ""}},
+		"as many tags as AWS takes": {"spec.cloudWatch.tags": manyTags(50, 128, 256)},
 		"suspended":                 {"spec.suspend": true},
 		"every operation":           {"spec.rules": rules(map[string]any{"level": "Changes", "operations": []any{"Create", "Update", "Delete", "Connect"}})},
 		"kinds":                     {"spec.rules": rules(map[string]any{"level": "Metadata", "kinds": []any{"virtualCluster", "pod", "CONFIG-map2"}, "fieldManagers": []any{"helm", "kubectl-*"}})},
@@ -121,6 +175,26 @@ func TestTrailsThatAreRefused(t *testing.T) {
 		"stream with a colon":      {edit{"spec.cloudWatch.logStreamName": "a:b"}, "logStreamName must not contain ':' or '*'"},
 		"stream with a star":       {edit{"spec.cloudWatch.logStreamName": "a*"}, "logStreamName must not contain ':' or '*'"},
 		"odd retention":            {edit{"spec.cloudWatch.retentionInDays": int64(100)}, `supported values: "1", "3", "5", "7", "14", "30"`},
+		"alias of a key":           {edit{"spec.cloudWatch.kmsKeyARN": "arn:aws:kms:eu-west-1:123456789012:alias/audit"}, "kmsKeyARN must be the ARN of a KMS key and not of an alias"},
+		"id of a key":              {edit{"spec.cloudWatch.kmsKeyARN": "1234abcd-12ab-34cd-56ef-1234567890ab"}, "kmsKeyARN must be the ARN of a KMS key"},
+		"key of another region":    {edit{"spec.cloudWatch.kmsKeyARN": "arn:aws:kms:eu-west-2:123456789012:key/1234abcd"}, "kmsKeyARN is in another region or AWS partition than region"},
+		"key of another partition": {edit{"spec.cloudWatch.kmsKeyARN": "arn:aws-cn:kms:eu-west-1:123456789012:key/1234abcd"}, "kmsKeyARN is in another region or AWS partition than region"},
+		"unknown class":            {edit{"spec.cloudWatch.logGroupClass": "INFREQUENT_ACCESS"}, `supported values: "Standard", "InfrequentAccess"`},
+		"tag of AWS":               {edit{"spec.cloudWatch.tags": map[string]any{"AWS:cloudformation": "x"}}, "a tag's key must not start with aws:, which AWS keeps to itself"},
+		"tag without a key":        {edit{"spec.cloudWatch.tags": map[string]any{"": "x"}}, "a tag's key has 1 to 128 letters"},
+		"tag with a long key":      {edit{"spec.cloudWatch.tags": map[string]any{strings.Repeat("k", 129): "x"}}, "a tag's key has 1 to 128 letters"},
+		"tag with an odd key":      {edit{"spec.cloudWatch.tags": map[string]any{"a*b": "x"}}, "a tag's key has 1 to 128 letters, digits, spaces and _ . : / = + - @"},
+		"tag with an odd value":    {edit{"spec.cloudWatch.tags": map[string]any{"a": "<x>"}}, "a tag's value has up to 256 letters, digits, spaces and _ . : / = + - @"},
+		"tag with a long value":    {edit{"spec.cloudWatch.tags": map[string]any{"a": strings.Repeat("v", 257)}}, "may not be more than 256"},
+		"more tags than AWS takes": {edit{"spec.cloudWatch.tags": manyTags(51, 2, 1)}, "must have at most 50 items"},
+		"no tags in tags":          {edit{"spec.cloudWatch.tags": map[string]any{}}, "should have at least 1 properties"},
+		"Secret with a space":      {edit{"spec.cloudWatch.auth.credentials.secretRef.name": "AWS keys"}, "secretRef.name must be the name of a Secret"},
+		"key with a space":         {edit{"spec.cloudWatch.auth.credentials.secretRef.accessKeyIDKey": "access key"}, "a key of a Secret has letters, digits, '-', '_' and '.' only"},
+		"account that cannot be":   {edit{"spec.cloudWatch.auth": map[string]any{"sts": map[string]any{"roleARN": role["roleARN"], "serviceAccountName": "my_account"}}}, "serviceAccountName must be the name of a service account"},
+		"role of a short account":  {edit{"spec.cloudWatch.auth": sts("arn:aws:iam::12345:role/audit")}, "roleARN must be the ARN of an IAM role"},
+		"role without a name":      {edit{"spec.cloudWatch.auth": sts("arn:aws:iam::123456789012:role/")}, "roleARN must be the ARN of an IAM role"},
+		"group without a name":     {edit{"spec.cloudWatch.logGroupName": ""}, "spec.cloudWatch.logGroupName"},
+		"stream too long":          {edit{"spec.cloudWatch.logStreamName": strings.Repeat("a", 513)}, "may not be more than 512"},
 		"delete no stream":         {edit{"spec.type": "ClusterOnly", "spec.cloudWatch": nil, "spec.deletionPolicy": "DeleteStream"}, "deletionPolicy DeleteStream needs type CloudWatch: use Retain"},
 		"two ways to namespaces":   {edit{"spec.rules": rules(map[string]any{"level": "None", "namespaces": []any{"a"}, "namespaceSelector": map[string]any{}})}, "set namespaces or namespaceSelector, not both"},
 		"a kind for a resource":    {edit{"spec.rules": resources("Deployment")}, "a resource is a lower-case plural name such as deployments"},
@@ -144,7 +218,8 @@ func TestChangesOfATrail(t *testing.T) {
 	grantRoles(t, map[string]any{"default": "*"})
 	named := edit{"spec.cloudWatch.logStreamName": "one"}.apply(t, trail("changed-named"))
 	unnamed := trail("changed-unnamed")
-	for _, created := range []*unstructured.Unstructured{named, unnamed} {
+	classed := edit{"spec.cloudWatch.logGroupClass": "InfrequentAccess"}.apply(t, trail("changed-classed"))
+	for _, created := range []*unstructured.Unstructured{named, unnamed, classed} {
 		g.Expect(c.Create(t.Context(), created)).To(Succeed())
 		t.Cleanup(func() { g.Expect(c.Delete(withoutCancel(t), created)).To(Succeed()) })
 	}
@@ -160,6 +235,11 @@ func TestChangesOfATrail(t *testing.T) {
 		"stream removed": {named, edit{"spec.cloudWatch.logStreamName": nil}, "logStreamName is immutable: make a new AuditTrail"},
 		"stream added":   {unnamed, edit{"spec.cloudWatch.logStreamName": "one"}, "logStreamName is immutable: make a new AuditTrail"},
 		"type":           {named, edit{"spec.type": "ClusterOnly", "spec.cloudWatch": nil}, "type is immutable: make a new AuditTrail"},
+		"class added":    {named, edit{"spec.cloudWatch.logGroupClass": "Standard"}, "logGroupClass is immutable"},
+		"class removed":  {classed, edit{"spec.cloudWatch.logGroupClass": nil}, "logGroupClass is immutable"},
+		"class changed":  {classed, edit{"spec.cloudWatch.logGroupClass": "Standard"}, "make a new AuditTrail with another log group"},
+		"key added":      {named, edit{"spec.cloudWatch.kmsKeyARN": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"}, ""},
+		"tags added":     {named, edit{"spec.cloudWatch.tags": map[string]any{"team": "red"}}, ""},
 		"keys to a role": {named, edit{"spec.cloudWatch.auth": sts("arn:aws:iam::123456789012:role/audit")}, ""},
 		"another Secret": {unnamed, edit{"spec.cloudWatch.auth.credentials.secretRef.name": "rotated"}, ""},
 		"suspension":     {unnamed, edit{"spec.suspend": true}, ""},

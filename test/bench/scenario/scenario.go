@@ -24,13 +24,15 @@ type Size struct {
 	Backlog int
 	// Objects is how many objects the backlog's events changed.
 	Objects int
+	// Trails is how many are made beside each other; every tenth is broken.
+	Trails int
 }
 
 var (
 	// Full is what targets hold for.
-	Full = Size{Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Objects: 1000}
+	Full = Size{Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Objects: 1000, Trails: 500}
 	// Short takes seconds, and shows that the benchmark itself works.
-	Short = Size{Rounds: 1, Phase: time.Second, Stored: 500, Backlog: 2000, Objects: 100}
+	Short = Size{Rounds: 1, Phase: time.Second, Stored: 500, Backlog: 2000, Objects: 100, Trails: 60}
 )
 
 // Scenario measures one thing.
@@ -51,6 +53,7 @@ func All() []Scenario {
 		{Name: "recorder", Run: recorded},
 		{Name: "manager", Run: stored},
 		{Name: "delivery", Run: delivered},
+		{Name: "trails", Run: started},
 	}
 }
 

@@ -115,6 +115,19 @@ func TestRoundsAreComparedWithThemselves(t *testing.T) {
 	g.Expect(into.Rows).To(HaveLen(len(phases) * int(configurations)))
 }
 
+// Sixty trails, six of which are broken, each in its way: all others become ready. How much longer they take than a lone
+// one is for the benchmark to say.
+func TestHealthyTrailsStartBesideBrokenOnes(t *testing.T) {
+	g := NewWithT(t)
+	figures, err := Run(t.Context(), Short, func(name string) bool { return name == "trails" }, io.Discard)
+	g.Expect(err).NotTo(HaveOccurred())
+	var names []string
+	for _, metric := range figures.Metrics {
+		names = append(names, metric.Name)
+	}
+	g.Expect(names).To(ConsistOf("trail.ready_ratio", "trail.memory_kb"))
+}
+
 func TestARunSaysWhichScenarioFailed(t *testing.T) {
 	g := NewWithT(t)
 	failing := Scenario{Name: "broken", InProcess: true, Run: func(_ context.Context, _ *Rig, _ Size, into *report.Report) error {

@@ -1,0 +1,27 @@
+package cloudwatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+)
+
+// probeAge is how old the probe's event is: more than the 14 days past which CloudWatch Logs stores nothing.
+const probeAge = MaxAge + 24*time.Hour
+
+// probeMessage says what it is to whoever finds it where it should not be.
+const probeMessage = `{"probe":"A check by Trailkeeper that it may write. It is no record of the trail."}`
+
+// ProbeWrite finds out whether the identity may write to the stream. It puts one event that is too old to be stored:
+// CloudWatch Logs checks the permission, accepts the call, and drops the event (docs/adr/0006-write-probe.md). Its
+// errors are faults.
+func (s *Stream) ProbeWrite(ctx context.Context, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := s.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
+		LogGroupName: &s.group, LogStreamName: &s.name,
+		LogEvents: encode([]Record{{Time: now.Add(-probeAge).UnixMilli(), Message: []byte(probeMessage)}}),
+	})
+	return classify("logs:PutLogEvents", err)
+}
