@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -61,7 +60,7 @@ func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manage
 		"--namespace=" + OperatorNamespace,
 		"--webhook-url=" + options.WebhookURL,
 		"--webhook-bind-address=" + options.WebhookBind,
-		"--spill-dir=" + filepath.Join(e.Dir, "spill-"+options.Name),
+		"--spill-dir=" + spillDir(e, options.Name),
 		"--health-probe-bind-address=" + probe,
 		"--metrics-bind-address=" + metrics,
 	}, options.Args)
