@@ -36,10 +36,13 @@ type Event struct {
 
 // Head are the fields of an AuditEvent's spec that delivery reads.
 type Head struct {
-	ID       string                     `json:"id"`
-	Time     metav1.MicroTime           `json:"time"`
-	Action   v1alpha1.Action            `json:"action"`
-	TrailRef v1alpha1.TrailReference    `json:"trailRef"`
+	ID       string                  `json:"id"`
+	Time     metav1.MicroTime        `json:"time"`
+	Action   v1alpha1.Action         `json:"action"`
+	TrailRef v1alpha1.TrailReference `json:"trailRef"`
+	Actor    struct {
+		Username string `json:"username"`
+	} `json:"actor"`
 	Resource v1alpha1.ResourceReference `json:"resource"`
 	Evidence []v1alpha1.Evidence        `json:"evidence"`
 }

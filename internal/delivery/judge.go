@@ -2,11 +2,11 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -43,102 +43,137 @@ type judge struct {
 // place is where rights are given: a resource in a namespace.
 type place struct{ group, resource, namespace string }
 
-// all judges events in their order. later are events that follow them.
-func (j *judge) all(ctx context.Context, events, later []Event) []ledger.Judgement {
-	byObject := map[types.UID][]*Event{}
-	index := func(events []Event) {
-		for i := range events {
-			uid := types.UID(events[i].Head.Resource.UID)
-			byObject[uid] = append(byObject[uid], &events[i])
-		}
-	}
-	index(events)
-	index(later)
+// verdict is a judgement, and what it rests on.
+type verdict struct {
+	ledger.Judgement
+	// seen is what a consistent read showed; nil when the judgement needed none.
+	seen *sight
+}
 
+// isOpen says that events that were recorded before the read, and are known only later, may tell more.
+func (v *verdict) isOpen(event *Event) bool {
+	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action == v1alpha1.ActionDelete)
+}
+
+// all judges events in their order. others are further events that are known.
+func (j *judge) all(ctx context.Context, events, others []Event) []verdict {
+	histories := j.histories(events, others)
 	// Many events of one object need one look at it.
 	objects := newGlance(j.objects)
-	judgements := make([]ledger.Judgement, len(events))
+	verdicts := make([]verdict, len(events))
 	limit := make(chan struct{}, readers)
 	var group sync.WaitGroup
 	for i := range events {
 		event := &events[i]
-		if known, ok := j.withoutReading(event, byObject[types.UID(event.Head.Resource.UID)]); ok {
-			judgements[i] = known
+		known := histories[event.Head.Resource.UID]
+		if judged, ok := j.withoutReading(event, known); ok {
+			verdicts[i] = verdict{Judgement: judged}
 			continue
 		}
 		limit <- struct{}{}
 		group.Go(func() {
 			defer func() { <-limit }()
-			judgements[i] = j.byReading(ctx, objects, event)
+			verdicts[i] = j.byReading(ctx, objects, event, known)
 		})
 	}
 	group.Wait()
-	return judgements
+	return verdicts
+}
+
+// again judges once more what is open, with what is known by now.
+func (j *judge) again(events, others []Event, verdicts []verdict) {
+	histories := j.histories(events, others)
+	for i := range verdicts {
+		if verdicts[i].isOpen(&events[i]) {
+			verdicts[i].Judgement = j.decide(&events[i], histories[events[i].Head.Resource.UID], *verdicts[i].seen)
+		}
+	}
+}
+
+// histories are what the events show, by the object's uid.
+func (j *judge) histories(events, others []Event) map[string]*history {
+	byObject := map[string][]*Event{}
+	for _, list := range [][]Event{events, others} {
+		for i := range list {
+			uid := list[i].Head.Resource.UID
+			byObject[uid] = append(byObject[uid], &list[i])
+		}
+	}
+	histories := make(map[string]*history, len(byObject))
+	for uid, same := range byObject {
+		if uid == "" {
+			same = nil // These have nothing in common.
+		}
+		histories[uid] = newHistory(j.digester, same)
+	}
+	return histories
 }
 
 // withoutReading judges what needs no look at the object: what does not apply, what was judged before a crash, and
-// what later events of the same object prove.
-func (j *judge) withoutReading(event *Event, sameObject []*Event) (ledger.Judgement, bool) {
-	if !applies(&event.Head) {
+// what other events of the same object prove.
+func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, bool) {
+	switch {
+	case !applies(&event.Head):
 		return ledger.Judgement{}, true
-	}
-	if event.Status.Outcome != "" {
+	case event.Status.Outcome != "":
 		return ledger.Judgement{Outcome: event.Status.Outcome, Message: event.Status.Message}, true
-	}
-	if event.Head.Resource.UID == "" {
-		return ledger.Judgement{}, false
-	}
-	if event.Followed && event.Head.Action == v1alpha1.ActionCreate {
+	case event.Followed && event.Head.Action == v1alpha1.ActionCreate:
 		return persisted, true
 	}
-	var later []*Event
-	for _, other := range sameObject {
-		if other.ResourceVersion > event.ResourceVersion {
-			later = append(later, other)
-		}
+	switch known.fate(event) {
+	case made:
+		return persisted, true
+	case notMade:
+		return notPersisted, true
+	default:
+		return ledger.Judgement{}, false
 	}
-	return decideByLater(j.digester, event, later)
 }
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
 // consistently.
-func (j *judge) byReading(ctx context.Context, objects reader, event *Event) ledger.Judgement {
+func (j *judge) byReading(ctx context.Context, objects reader, event *Event, known *history) verdict {
 	ref := &event.Head.Resource
 	if j.isForbidden(ref) {
-		return notAllowed
+		return verdict{Judgement: notAllowed}
 	}
 	for try := range readTries {
 		cached := try == 0
-		judged, err := j.look(ctx, objects, event, !cached)
+		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
 			j.forbid(ref)
-			return notAllowed
-		case apierrors.IsMethodNotSupported(err):
-			return notReadable
+			return verdict{Judgement: notAllowed}
+		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):
+			return verdict{Judgement: notReadable}
 		case err != nil:
 			sleep(ctx, time.Duration(try)*time.Second)
 			continue
-		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete, !cached:
-			return judged
+		}
+		judged := j.decide(event, known, seen)
+		switch {
+		case !cached:
+			return verdict{judged, &seen}
+		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete:
+			return verdict{Judgement: judged}
 		}
 		// What the cache does not show may exist: only a consistent read speaks against a change.
 	}
-	return notReadable
+	return verdict{Judgement: notReadable}
 }
 
-func (j *judge) look(ctx context.Context, objects reader, event *Event, consistent bool) (ledger.Judgement, error) {
-	seen, err := objects.read(ctx, &event.Head.Resource, needsBody(&event.Head), consistent)
-	if err != nil {
-		return ledger.Judgement{}, err
-	}
-	sighting := audit.SawNeither
-	if seen.exists && needsBody(&event.Head) {
-		if sighting, err = audit.Sight(j.digester, event.Head.Evidence, seen.body); err != nil {
-			return ledger.Judgement{}, err
+// decide judges by what is known and what was read.
+func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgement {
+	if event.Head.Resource.UID != "" {
+		switch known.with(seen, event.Head.Resource.UID).fate(event) {
+		case made:
+			return persisted
+		case notMade:
+			return notPersisted
+		case unsure:
 		}
 	}
-	return decide(&event.Head, seen, sighting, j.deletesAreRecorded(&event.Head.Resource)), nil
+	return decide(&event.Head, seen, j.deletesAreRecorded(&event.Head.Resource))
 }
 
 func placeOf(ref *v1alpha1.ResourceReference) place {

@@ -49,7 +49,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 
 func judgeOne(t *testing.T, j *judge, event *Event) ledger.Judgement {
 	t.Helper()
-	return j.all(t.Context(), []Event{*event}, nil)[0]
+	return j.all(t.Context(), []Event{*event}, nil)[0].Judgement
 }
 
 func changed(action v1alpha1.Action, uid string) *Event { return &Event{Head: *head(action, uid)} }
@@ -123,17 +123,18 @@ func TestJudgeKeepsWhatWasWritten(t *testing.T) {
 	g.Expect(objects.reads).To(BeEmpty())
 }
 
-// TestJudgeUsesLaterEventsOnly: an event proves something about those before it, not about those after it.
-func TestJudgeUsesLaterEventsOnly(t *testing.T) {
+// TestAnEventOfTheObjectProvesItsCreation: whenever it was recorded, also before the creation's own event, which may have
+// waited in a local file.
+func TestAnEventOfTheObjectProvesItsCreation(t *testing.T) {
 	g := NewWithT(t)
 	objects := &fakeObjects{}
 	j, _ := newJudge(objects)
 	deleted, created := changed(v1alpha1.ActionDelete, "u1"), changed(v1alpha1.ActionCreate, "u1")
 	created.Head.Resource.ResourceVersion = ""
 	created.ResourceVersion, deleted.ResourceVersion = 10, 11
-	g.Expect(j.all(t.Context(), []Event{*created}, []Event{*deleted})[0]).To(Equal(persisted))
+	g.Expect(j.all(t.Context(), []Event{*created}, []Event{*deleted})[0].Judgement).To(Equal(persisted))
 	g.Expect(objects.reads).To(BeEmpty())
 
 	created.ResourceVersion = 12
-	g.Expect(j.all(t.Context(), []Event{*deleted, *created}, nil)[1]).To(Equal(notPersisted))
+	g.Expect(j.all(t.Context(), []Event{*deleted, *created}, nil)[1].Judgement).To(Equal(persisted))
 }

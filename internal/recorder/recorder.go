@@ -24,10 +24,12 @@ import (
 // maxInFlight bounds the requests that are being recorded at once. Beyond it the API server is asked to call again.
 const maxInFlight = 512
 
-// store is where events are recorded.
+// store is where events are recorded, and where the pods are that evictions are for.
 type store interface {
 	// Record returns when the event is stored durably, and where it is: its namespace may have changed.
 	Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error)
+	// Pod is the metadata of a pod as JSON; nil when there is none of that name.
+	Pod(ctx context.Context, namespace, name string) ([]byte, error)
 }
 
 // Recorder answers admission calls.
@@ -113,6 +115,11 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	if audit.DryRun(request) {
 		return metrics.AnswerDryRun
 	}
+	if audit.IsEviction(request) {
+		if gone := r.findEvicted(ctx, request); gone {
+			return metrics.AnswerNoOp
+		}
+	}
 	change, err := audit.NewChange(request, asked.ActorType, r.digester)
 	if err != nil {
 		// The API server sends objects that it has decoded itself.
@@ -128,6 +135,18 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 		return r.unrecorded(failed, policy, result)
 	}
 	return metrics.AnswerRecorded
+}
+
+// findEvicted adds the pod to the request for its eviction, which shows no more than a name: without its uid and version
+// nobody could tell later whether it was this request that deleted it. gone says that there is no such pod.
+func (r *Recorder) findEvicted(ctx context.Context, request *admissionv1.AdmissionRequest) (gone bool) {
+	pod, err := r.store.Pod(ctx, request.Namespace, request.Name)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Recording an eviction without knowing its pod")
+		return false
+	}
+	request.OldObject.Raw = pod
+	return pod == nil
 }
 
 func ofPolicy(matches []rules.Match, policy v1alpha1.FailurePolicy) []rules.Match {
@@ -174,8 +193,16 @@ func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *r
 		Level:  match.Level,
 		Redact: match.Trail.Redaction,
 	}, r.newName(received), received)
-	key := event.Spec.TrailRef.UID + "/" + change.Attempt()
-	return r.recent.once(key, func() (types.NamespacedName, error) {
+	trail, deletion := event.Spec.TrailRef.UID+"/", change.Deletion()
+	if deletion != "" {
+		deletion = trail + deletion
+	}
+	if change.EndsDeletion() {
+		if first, ok := r.recent.deleted(deletion); ok {
+			return first, nil
+		}
+	}
+	return r.recent.once(trail+change.ID(), deletion, func() (types.NamespacedName, error) {
 		return r.store.Record(ctx, event, match.Trail.Durability)
 	})
 }

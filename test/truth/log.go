@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
@@ -28,15 +29,17 @@ type log struct {
 	answers map[*testenv.AuditEntry]*answer
 	// deletions counts who removed an object, by uid.
 	deletions map[string]int
+	// evicted are the pods that were evicted, by namespace/name, and since when.
+	evicted map[string]time.Time
 	facts     []Fact
 }
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
 func Read(entries []testenv.AuditEntry) ([]Fact, error) {
-	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}}
+	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{}}
 	var changing []*testenv.AuditEntry
 	for i := range entries {
-		if _, ok := actions[entries[i].Verb]; ok || isConnect(&entries[i]) {
+		if _, ok := actions[entries[i].Verb]; (ok || isConnect(&entries[i])) && !isHidden(&entries[i]) {
 			changing = append(changing, &entries[i])
 		}
 	}
@@ -52,12 +55,20 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 			if entry.Verb == "delete" {
 				l.deletions[uidOf(a)]++
 			}
+			if key := podOf(entry); entry.ObjectRef.Subresource == "eviction" && l.evicted[key].IsZero() {
+				l.evicted[key] = entry.StageTimestamp
+			}
 		}
 	}
 	for _, entry := range changing {
 		l.read(entry)
 	}
 	return l.facts, nil
+}
+
+// isHidden says that the API server sends such objects to no webhook.
+func isHidden(entry *testenv.AuditEntry) bool {
+	return entry.ObjectRef.APIGroup == "admissionregistration.k8s.io"
 }
 
 func uidOf(a *answer) string {
@@ -122,6 +133,11 @@ func refusedByWebhook(entry *testenv.AuditEntry) bool {
 		strings.Contains(entry.ResponseStatus.Message, "failed calling webhook")
 }
 
+// podOf names the pod of a request.
+func podOf(entry *testenv.AuditEntry) string {
+	return entry.ObjectRef.Namespace + "/" + entry.ObjectRef.Name
+}
+
 func (l *log) doubt(entry *testenv.AuditEntry, why string) {
 	l.add(entry, &answer{}, func(f *Fact) {
 		f.Doubt = why
@@ -135,8 +151,12 @@ func (l *log) readSuccess(entry *testenv.AuditEntry, a *answer) {
 	switch entry.Verb {
 	case "create":
 		l.add(entry, a, func(f *Fact) {
-			if entry.ObjectRef.Subresource == "eviction" {
-				f.Action = v1alpha1.ActionDelete
+			if entry.ObjectRef.Subresource != "eviction" {
+				return
+			}
+			f.Action = v1alpha1.ActionDelete
+			if l.evicted[podOf(entry)].Before(entry.StageTimestamp) || l.objects.anyDeleting(entry) {
+				f.Doubt = "the pod may have been on its way already"
 			}
 		})
 	case "delete":
@@ -175,7 +195,8 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 
 func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	uid := uidOf(a)
-	deleting := l.objects.wasDeleting(uid, entry)
+	since, evicted := l.evicted[podOf(entry)]
+	deleting := l.objects.wasDeleting(uid, entry) || evicted && since.Before(entry.StageTimestamp)
 	if _, now := l.objects.find(uid, a.version); now != nil && now.entry != entry {
 		return // It was being deleted, and nothing about that changed.
 	}

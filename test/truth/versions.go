@@ -73,6 +73,7 @@ func parseVersion(text string) uint64 {
 // version is one state of an object, as the first response that showed it.
 type version struct {
 	number   uint64
+	name     string
 	content  string
 	replicas *int
 	deleting bool
@@ -96,7 +97,7 @@ func (o objects) add(entry *testenv.AuditEntry, a *answer) {
 	})
 	if !found {
 		o[uid] = slices.Insert(versions, at, &version{
-			number: a.version, content: a.content, replicas: a.Spec.Replicas,
+			number: a.version, name: a.Metadata.Name, content: a.content, replicas: a.Spec.Replicas,
 			deleting: a.Metadata.DeletionTimestamp != nil, entry: entry,
 		})
 		return
@@ -141,4 +142,16 @@ func (o objects) wasDeleting(uid string, entry *testenv.AuditEntry) bool {
 	return slices.ContainsFunc(o[uid], func(v *version) bool {
 		return v.deleting && v.entry != entry && v.entry.StageTimestamp.Before(entry.StageTimestamp)
 	})
+}
+
+// anyDeleting says that a pod of that name was being deleted when the request came.
+func (o objects) anyDeleting(entry *testenv.AuditEntry) bool {
+	for uid, versions := range o {
+		ref := &versions[0].entry.ObjectRef
+		if ref.Resource == "pods" && ref.Namespace == entry.ObjectRef.Namespace && versions[0].name == entry.ObjectRef.Name &&
+			o.wasDeleting(uid, entry) {
+			return true
+		}
+	}
+	return false
 }
