@@ -18,22 +18,27 @@ const (
 	unsure fate = iota
 	made
 	notMade
+	// contest is when one of several changes was made, and nobody can tell which.
+	contest
 )
 
 // race is how far apart two requests may have come that were both based on the version that only one of them replaced.
 // When they are further apart the earlier one was refused: had it been made, the later one would have seen that.
-const race = 150 * time.Millisecond
+const race = 100 * time.Millisecond
 
 // history is what is known of one object: events, each of which shows the version that it was based on, and perhaps the
 // object as it was read.
 //
 // Everything follows from two facts. A write replaces the version that it was validated against, so of the events that
-// are based on one version at most one was made. And a deletion is never taken back, so a version that is not being
-// deleted shows that no earlier one was deleted.
+// are based on one version at most one was made. (The removal of the last finalizer is none: the API server then removes
+// the object whatever its version is.) And a deletion is never taken back, so a version that is not being deleted shows
+// that no earlier one was deleted.
 type history struct {
 	digester audit.Digester
 	// byBase are the events that are based on a version; those of 0 are creations, and what names no version.
 	byBase map[uint64][]*Event
+	// completions are those that end a deletion, whatever version they are based on.
+	completions []*Event
 	// versions are those that are known, the oldest first.
 	versions []version
 	// live is what a read showed; nil when there was none.
@@ -51,6 +56,9 @@ func newHistory(digester audit.Digester, events []*Event) *history {
 	h := &history{digester: digester, byBase: map[uint64][]*Event{}}
 	for _, event := range events {
 		base := baseOf(event)
+		if isCompletion(event) {
+			h.completions = append(h.completions, event)
+		}
 		h.byBase[base] = append(h.byBase[base], event)
 		if base != 0 {
 			h.versions = append(h.versions, version{base, event.Head.Resource.DeletionTime})
@@ -65,7 +73,7 @@ func (h *history) with(seen sight, uid string) *history {
 	if seen.exists && string(seen.meta.UID) != uid {
 		seen = sight{}
 	}
-	full := &history{digester: h.digester, byBase: h.byBase, versions: slices.Clone(h.versions), live: &seen}
+	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, versions: slices.Clone(h.versions), live: &seen}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {
 		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp})
 	}
@@ -113,38 +121,58 @@ func (h *history) isAt(number uint64) bool {
 	return h.live != nil && h.live.exists && h.live.meta.ResourceVersion == formatVersion(number)
 }
 
-// fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one, or
-// the first of those that came nearly at the same time.
-func (h *history) fate(event *Event) fate {
-	own := h.alone(event)
-	base := baseOf(event)
-	if base == 0 && event.Head.Action != v1alpha1.ActionCreate {
-		return own
-	}
-	winner := event
-	for _, rival := range h.byBase[base] {
-		switch {
-		case rival == event, base == 0 && rival.Head.Action != v1alpha1.ActionCreate, h.alone(rival) != made:
-		case own != made:
-			return notMade
-		case beats(rival, winner):
-			winner = rival
-		}
-	}
-	if winner != event {
-		return notMade
-	}
-	return own
+// isCompletion says that the event is of the removal of the last finalizer of an object that was being deleted.
+func isCompletion(event *Event) bool {
+	return event.Head.Action == v1alpha1.ActionDelete && len(event.Head.Evidence) > 0
 }
 
-// beats says that of two events of which only one was made it was rather this one.
+// rivals are the events of which at most one was made.
+func (h *history) rivals(event *Event) []*Event {
+	base := baseOf(event)
+	switch {
+	case isCompletion(event):
+		return h.completions
+	case base == 0 && event.Head.Action != v1alpha1.ActionCreate:
+		return nil
+	default:
+		return slices.DeleteFunc(slices.Clone(h.byBase[base]), func(rival *Event) bool {
+			return isCompletion(rival) || base == 0 && rival.Head.Action != v1alpha1.ActionCreate
+		})
+	}
+}
+
+// fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of
+// several that came nearly at the same time it is one of the same user's, but nobody can tell which of two users'.
+func (h *history) fate(event *Event) fate {
+	own := h.alone(event)
+	var others []*Event
+	for _, rival := range h.rivals(event) {
+		if rival != event && h.alone(rival) == made {
+			others = append(others, rival)
+		}
+	}
+	switch {
+	case len(others) == 0:
+		return own
+	case own != made, slices.ContainsFunc(others, func(rival *Event) bool { return beats(rival, event) }):
+		return notMade
+	case slices.ContainsFunc(others, func(rival *Event) bool { return !beats(event, rival) }):
+		return contest
+	default:
+		return made
+	}
+}
+
+// beats says that of two events of which only one was made it was surely this one, or that it does not matter.
 func beats(event, other *Event) bool {
 	apart := event.Head.Time.Sub(other.Head.Time.Time)
 	switch {
 	case apart.Abs() > race:
 		return apart > 0
+	case event.Head.Actor.Username != other.Head.Actor.Username:
+		return false
 	case apart != 0:
-		return apart < 0
+		return apart > 0
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}
@@ -161,7 +189,7 @@ func (h *history) alone(event *Event) fate {
 		return unsure
 	case head.Action == v1alpha1.ActionUpdate:
 		return h.ofUpdate(event)
-	case len(head.Evidence) > 0:
+	case isCompletion(event):
 		return h.ofCompletion(event)
 	case head.Resource.DeletionTime != nil:
 		return h.ofHastening(event)
@@ -183,14 +211,23 @@ func (h *history) ofDeletion(event *Event) fate {
 	}
 }
 
-// ofCompletion judges the removal of the last finalizer, after which no version follows.
+// ofCompletion judges the removal of the last finalizer. Nobody can have seen the object a while after that.
 func (h *history) ofCompletion(event *Event) fate {
-	_, replaced := h.next(baseOf(event))
-	switch {
-	case replaced, h.isAt(baseOf(event)):
+	if h.isAt(baseOf(event)) {
 		return notMade
+	}
+	for _, newer := range h.after(baseOf(event)) {
+		for _, other := range h.byBase[newer.number] {
+			if other.Head.Time.Sub(event.Head.Time.Time) > race {
+				return notMade
+			}
+		}
+	}
+	switch {
 	case h.isGone():
 		return made
+	case h.live != nil:
+		return notMade
 	default:
 		return unsure
 	}

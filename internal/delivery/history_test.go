@@ -90,8 +90,10 @@ func TestOtherEventsTell(t *testing.T) {
 		"the last of several tries": {
 			updated("7", "1", "2").after(1500 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made,
 		},
-		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, made},
-		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, notMade},
+		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, notMade},
+		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made},
+		"two users at once":                  {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
+		"two users at once, and a later one": {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
 		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},
 		"an unknown value":                   {updated("7", "1", "2"), []attempt{updated("9", "5", "6")}, unsure},
 		"another place":                      {updated("7", "1", "2"), []attempt{elsewhere("8")}, unsure},
@@ -103,7 +105,9 @@ func TestOtherEventsTell(t *testing.T) {
 		"what is being deleted was":          {deleted("7", "1"), []attempt{completed("8")}, made},
 		"two deletions, nothing known":       {deleted("7", "1"), []attempt{deleted("7", "1")}, unsure},
 		"refused, then somebody else did":    {deleted("7", "1"), []attempt{deleted("7", "1").after(time.Second), completed("8")}, notMade},
-		"a completion tried again":           {completed("8"), []attempt{completed("9")}, notMade},
+		"a completion, nothing known":        {completed("8"), []attempt{completed("9")}, unsure},
+		"a completion that was refused":      {completed("8"), []attempt{updated("9", "1", "2").deleting(0).after(time.Second)}, notMade},
+		"an update beside a completion":      {updated("8", "1", "2"), []attempt{completed("8"), updated("9", "2", "3").deleting(0)}, made},
 		"the second half of a deletion":      {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
 		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).by("bob"), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
 		"a hastening that was refused":       {deleted("8", "1").deleting(30 * time.Second), []attempt{updated("9", "1", "2").deleting(30 * time.Second)}, notMade},
@@ -118,6 +122,18 @@ func TestOtherEventsTell(t *testing.T) {
 			NewWithT(t).Expect(newHistory(testDigester, events).fate(test.first.Event)).To(Equal(test.want))
 		})
 	}
+}
+
+// TestTheGoneObjectTells: of several removals of the last finalizer the object's end tells which.
+func TestTheGoneObjectTells(t *testing.T) {
+	g := NewWithT(t)
+	first, second := completed("8"), completed("9").after(20*time.Millisecond)
+	second.ResourceVersion = 1
+	beside := updated("8", "1", "2").deleting(0)
+	gone := newHistory(testDigester, []*Event{first.Event, second.Event, beside.Event}).with(sight{}, "u1")
+	g.Expect(gone.fate(first.Event)).To(Equal(notMade), "it was tried again")
+	g.Expect(gone.fate(second.Event)).To(Equal(made))
+	g.Expect(gone.fate(beside.Event)).To(Equal(unsure))
 }
 
 // wasAfter makes the old object show what an update elsewhere wrote.

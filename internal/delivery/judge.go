@@ -125,6 +125,8 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 		return persisted, true
 	case notMade:
 		return notPersisted, true
+	case contest:
+		return contested, true
 	default:
 		return ledger.Judgement{}, false
 	}
@@ -170,6 +172,8 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 			return persisted
 		case notMade:
 			return notPersisted
+		case contest:
+			return contested
 		case unsure:
 		}
 	}

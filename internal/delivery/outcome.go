@@ -17,6 +17,7 @@ var (
 	persisted    = ledger.Judgement{Outcome: v1alpha1.OutcomePersisted}
 	notPersisted = ledger.Judgement{Outcome: v1alpha1.OutcomeNotPersisted, Message: "The change was admitted but not made: a later check, a quota or a conflict refused it"}
 	goneSince    = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The object was gone before the change could be confirmed"}
+	contested    = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "Somebody else asked for the same at the same time, and only one of the two was made"}
 	overwritten  = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The object was changed again before the change could be confirmed"}
 	notAllowed   = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The operator may not read objects of this kind: see the ClusterRole trailkeeper-outcome-reader"}
 	notReadable  = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The object could not be read to confirm the change"}

@@ -25,6 +25,8 @@ type Fact struct {
 	Before, After uint64
 	// Doubt says why it may not have happened; empty when it surely did.
 	Doubt string
+	// Contested says that somebody else made the same change at the same time, so that an event may at most say Unknown.
+	Contested bool
 	// Entry is the request.
 	Entry *testenv.AuditEntry
 	// asked is the request as rules see it.
@@ -104,6 +106,9 @@ func (c *Claim) isOf(f *Fact) bool {
 		return false
 	case c.Spec.Time.Time.Before(f.Entry.RequestReceivedTimestamp.Add(-slack - coalesced)),
 		c.Spec.Time.Time.After(f.Entry.StageTimestamp.Add(slack)):
+		return false
+	}
+	if f.Contested && c.Outcome != v1alpha1.OutcomeUnknown {
 		return false
 	}
 	base := parseVersion(r.ResourceVersion)

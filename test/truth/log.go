@@ -31,7 +31,7 @@ type log struct {
 	deletions map[string]int
 	// evicted are the pods that were evicted, by namespace/name, and since when.
 	evicted map[string]time.Time
-	facts     []Fact
+	facts   []Fact
 }
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
@@ -63,6 +63,7 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 	for _, entry := range changing {
 		l.read(entry)
 	}
+	l.contest(changing)
 	return l.facts, nil
 }
 

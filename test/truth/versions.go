@@ -74,7 +74,7 @@ func parseVersion(text string) uint64 {
 type version struct {
 	number   uint64
 	name     string
-	content  string
+	content  string // empty when only its scale was shown
 	replicas *int
 	deleting bool
 	entry    *testenv.AuditEntry
@@ -130,11 +130,10 @@ func same(before, after *version) bool {
 	if before == nil {
 		return false
 	}
-	if before.content != "" && after.content != "" {
+	if after.content != "" {
 		return before.content == after.content
 	}
-	return before.replicas != nil && after.replicas != nil && *before.replicas == *after.replicas ||
-		after.content == "" && before.content == "" && before.replicas == nil && after.replicas == nil
+	return before.replicas != nil && after.replicas != nil && *before.replicas == *after.replicas
 }
 
 // wasDeleting says that the object's deletion had been asked for by a request answered before this one came.

@@ -138,7 +138,9 @@ func nodesReview() ([]byte, error) {
 type unasked struct{ events int }
 
 // Pod is not asked for either.
-func (*unasked) Pod(context.Context, string, string) ([]byte, error) { return nil, errors.New("nobody is evicted") }
+func (*unasked) Pod(context.Context, string, string) ([]byte, error) {
+	return nil, errors.New("nobody is evicted")
+}
 
 func (u *unasked) Record(context.Context, *v1alpha1.AuditEvent, v1alpha1.Durability) (types.NamespacedName, error) {
 	u.events++
