@@ -147,7 +147,7 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case parts[0] != v1alpha1.AuditEventsResource.Resource:
-		return notFound(name)
+		return notFound(parts[len(parts)-1])
 	case query.Get("watch") == "true":
 		return a.openWatch(query.Get("resourceVersion"))
 	case name != "":

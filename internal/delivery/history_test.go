@@ -43,6 +43,7 @@ func deleted(base, value string) attempt {
 func completed(base string) attempt {
 	a := updated(base, "1", "2").deleting(0)
 	a.Head.Action = v1alpha1.ActionDelete
+	a.Head.Evidence[0].Path = "/metadata/finalizers"
 	return a
 }
 

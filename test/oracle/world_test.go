@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -221,6 +222,12 @@ func (w *world) keepOnFailure() {
 		if err != nil {
 			w.t.Logf("cannot keep %s: %v", path, err)
 		}
+	}
+	var events v1alpha1.AuditEventList
+	_ = w.admin.List(context.WithoutCancel(w.t.Context()), &events)
+	encoded, err := json.MarshalIndent(events.Items, "", " ")
+	if err = errors.Join(err, os.WriteFile(filepath.Join(dir, "events.json"), encoded, 0o600)); err != nil {
+		w.t.Logf("cannot keep the events: %v", err)
 	}
 	w.t.Logf("seed %d; the logs are in %s", w.seed, dir)
 }

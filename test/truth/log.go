@@ -204,6 +204,10 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	if deleting && strings.HasPrefix(userOf(entry).Username, "system:node:") {
 		return // The kubelet ends what somebody else asked for.
 	}
+	const second = time.Second // Times of deletion are cut to it.
+	if asked := a.deletionAsked(); !asked.IsZero() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
+		return // A request that failed on its way had it deleted.
+	}
 	l.add(entry, a, func(*Fact) {})
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -23,7 +24,7 @@ type answer struct {
 	Items   []struct{ Metadata metav1.ObjectMeta }
 
 	version uint64
-	// content is the object without bookkeeping; empty of a Scale.
+	// content is the object without bookkeeping and its replicas; empty of a Scale.
 	content string
 }
 
@@ -36,6 +37,9 @@ func readAnswer(entry *testenv.AuditEntry) (*answer, error) {
 		return nil, err
 	}
 	a.version = parseVersion(a.Metadata.ResourceVersion)
+	if a.Kind == scale && a.Spec.Replicas == nil {
+		a.Spec.Replicas = new(int) // A Scale of no replicas does not say so.
+	}
 	if a.Metadata.UID == "" || a.Kind == scale {
 		return a, nil
 	}
@@ -47,6 +51,9 @@ func readAnswer(entry *testenv.AuditEntry) (*answer, error) {
 		for _, field := range []string{"managedFields", "resourceVersion", "generation"} {
 			delete(metadata, field)
 		}
+	}
+	if spec, ok := whole["spec"].(map[string]any); ok {
+		delete(spec, "replicas")
 	}
 	content, err := json.Marshal(whole)
 	a.content = string(content)
@@ -62,6 +69,18 @@ func (a *answer) isGone() bool {
 		(a.Kind != "Namespace" || len(a.Spec.Finalizers) == 0) && (grace == nil || *grace == 0)
 }
 
+// deletionAsked is when the object's deletion was asked for; zero when it was not.
+func (a *answer) deletionAsked() time.Time {
+	if a.Metadata.DeletionTimestamp == nil {
+		return time.Time{}
+	}
+	var grace int64
+	if a.Metadata.DeletionGracePeriodSeconds != nil {
+		grace = *a.Metadata.DeletionGracePeriodSeconds
+	}
+	return a.Metadata.DeletionTimestamp.Add(-time.Duration(grace) * time.Second)
+}
+
 func parseVersion(text string) uint64 {
 	version, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -74,7 +93,7 @@ func parseVersion(text string) uint64 {
 type version struct {
 	number   uint64
 	name     string
-	content  string // empty when only its scale was shown
+	content  string
 	replicas *int
 	deleting bool
 	entry    *testenv.AuditEntry
@@ -92,20 +111,21 @@ func (o objects) add(entry *testenv.AuditEntry, a *answer) {
 		return
 	}
 	versions := o[uid]
+	content := a.content
 	at, found := slices.BinarySearchFunc(versions, a.version, func(v *version, number uint64) int {
 		return int(v.number) - int(number) //nolint:gosec // Versions of a test's cluster are small.
 	})
+	if content == "" && at > 0 {
+		content = versions[at-1].content // A change of scale leaves the rest.
+	}
 	if !found {
 		o[uid] = slices.Insert(versions, at, &version{
-			number: a.version, name: a.Metadata.Name, content: a.content, replicas: a.Spec.Replicas,
+			number: a.version, name: a.Metadata.Name, content: content, replicas: a.Spec.Replicas,
 			deleting: a.Metadata.DeletionTimestamp != nil, entry: entry,
 		})
 		return
 	}
 	first := versions[at]
-	if first.content == "" {
-		first.content = a.content
-	}
 	if entry.RequestReceivedTimestamp.Before(first.entry.StageTimestamp) {
 		first.also = append(first.also, userOf(entry).Username)
 	}
@@ -130,10 +150,9 @@ func same(before, after *version) bool {
 	if before == nil {
 		return false
 	}
-	if after.content != "" {
-		return before.content == after.content
-	}
-	return before.replicas != nil && after.replicas != nil && *before.replicas == *after.replicas
+	return before.content != "" && before.content == after.content &&
+		(before.replicas == nil) == (after.replicas == nil) &&
+		(after.replicas == nil || *before.replicas == *after.replicas)
 }
 
 // wasDeleting says that the object's deletion had been asked for by a request answered before this one came.
