@@ -125,13 +125,13 @@ const (
 
 // Sight compares an object, as JSON, with the evidence of a change. It fails when the object is not JSON.
 func Sight(digester Digester, evidence []v1alpha1.Evidence, objectJSON []byte) (Sighting, error) {
-	o, err := decode(objectJSON)
-	if err != nil {
-		return SawNeither, err
-	}
 	before, after := 0, 0
 	for i := range evidence {
-		digest := digester.digestOrAbsent(lookUp(o, evidence[i].Path))
+		value, err := lookUp(objectJSON, evidence[i].Path)
+		if err != nil {
+			return SawNeither, err
+		}
+		digest := digester.digestOrAbsent(value)
 		if digest == evidence[i].Digest {
 			after++
 		}
@@ -149,21 +149,6 @@ func Sight(digester Digester, evidence []v1alpha1.Evidence, objectJSON []byte) (
 	default:
 		return SawNeither, nil
 	}
-}
-
-var pointerUnescaper = strings.NewReplacer("~1", "/", "~0", "~")
-
-// lookUp is the value at a JSON Pointer, or absent.
-func lookUp(o object, pointer string) any {
-	var value any = o
-	for segment := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		found, ok := children(value, pointerUnescaper.Replace(segment))[pointerUnescaper.Replace(segment)]
-		if !ok {
-			return absent{}
-		}
-		value = found
-	}
-	return value
 }
 
 // size is the length of a value's JSON in bytes.

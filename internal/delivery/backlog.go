@@ -12,6 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
+// typicalEvent is about what an event takes in memory, in bytes.
+const typicalEvent = 2 << 10
+
 // backlog reads what a trail has past its cursor, in the order in which it was recorded. Lists come in the order of
 // names, which is nearly but not quite that order, so it first notes the order of all events and then reads their
 // bodies, of which it holds a bounded number.
@@ -56,39 +59,43 @@ func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err e
 func (b *backlog) list(ctx context.Context, cursor uint64) error {
 	b.order, b.bodies, b.bytes = nil, map[types.NamespacedName]Event{}, 0
 	b.existed = map[types.UID]uint64{}
-	list := b.pager()
+	list := b.pager(indexPage)
 	for {
-		items, err := list.page(ctx)
+		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor) })
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		for i := range items {
-			event, ok := b.mine(ctx, &items[i])
-			if !ok || event.ResourceVersion <= cursor {
-				continue
-			}
-			b.order = append(b.order, entry{event.ResourceVersion, event.NamespacedName})
-			if object := &event.Head.Resource; object.UID != "" && object.ResourceVersion != "" {
-				uid := types.UID(object.UID)
-				b.existed[uid] = max(b.existed[uid], event.ResourceVersion)
-			}
-			b.keep(&event)
-		}
 	}
 	b.upTo = list.version
 	b.order = slices.DeleteFunc(b.order, func(e entry) bool { return e.version > b.upTo })
 	slices.SortFunc(b.order, func(x, y entry) int { return cmp.Compare(x.version, y.version) })
 	if len(b.bodies) < len(b.order) {
-		b.rest = b.pager()
+		// What a page has beyond what fits into memory would have to be read one by one later.
+		b.rest = b.pager(min(bodyPage, max(b.limit/typicalEvent, 1)))
 	}
 	return nil
 }
 
-func (b *backlog) pager() *pager {
-	return &pager{source: b.source, trail: b.trail.Name, namespaces: slices.Clone(b.places)}
+// note gives an event past the cursor its place.
+func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
+	event, ok := b.mine(ctx, wire)
+	if !ok || event.ResourceVersion <= cursor {
+		return
+	}
+	b.order = append(b.order, entry{event.ResourceVersion, event.NamespacedName})
+	if object := &event.Head.Resource; object.UID != "" && object.ResourceVersion != "" {
+		uid := types.UID(object.UID)
+		b.existed[uid] = max(b.existed[uid], event.ResourceVersion)
+	}
+	b.keep(&event)
+}
+
+// pager begins a list of the trail.
+func (b *backlog) pager(size int) *pager {
+	return &pager{source: b.source, trail: b.trail.Name, namespaces: slices.Clone(b.places), size: size}
 }
 
 // mine decodes an event of this trail; a trail of the same name may have had another uid.
@@ -151,25 +158,21 @@ func (b *backlog) body(ctx context.Context, wanted entry) (*Event, error) {
 
 // readOn reads one more page, and keeps what is still to come.
 func (b *backlog) readOn(ctx context.Context, from uint64) error {
-	items, err := b.rest.page(ctx)
+	err := b.rest.page(ctx, func(wire *wireEvent) {
+		version, err := wire.recordedAt()
+		if err != nil || version < from || version > b.upTo {
+			return
+		}
+		if _, held := b.bodies[wire.key()]; held || b.bytes >= b.limit {
+			return
+		}
+		if event, ok := b.mine(ctx, wire); ok {
+			b.keep(&event)
+		}
+	})
 	if errors.Is(err, io.EOF) {
 		b.rest = nil
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	for i := range items {
-		version, err := items[i].recordedAt()
-		if err != nil || version < from || version > b.upTo {
-			continue
-		}
-		if _, held := b.bodies[items[i].key()]; held || b.bytes >= b.limit {
-			continue
-		}
-		if event, ok := b.mine(ctx, &items[i]); ok {
-			b.keep(&event)
-		}
-	}
-	return nil
+	return err
 }

@@ -135,11 +135,15 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return err
 	}
 	c.at.version = max(c.at.version, list.upTo)
+	// The end of a backlog is rare, and what people wait for: it is written at once.
+	c.commitAt = time.Time{}
 	return c.commitIfDue(ctx)
 }
 
 // deliverBacklog delivers one part of a backlog while it reads the next.
 func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
+	c.judge.keepGlance()
+	defer c.judge.dropGlance()
 	events, err := list.take(ctx, window)
 	if err != nil {
 		return err

@@ -194,6 +194,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			objects:  &objects{client: d.REST},
 			digester: d.Digester,
 			clock:    d.Clock,
+			settle:   d.Settle,
 			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
 				return d.DeletesAreRecorded(key, ref)
 			},

@@ -2,7 +2,10 @@ package delivery
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -14,6 +17,8 @@ const maxGlance = 4 << 20
 // read for one is as good for another.
 type glance struct {
 	objects reader
+	// began is before anything was read.
+	began time.Time
 
 	mu    sync.Mutex
 	looks map[lookKey]*look
@@ -33,8 +38,98 @@ type look struct {
 	err  error
 }
 
-func newGlance(objects reader) *glance {
-	return &glance{objects: objects, looks: map[lookKey]*look{}}
+// keepGlance lets what is read for some events of a backlog serve those that follow, until dropGlance is called: it was
+// recorded before the first of them was read.
+func (j *judge) keepGlance() { j.keeping = true }
+
+func (j *judge) dropGlance() { j.keeping, j.kept = false, nil }
+
+// glanceFor is the one that was kept, if all the events were due when it began, or a new one.
+func (j *judge) glanceFor(open []openCase) *glance {
+	if j.kept != nil && !slices.ContainsFunc(open, func(c openCase) bool { return c.event.due(j.settle).After(j.kept.began) }) {
+		return j.kept
+	}
+	g := &glance{objects: j.objects, began: j.clock.Now(), looks: map[lookKey]*look{}}
+	if j.keeping {
+		j.kept = g
+	}
+	return g
+}
+
+// survey reads the objects of places of which many are wanted by one list each. Those that it does not show, because a
+// list is refused or too long, are read one by one later.
+func (j *judge) survey(ctx context.Context, g *glance, open []openCase) {
+	type search struct {
+		ref    *v1alpha1.ResourceReference
+		whole  bool
+		wanted map[string]bool
+	}
+	searches := map[string]*search{}
+	for _, c := range open {
+		ref := &c.event.Head.Resource
+		if g.knows(ref, needsBody(&c.event.Head)) {
+			continue
+		}
+		path := collectionPath(ref)
+		if searches[path] == nil {
+			searches[path] = &search{ref: ref, wanted: map[string]bool{}}
+		}
+		searches[path].wanted[ref.Name] = true
+		searches[path].whole = searches[path].whole || needsBody(&c.event.Head)
+	}
+	for _, s := range searches {
+		now := j.clock.Now()
+		if len(s.wanted) < surveyFrom || j.crowded.has(s.ref, now) || j.forbidden.has(s.ref, now) {
+			continue
+		}
+		if !g.survey(ctx, s.ref, s.whole, s.wanted) {
+			j.crowded.add(s.ref, now)
+		}
+	}
+}
+
+// survey lists a place, and notes what the list shows of the wanted objects, and that it does not show the others. It
+// says whether that was possible.
+func (g *glance) survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool) bool {
+	missing := maps.Clone(wanted)
+	complete, err := g.objects.survey(ctx, ref, whole, wanted, func(name string, seen sight) {
+		delete(missing, name)
+		g.note(ref, name, whole, seen)
+	})
+	if err != nil || !complete {
+		return false
+	}
+	for name := range missing {
+		g.note(ref, name, whole, sight{})
+	}
+	return true
+}
+
+// note remembers what a list showed, which is consistent, if there is room for it.
+func (g *glance) note(ref *v1alpha1.ResourceReference, name string, whole bool, seen sight) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.bytes+len(seen.body) > maxGlance {
+		return
+	}
+	g.bytes += len(seen.body)
+	known := &look{seen: seen}
+	known.once.Do(func() {})
+	path := collectionPath(ref) + "/" + name
+	for _, consistent := range []bool{false, true} {
+		g.looks[lookKey{path, false, consistent}] = known
+		if whole {
+			g.looks[lookKey{path, true, consistent}] = known
+		}
+	}
+}
+
+// knows says whether the object was looked at already.
+func (g *glance) knows(ref *v1alpha1.ResourceReference, whole bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.looks[lookKey{objectPath(ref), whole, false}]
+	return ok
 }
 
 // read is as the reader's. A read that failed is not remembered.

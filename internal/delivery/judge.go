@@ -19,13 +19,13 @@ const (
 	readers = 8
 	// readTries bounds the reads for one event when they fail: a kind whose API server is away must not stop the trail.
 	readTries = 3
-	// forbiddenFor is how long a refused read is remembered, so that not every event repeats it.
-	forbiddenFor = time.Minute
 )
 
 // reader is how the judge sees objects.
 type reader interface {
 	read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error)
+	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
+		visit func(name string, seen sight)) (complete bool, err error)
 }
 
 // judge finds out whether changes stuck.
@@ -36,12 +36,16 @@ type judge struct {
 	// deletesAreRecorded says whether the trail has an event for every deletion of such objects.
 	deletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
 
-	mu        sync.Mutex
-	forbidden map[place]time.Time
-}
+	// settle is how long after its recording an event is due.
+	settle time.Duration
 
-// place is where rights are given: a resource in a namespace.
-type place struct{ group, resource, namespace string }
+	// keeping says that a glance may serve several calls, and kept is that glance.
+	keeping bool
+	kept    *glance
+
+	// forbidden is where the operator may not read, crowded where it may not list or a list takes too long.
+	forbidden, crowded places
+}
 
 // verdict is a judgement, and what it rests on.
 type verdict struct {
@@ -58,26 +62,36 @@ func (v *verdict) isOpen(event *Event) bool {
 // all judges events in their order. others are further events that are known.
 func (j *judge) all(ctx context.Context, events, others []Event) []verdict {
 	histories := j.histories(events, others)
-	// Many events of one object need one look at it.
-	objects := newGlance(j.objects)
 	verdicts := make([]verdict, len(events))
-	limit := make(chan struct{}, readers)
-	var group sync.WaitGroup
+	var open []openCase
 	for i := range events {
 		event := &events[i]
 		known := histories[event.Head.Resource.UID]
-		if judged, ok := j.withoutReading(event, known); ok {
-			verdicts[i] = verdict{Judgement: judged}
-			continue
+		judged, ok := j.withoutReading(event, known)
+		if verdicts[i].Judgement = judged; !ok {
+			open = append(open, openCase{event, known, &verdicts[i]})
 		}
+	}
+	objects := j.glanceFor(open)
+	j.survey(ctx, objects, open)
+	limit := make(chan struct{}, readers)
+	var group sync.WaitGroup
+	for _, c := range open {
 		limit <- struct{}{}
 		group.Go(func() {
 			defer func() { <-limit }()
-			verdicts[i] = j.byReading(ctx, objects, event, known)
+			*c.verdict = j.byReading(ctx, objects, c.event, c.known)
 		})
 	}
 	group.Wait()
 	return verdicts
+}
+
+// openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.
+type openCase struct {
+	event   *Event
+	known   *history
+	verdict *verdict
 }
 
 // again judges once more what is open, with what is known by now.
@@ -134,9 +148,9 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
 // consistently.
-func (j *judge) byReading(ctx context.Context, objects reader, event *Event, known *history) verdict {
+func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, known *history) verdict {
 	ref := &event.Head.Resource
-	if j.isForbidden(ref) {
+	if j.forbidden.has(ref, j.clock.Now()) {
 		return verdict{Judgement: notAllowed}
 	}
 	for try := range readTries {
@@ -144,7 +158,7 @@ func (j *judge) byReading(ctx context.Context, objects reader, event *Event, kno
 		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
-			j.forbid(ref)
+			j.forbidden.add(ref, j.clock.Now())
 			return verdict{Judgement: notAllowed}
 		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):
 			return verdict{Judgement: notReadable}
@@ -178,28 +192,4 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		}
 	}
 	return decide(&event.Head, seen, j.deletesAreRecorded(&event.Head.Resource))
-}
-
-func placeOf(ref *v1alpha1.ResourceReference) place {
-	return place{ref.Group, ref.Resource, ref.Namespace}
-}
-
-func (j *judge) isForbidden(ref *v1alpha1.ResourceReference) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	since, ok := j.forbidden[placeOf(ref)]
-	if ok && j.clock.Since(since) > forbiddenFor {
-		delete(j.forbidden, placeOf(ref))
-		return false
-	}
-	return ok
-}
-
-func (j *judge) forbid(ref *v1alpha1.ResourceReference) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.forbidden == nil {
-		j.forbidden = map[place]time.Time{}
-	}
-	j.forbidden[placeOf(ref)] = j.clock.Now()
 }

@@ -25,6 +25,11 @@ type fakeObjects struct {
 	cachedErr, err     error
 	// reads are the consistent flags of the reads so far.
 	reads []bool
+	// shown is what a list shows, when lists are allowed and complete; surveys counts them.
+	shown    map[string]sight
+	refusing error
+	complete bool
+	surveys  int
 }
 
 func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, consistent bool) (sight, error) {
@@ -37,6 +42,20 @@ func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, 
 	return f.cached, f.cachedErr
 }
 
+func (f *fakeObjects) survey(_ context.Context, _ *v1alpha1.ResourceReference, _ bool, wanted map[string]bool,
+	visit func(name string, seen sight),
+) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.surveys++
+	for name, seen := range f.shown {
+		if wanted[name] {
+			visit(name, seen)
+		}
+	}
+	return f.complete, f.refusing
+}
+
 var errAway = errors.New("the API server is away")
 
 func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
@@ -47,9 +66,18 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 	}, clock
 }
 
+// judgeAll is the judge's judgements alone.
+func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Judgement { //nolint:revive // As the method.
+	var judgements []ledger.Judgement
+	for _, v := range j.all(ctx, events, others) {
+		judgements = append(judgements, v.Judgement)
+	}
+	return judgements
+}
+
 func judgeOne(t *testing.T, j *judge, event *Event) ledger.Judgement {
 	t.Helper()
-	return j.all(t.Context(), []Event{*event}, nil)[0].Judgement
+	return judgeAll(j, t.Context(), []Event{*event}, nil)[0]
 }
 
 func changed(action v1alpha1.Action, uid string) *Event { return &Event{Head: *head(action, uid)} }
@@ -132,9 +160,9 @@ func TestAnEventOfTheObjectProvesItsCreation(t *testing.T) {
 	deleted, created := changed(v1alpha1.ActionDelete, "u1"), changed(v1alpha1.ActionCreate, "u1")
 	created.Head.Resource.ResourceVersion = ""
 	created.ResourceVersion, deleted.ResourceVersion = 10, 11
-	g.Expect(j.all(t.Context(), []Event{*created}, []Event{*deleted})[0].Judgement).To(Equal(persisted))
+	g.Expect(judgeAll(j, t.Context(), []Event{*created}, []Event{*deleted})[0]).To(Equal(persisted))
 	g.Expect(objects.reads).To(BeEmpty())
 
 	created.ResourceVersion = 12
-	g.Expect(j.all(t.Context(), []Event{*deleted, *created}, nil)[1].Judgement).To(Equal(persisted))
+	g.Expect(judgeAll(j, t.Context(), []Event{*deleted, *created}, nil)[1]).To(Equal(persisted))
 }

@@ -73,6 +73,11 @@ func explainNotFound(err error) error {
 
 // objectPath is the object itself, also when a subresource was changed.
 func objectPath(ref *v1alpha1.ResourceReference) string {
+	return collectionPath(ref) + "/" + ref.Name
+}
+
+// collectionPath is where the objects of the same resource and namespace are listed.
+func collectionPath(ref *v1alpha1.ResourceReference) string {
 	path := "/api/" + ref.Version
 	if ref.Group != "" {
 		path = "/apis/" + ref.Group + "/" + ref.Version
@@ -80,5 +85,5 @@ func objectPath(ref *v1alpha1.ResourceReference) string {
 	if ref.Namespace != "" {
 		path += "/namespaces/" + ref.Namespace
 	}
-	return path + "/" + ref.Resource + "/" + ref.Name
+	return path + "/" + ref.Resource
 }

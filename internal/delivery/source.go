@@ -20,8 +20,10 @@ import (
 )
 
 const (
-	// pageSize is how many events one list request returns.
-	pageSize = 500
+	// indexPage and bodyPage are how many events one list request returns. For each page the API server walks all that
+	// is still to come, so that pages should be large where they are not kept.
+	indexPage = 4000
+	bodyPage  = 1000
 	// listTimeout bounds one list request or single read.
 	listTimeout = 30 * time.Second
 	// watchTimeout is how long the API server keeps one watch open; it is then made again.
@@ -44,22 +46,19 @@ func path(namespace string) string {
 	return base + "/" + v1alpha1.AuditEventsResource.Resource
 }
 
-// page is one page of a list.
-type page struct {
-	Metadata struct {
-		ResourceVersion string `json:"resourceVersion"`
-		Continue        string `json:"continue"`
-	} `json:"metadata"`
-	Items []wireEvent `json:"items"`
+// listMeta is what a list says of itself.
+type listMeta struct {
+	ResourceVersion string `json:"resourceVersion"`
+	Continue        string `json:"continue"`
 }
 
 // head is the resourceVersion of the API server's present state.
 func (s *source) head(ctx context.Context) (uint64, error) {
-	var p page
-	if err := s.list(ctx, "", "", "", 1, &p); err != nil {
+	meta, err := s.list(ctx, "", "", "", 1, func(*wireEvent) {})
+	if err != nil {
 		return 0, err
 	}
-	return parseVersion(p.Metadata.ResourceVersion)
+	return parseVersion(meta.ResourceVersion)
 }
 
 // pager lists a trail's events in some namespaces, page by page, in the order of their names. Each namespace's list is
@@ -68,7 +67,9 @@ type pager struct {
 	source     *source
 	trail      string
 	namespaces []string
-	next       string
+	// size is how many events a page has.
+	size int
+	next string
 	// last is the last name that was listed in the first of namespaces.
 	last string
 	// version is the resourceVersion up to which all the lists that were begun are complete.
@@ -83,32 +84,36 @@ func (p *pager) passed(name types.NamespacedName) bool {
 	return p.namespaces[0] == name.Namespace && name.Name <= p.last
 }
 
-// page is the next page; io.EOF after the last. Listing for longer than the API server keeps history fails.
-func (p *pager) page(ctx context.Context) ([]wireEvent, error) {
+// page shows the next page's events to visit; io.EOF after the last page. Listing for longer than the API server keeps
+// history fails.
+func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 	if len(p.namespaces) == 0 {
-		return nil, io.EOF
+		return io.EOF
 	}
-	var answer page
-	if err := p.source.list(ctx, p.namespaces[0], p.trail, p.next, pageSize, &answer); err != nil {
-		return nil, err
-	}
-	version, err := parseVersion(answer.Metadata.ResourceVersion)
+	meta, err := p.source.list(ctx, p.namespaces[0], p.trail, p.next, p.size, func(event *wireEvent) {
+		p.last = event.Metadata.Name
+		visit(event)
+	})
 	if err != nil {
-		return nil, err
+		return err
+	}
+	version, err := parseVersion(meta.ResourceVersion)
+	if err != nil {
+		return err
 	}
 	if p.version == 0 || version < p.version {
 		p.version = version
 	}
-	if count := len(answer.Items); count > 0 {
-		p.last = answer.Items[count-1].Metadata.Name
-	}
-	if p.next = answer.Metadata.Continue; p.next == "" {
+	if p.next = meta.Continue; p.next == "" {
 		p.namespaces, p.last = p.namespaces[1:], ""
 	}
-	return answer.Items, nil
+	return nil
 }
 
-func (s *source) list(ctx context.Context, namespace, trail, continueToken string, limit int, into *page) error {
+// list shows one page's events to visit while it arrives, so that a page is never in memory as a whole.
+func (s *source) list(
+	ctx context.Context, namespace, trail, continueToken string, limit int, visit func(*wireEvent),
+) (meta listMeta, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	request := s.client.Get().AbsPath(path(namespace)).Param("limit", strconv.Itoa(limit))
@@ -118,14 +123,70 @@ func (s *source) list(ctx context.Context, namespace, trail, continueToken strin
 	if continueToken != "" {
 		request = request.Param("continue", continueToken)
 	}
-	body, err := request.SetHeader("Accept", "application/json").DoRaw(ctx)
+	stream, err := request.SetHeader("Accept", "application/json").Stream(ctx)
 	if err != nil {
-		return fmt.Errorf("listing AuditEvents: %w", err)
+		return meta, fmt.Errorf("listing AuditEvents: %w", err)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("decoding a list of AuditEvents: %w", err)
+	defer func() { _ = stream.Close() }()
+	if err := decodeList(jsontext.NewDecoder(stream), &meta, visit); err != nil {
+		return meta, fmt.Errorf("decoding a list of AuditEvents: %w", err)
 	}
-	return nil
+	return meta, nil
+}
+
+// decodeList reads a list of any kind item by item; the API server gives its members in different orders.
+func decodeList[T any](decoder *jsontext.Decoder, meta any, visit func(*T)) error {
+	return eachMember(decoder, func(name string) error {
+		switch name {
+		case "metadata":
+			return json.UnmarshalDecode(decoder, meta)
+		case "items":
+			return eachElement(decoder, func() error {
+				var item T
+				if err := json.UnmarshalDecode(decoder, &item); err != nil {
+					return err
+				}
+				visit(&item)
+				return nil
+			})
+		default:
+			return decoder.SkipValue()
+		}
+	})
+}
+
+func eachMember(decoder *jsontext.Decoder, read func(name string) error) error {
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	for decoder.PeekKind() != jsontext.KindEndObject {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := read(name.String()); err != nil {
+			return err
+		}
+	}
+	_, err := decoder.ReadToken()
+	return err
+}
+
+// eachElement reads a list; null is an empty one.
+func eachElement(decoder *jsontext.Decoder, read func() error) error {
+	if decoder.PeekKind() == jsontext.KindNull {
+		return decoder.SkipValue()
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	for decoder.PeekKind() != jsontext.KindEndArray {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	_, err := decoder.ReadToken()
+	return err
 }
 
 // get reads one event; nil when it is gone.

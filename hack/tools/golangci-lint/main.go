@@ -10,7 +10,6 @@ import (
 
 	"github.com/golangci/golangci-lint/v2/pkg/commands"
 	"github.com/golangci/golangci-lint/v2/pkg/exitcodes"
-
 	// Registers the plugin "kubeapilinter".
 	_ "sigs.k8s.io/kube-api-linter"
 )

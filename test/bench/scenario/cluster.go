@@ -22,7 +22,7 @@ const (
 )
 
 // prepareNamespaces makes the namespaces, and who may do what in them. The built-in roles are empty without
-// kube-controller-manager, so the operator's right to look at ConfigMaps is given by name.
+// kube-controller-manager, so what it gives the operator on ConfigMaps is given here.
 func (r *Rig) prepareNamespaces(ctx context.Context) error {
 	config, err := r.env.AddUser(userName, "developers")
 	if err != nil {
@@ -36,7 +36,7 @@ func (r *Rig) prepareNamespaces(ctx context.Context) error {
 	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, backlogNamespace} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		objects = append(objects, grant(namespace, "editor", user, "configmaps", "create")...)
-		objects = append(objects, grant(namespace, "outcomes", operatorSubject(), "configmaps", "get")...)
+		objects = append(objects, grant(namespace, "outcomes", operatorSubject(), "configmaps", "get", "list")...)
 		objects = append(objects, grant(namespace, "keys", operatorSubject(), "secrets", "get")...)
 	}
 	return r.create(ctx, objects...)
@@ -48,11 +48,11 @@ func operatorSubject() rbacv1.Subject {
 	}
 }
 
-func grant(namespace, name string, to rbacv1.Subject, resource, verb string) []client.Object {
+func grant(namespace, name string, to rbacv1.Subject, resource string, verbs ...string) []client.Object {
 	object := metav1.ObjectMeta{Namespace: namespace, Name: name}
 	return []client.Object{
 		&rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{resource}, Verbs: []string{verb},
+			APIGroups: []string{""}, Resources: []string{resource}, Verbs: verbs,
 		}}},
 		&rbacv1.RoleBinding{
 			ObjectMeta: object, Subjects: []rbacv1.Subject{to},

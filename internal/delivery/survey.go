@@ -1,0 +1,112 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// surveyFrom is how many objects of one place are read by a list rather than one by one: a read costs the API server
+	// and this process about as much as twenty objects of a list.
+	surveyFrom = 64
+	// surveyShare bounds how many objects a list may have for each one that is wanted.
+	surveyShare = 16
+	// surveyBytes bounds what a list may have for each object that is wanted, in bytes: objects may be large.
+	surveyBytes = 16 << 10
+	// surveyLimit is how many objects one request lists.
+	surveyLimit = 500
+)
+
+// surveyMeta is what a page says of what follows it.
+type surveyMeta struct {
+	Continue           string `json:"continue"`
+	RemainingItemCount int    `json:"remainingItemCount"`
+}
+
+// survey lists the objects of ref's resource and namespace and shows those with the wanted names to visit. The list is
+// consistent: what it does not have does not exist. complete is false when it would have taken more than single reads
+// do; then nothing is known of those that were not visited.
+func (o *objects) survey(
+	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool, visit func(name string, seen sight),
+) (complete bool, err error) {
+	budget := int64(len(wanted)) * surveyBytes
+	for token := ""; ; {
+		var meta surveyMeta
+		budget, err = o.surveyPage(ctx, ref, whole, token, budget, &meta, func(item *listedObject) {
+			if wanted[item.meta.Name] {
+				visit(item.meta.Name, item.sight(whole))
+			}
+		})
+		if err != nil || budget <= 0 {
+			return false, err
+		}
+		if token = meta.Continue; token == "" {
+			return true, nil
+		}
+		if meta.RemainingItemCount > surveyShare*len(wanted) {
+			return false, nil
+		}
+	}
+}
+
+// surveyPage shows one page to visit, of which it reads at most budget bytes, and says what is left of them.
+func (o *objects) surveyPage(
+	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, token string, budget int64, meta *surveyMeta,
+	visit func(*listedObject),
+) (left int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	accept := "application/json"
+	if !whole {
+		accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+	}
+	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", accept).Param("limit", strconv.Itoa(surveyLimit))
+	if token != "" {
+		request = request.Param("continue", token)
+	}
+	stream, err := request.Stream(ctx)
+	if err != nil {
+		return budget, fmt.Errorf("listing %s in %q: %w", ref.Resource, ref.Namespace, err)
+	}
+	defer func() { _ = stream.Close() }()
+	limited := &io.LimitedReader{R: stream, N: budget}
+	if err := decodeList(jsontext.NewDecoder(limited), meta, visit); err != nil && limited.N > 0 {
+		return budget, fmt.Errorf("decoding a list of %s in %q: %w", ref.Resource, ref.Namespace, err)
+	}
+	return limited.N, nil
+}
+
+// listedObject is one object of a list.
+type listedObject struct {
+	meta metav1.ObjectMeta
+	body jsontext.Value
+}
+
+// UnmarshalJSON decodes the metadata alone, and keeps the rest as it came.
+func (l *listedObject) UnmarshalJSON(body []byte) error {
+	var object struct {
+		Metadata metav1.ObjectMeta `json:"metadata"`
+	}
+	if err := json.Unmarshal(body, &object); err != nil {
+		return err
+	}
+	l.meta, l.body = object.Metadata, body
+	return nil
+}
+
+func (l *listedObject) sight(whole bool) sight {
+	seen := sight{exists: true, meta: l.meta}
+	if whole {
+		seen.body = bytes.Clone(l.body)
+	}
+	return seen
+}
