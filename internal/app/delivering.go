@@ -17,7 +17,7 @@ import (
 const serviceAccount = "trailkeeper-manager"
 
 // addDelivery pushes events to their destinations, on the leader.
-func (o *operator) addDelivery() error {
+func (o *leader) addDelivery() error {
 	o.auth = awsauth.New(awsauth.Options{
 		Reader:            o.direct,
 		Tokens:            o.direct,
@@ -53,7 +53,7 @@ func (o *operator) addDelivery() error {
 }
 
 // addTrails verifies trails and keeps the in-cluster copy of their events within bounds, on the leader.
-func (o *operator) addTrails() error {
+func (o *leader) addTrails() error {
 	trails := &controllers.TrailReconciler{
 		Client:            o.mgr.GetClient(),
 		Reader:            o.direct,

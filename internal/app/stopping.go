@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// errStopping is why a replica that was told to stop is not ready.
+var errStopping = errors.New("stopping")
+
+// serve runs the manager until a while after the context ended. In that while the replica says that it is not ready and
+// answers all the same: it takes some seconds until nobody sends it anything any more.
+func (o *operator) serve(ctx context.Context) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		defer stop()
+		select {
+		case <-ctx.Done():
+		case <-serving.Done():
+			return
+		}
+		o.stopping.Store(true)
+		ctrl.Log.Info("Stopping, answering until nobody asks", "delay", o.options.DrainDelay.String())
+		wait(serving, o.options.DrainDelay)
+	}()
+	err := o.mgr.Start(serving)
+	stop()
+	<-drained
+	if err != nil {
+		return fmt.Errorf("running the manager: %w", err)
+	}
+	o.flush(ctx)
+	return nil
+}
+
+// notStopping is the readiness check that fails first.
+func (o *operator) notStopping(*http.Request) error {
+	if o.stopping.Load() {
+		return errStopping
+	}
+	return nil
+}
+
+// flush writes the events of the last requests: the recorder stops answering after the replayer has ended.
+func (o *operator) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if err := o.replayer.Flush(ctx); err != nil {
+		ctrl.Log.Error(err, "The next start writes what is left in the local file")
+	}
+}
+
+// wait returns after a while, or when the context ends.
+func wait(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
