@@ -81,7 +81,18 @@ func (w *world) compare(trail *v1alpha1.AuditTrail, facts []truth.Fact, events [
 	claims := slices.DeleteFunc(truth.Claims(trail, events), func(c truth.Claim) bool {
 		return c.Spec.Time.Time.Before(w.began) || w.isBlind(c.Spec.Time.Time)
 	})
-	return truth.Compare(facts, claims)
+	d := truth.Compare(facts, claims)
+	if trail.Spec.Recording.FailurePolicy == v1alpha1.FailurePolicyIgnore {
+		// What was missed must lie in a gap; a change lasts from its request to its answer.
+		missed := len(d.Missed)
+		d.Missed = slices.DeleteFunc(d.Missed, func(f truth.Fact) bool {
+			return slices.ContainsFunc(w.gaps, func(gap window) bool {
+				return f.Entry.StageTimestamp.After(gap.from) && f.Entry.RequestReceivedTimestamp.Before(gap.to)
+			})
+		})
+		w.say("%s/%s: %d missed in gaps", trail.Namespace, trail.Name, missed-len(d.Missed))
+	}
+	return d
 }
 
 func (w *world) isBlind(moment time.Time) bool {

@@ -51,6 +51,8 @@ type world struct {
 	seed     uint64
 	// began is when every trail recorded.
 	began time.Time
+	// gaps are the times of which an Ignore trail may miss changes.
+	gaps []window
 	// blind are the times in which the API server ended requests without a line in its log.
 	blind []window
 }
@@ -62,8 +64,9 @@ type window struct{ from, to time.Time }
 type options struct {
 	replicas int
 	policy   v1alpha1.FailurePolicy
-	etcdArgs []string
-	args     []string
+	// durability is Replicated by default.
+	durability     v1alpha1.Durability
+	etcdArgs, args []string
 }
 
 func newWorld(t *testing.T, o options) *world {
@@ -83,7 +86,7 @@ func newWorld(t *testing.T, o options) *world {
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(w.operator.Close)
 	w.makePlaces()
-	w.applyTrails(o.policy)
+	w.applyTrails(v1alpha1.RecordingPolicy{FailurePolicy: o.policy, Durability: o.durability})
 	w.people = newPeople(w)
 	w.began = time.Now()
 	w.denier = startDenier(w)
@@ -143,7 +146,7 @@ func (w *world) create(object client.Object) {
 }
 
 // applyTrails makes a trail that records everything, one that does so for one team, and one with the default rules.
-func (w *world) applyTrails(policy v1alpha1.FailurePolicy) {
+func (w *world) applyTrails(policy v1alpha1.RecordingPolicy) {
 	w.t.Helper()
 	g := NewWithT(w.t)
 	for _, trail := range []*v1alpha1.AuditTrail{
@@ -169,12 +172,12 @@ func (w *world) applyTrails(policy v1alpha1.FailurePolicy) {
 	}).WithTimeout(patience).WithPolling(100 * time.Millisecond).Should(BeNumerically(">", 0))
 }
 
-func newTrail(namespace, name string, policy v1alpha1.FailurePolicy, rules ...v1alpha1.Rule) *v1alpha1.AuditTrail {
+func newTrail(namespace, name string, policy v1alpha1.RecordingPolicy, rules ...v1alpha1.Rule) *v1alpha1.AuditTrail {
 	return &v1alpha1.AuditTrail{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.AuditTrailSpec{
 			Type: v1alpha1.TrailTypeClusterOnly, Rules: rules,
-			Recording: v1alpha1.RecordingPolicy{FailurePolicy: policy},
+			Recording: policy,
 			// Nothing may be pruned before it was compared.
 			Retention: v1alpha1.RetentionPolicy{MaxEvents: ptr.To[int32](100000)},
 		},
