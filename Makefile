@@ -42,6 +42,10 @@ lint: $(GOLANGCI_LINT) ## Lint the code; the first time this builds golangci-lin
 test: control-plane build ## Run every test, with all the set-up they need.
 	hack/test.sh
 
+.PHONY: soak
+soak: control-plane build ## Run the long forms of the tests in test/, with every fault (40 min).
+	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_SOAK=1 go test -count=1 -timeout 60m ./test/...
+
 .PHONY: verify
 verify: $(GOLANGCI_LINT) ## Check that generated files are current, and format, vet, lint, module files and scripts.
 	hack/verify.sh

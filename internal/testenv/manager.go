@@ -84,10 +84,18 @@ func (m *Manager) Kill() { m.process.kill() }
 
 // Stop asks the operator to end, as a kubelet does, and waits for it.
 func (m *Manager) Stop() {
+	m.Terminate()
+	m.Wait()
+}
+
+// Wait waits for the operator's end.
+func (m *Manager) Wait() { <-m.process.done }
+
+// Terminate asks the operator to end, as a kubelet does.
+func (m *Manager) Terminate() {
 	if m.process.cmd.Process != nil {
 		_ = m.process.cmd.Process.Signal(syscall.SIGTERM) // An error means that it has ended already.
 	}
-	<-m.process.done
 }
 
 // PID is the operator's process id.
