@@ -8,44 +8,86 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
-// near is how close two requests must be for nobody to be able to tell which of them made the change of both.
-const near = 120 * time.Millisecond
+const (
+	// near is how close two requests must be for nobody to be able to tell which of them made the change of both.
+	near = 120 * time.Millisecond
+	// settled is until when an object must stay for its events to be judged by it.
+	settled = 6 * time.Second
+)
 
-// contest adds what may be said of requests that changed nothing while somebody else changed the same object: admission
-// shows the two alike.
+// place is an object by its name.
+type place struct{ group, resource, namespace, name string }
+
+func placeOf(entry *testenv.AuditEntry) place {
+	ref := &entry.ObjectRef
+	return place{ref.APIGroup, ref.Resource, ref.Namespace, ref.Name}
+}
+
+// contest adds what may be said of requests that changed nothing: an event of such a request may be Unknown, and no more,
+// when admission shows it like somebody else's that was made at the same time, or when the object was gone before anybody
+// could look.
 func (l *log) contest(changing []*testenv.AuditEntry) {
-	type place struct{ group, resource, namespace, name string }
-	placeOf := func(entry *testenv.AuditEntry) place {
-		ref := &entry.ObjectRef
-		return place{ref.APIGroup, ref.Resource, ref.Namespace, ref.Name}
-	}
-	changed := map[place][]*Fact{}
+	changed, removed := map[place][]*testenv.AuditEntry{}, map[place][]*testenv.AuditEntry{}
 	did := map[*testenv.AuditEntry]bool{}
 	for i := range l.facts {
 		f := &l.facts[i]
 		did[f.Entry] = true
-		changed[placeOf(f.Entry)] = append(changed[placeOf(f.Entry)], f)
+		at := placeOf(f.Entry)
+		at.name = f.Name
+		changed[at] = append(changed[at], f.Entry)
+		if f.Action == v1alpha1.ActionDelete {
+			removed[at] = append(removed[at], f.Entry)
+		}
 	}
-	var contested []*testenv.AuditEntry
 	for _, entry := range changing {
-		if did[entry] || entry.Verb == "create" && entry.ObjectRef.Subresource != "eviction" || isDryRun(entry) || entry.ResponseStatus.Code == http.StatusForbidden && !refusedByWebhook(entry) {
-			continue
-		}
-		for _, f := range changed[placeOf(entry)] {
-			if f.Users[0] != userOf(entry).Username &&
-				f.Entry.RequestReceivedTimestamp.Before(entry.StageTimestamp.Add(near)) &&
-				entry.RequestReceivedTimestamp.Before(f.Entry.StageTimestamp.Add(near)) {
-				contested = append(contested, entry)
-				break
-			}
+		if entry.Verb == "delete" && succeeded(entry) {
+			removed[placeOf(entry)] = append(removed[placeOf(entry)], entry)
 		}
 	}
-	for _, entry := range contested {
-		l.add(entry, l.answers[entry], func(f *Fact) {
-			f.Contested, f.Doubt = true, "somebody else changed it at the same time"
-			if entry.Verb == "create" {
-				f.Action = v1alpha1.ActionDelete
-			}
-		})
+	for _, entry := range changing {
+		switch {
+		case did[entry] || !mayBeContested(entry):
+		case l.isContested(entry, changed[placeOf(entry)]):
+			l.addContested(entry, "somebody else changed it at the same time")
+		case isGoneSoon(entry, removed[placeOf(entry)]):
+			l.addContested(entry, "it was gone before anybody could look")
+		}
 	}
+}
+
+// mayBeContested says that the request came as far as admission, and was about an object that was there.
+func mayBeContested(entry *testenv.AuditEntry) bool {
+	eviction := entry.ObjectRef.Subresource == "eviction"
+	unauthorized := entry.ResponseStatus.Code == http.StatusForbidden && !refusedByWebhook(entry)
+	return (entry.Verb != "create" || eviction) && entry.Verb != "deletecollection" && !isDryRun(entry) && !unauthorized
+}
+
+func (l *log) isContested(entry *testenv.AuditEntry, changes []*testenv.AuditEntry) bool {
+	for _, other := range changes {
+		if userOf(other).Username != userOf(entry).Username &&
+			other.RequestReceivedTimestamp.Before(entry.StageTimestamp.Add(near)) &&
+			entry.RequestReceivedTimestamp.Before(other.StageTimestamp.Add(near)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isGoneSoon(entry *testenv.AuditEntry, removals []*testenv.AuditEntry) bool {
+	for _, removal := range removals {
+		apart := removal.StageTimestamp.Sub(entry.RequestReceivedTimestamp)
+		if entry.Verb != "delete" && apart > 0 && apart < settled {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *log) addContested(entry *testenv.AuditEntry, why string) {
+	l.add(entry, l.answers[entry], func(f *Fact) {
+		f.Contested, f.Doubt = true, why
+		if entry.Verb == "create" {
+			f.Action = v1alpha1.ActionDelete
+		}
+	})
 }

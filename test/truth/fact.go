@@ -25,7 +25,8 @@ type Fact struct {
 	Before, After uint64
 	// Doubt says why it may not have happened; empty when it surely did.
 	Doubt string
-	// Contested says that somebody else made the same change at the same time, so that an event may at most say Unknown.
+	// Contested says that the request changed nothing and that this cannot be told, so that an event may at most say
+	// Unknown.
 	Contested bool
 	// Entry is the request.
 	Entry *testenv.AuditEntry
