@@ -75,7 +75,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judge
 
 // later are the events that are known to follow the first ones of the queue.
 func (c *courier) later(count int) []Event {
-	return slices.Concat(c.queue[count:], c.box.peek())
+	return slices.Concat(c.queue[count:], c.ahead, c.box.peek())
 }
 
 func isOpenCreation(event *Event, judgement ledger.Judgement) bool {
