@@ -68,6 +68,8 @@ type operator struct {
 	delivery      *delivery.Delivery
 	configuration *controllers.WebhookConfigurationReconciler
 	replayer      *spill.Replayer
+	// ready is when this replica became ready; nil before.
+	ready atomic.Pointer[time.Time]
 	// stopping is true once the operator was told to stop.
 	stopping atomic.Bool
 }
@@ -252,6 +254,9 @@ func (o *operator) addProbes() error {
 		if err := o.mgr.AddReadyzCheck(name, check); err != nil {
 			return fmt.Errorf("adding the readiness check %s: %w", name, err)
 		}
+	}
+	if err := o.add(everywhere(o.answer)); err != nil {
+		return err
 	}
 	if err := o.mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding the health check: %w", err)

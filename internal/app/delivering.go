@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -75,12 +76,14 @@ func (o *leader) addTrails() error {
 	return nil
 }
 
-// deletesAreRecorded asks the rules in force.
-func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool {
+// deletesAreRecorded asks the rules in force. Under Ignore a deletion went unrecorded when nobody answered; this replica
+// knows of the time since it was ready.
+func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool {
 	set := o.rules.Load()
 	if set == nil {
 		return false
 	}
 	compiled := set.Trail(trail.Namespace, trail.Name)
-	return compiled != nil && compiled.RecordsDeletesOf(ref.Group, ref.Resource, ref.Namespace)
+	return compiled != nil && compiled.RecordsDeletesOf(ref.Group, ref.Resource, ref.Namespace) &&
+		(set.Refuses(compiled, ref.Namespace) || o.hasAnsweredSince(since))
 }

@@ -194,6 +194,15 @@ func (o *operator) add(runnable manager.Runnable) error {
 	return addTo(o.mgr, runnable)
 }
 
+// everywhere is a function that runs on every replica.
+type everywhere func(context.Context) error
+
+// Start runs the function.
+func (e everywhere) Start(ctx context.Context) error { return e(ctx) }
+
+// NeedLeaderElection is false.
+func (everywhere) NeedLeaderElection() bool { return false }
+
 func addTo(mgr manager.Manager, runnable manager.Runnable) error {
 	if err := mgr.Add(runnable); err != nil {
 		return fmt.Errorf("adding a part to the manager: %w", err)

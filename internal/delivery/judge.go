@@ -33,8 +33,8 @@ type judge struct {
 	objects  reader
 	digester audit.Digester
 	clock    clock.PassiveClock
-	// deletesAreRecorded says whether the trail has an event for every deletion of such objects.
-	deletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
+	// deletesAreRecorded says whether the trail has an event for every deletion of such objects since a moment.
+	deletesAreRecorded func(ref *v1alpha1.ResourceReference, since time.Time) bool
 
 	// settle is how long after its recording an event is due.
 	settle time.Duration
@@ -191,5 +191,5 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		case unsure:
 		}
 	}
-	return decide(&event.Head, seen, j.deletesAreRecorded(&event.Head.Resource))
+	return decide(&event.Head, seen, j.deletesAreRecorded(&event.Head.Resource, event.Head.Time.Time))
 }

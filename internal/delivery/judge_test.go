@@ -62,7 +62,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 	clock := clocktesting.NewFakePassiveClock(eventTime)
 	return &judge{
 		objects: objects, digester: audit.NewDigester([]byte("key")), clock: clock,
-		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
+		deletesAreRecorded: func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 	}, clock
 }
 

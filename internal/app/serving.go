@@ -10,6 +10,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
+// readyInterval is how often a starting replica looks whether it is ready.
+const readyInterval = 100 * time.Millisecond
+
 // errStopping is why a replica that was told to stop is not ready.
 var errStopping = errors.New("stopping")
 
@@ -46,6 +49,26 @@ func (o *operator) notStopping(*http.Request) error {
 		return errStopping
 	}
 	return nil
+}
+
+// answer notes when this replica became ready to answer the API server.
+func (o *operator) answer(ctx context.Context) error {
+	for ctx.Err() == nil {
+		ready := o.rules.Ready(nil) == nil && o.certs.Ready(nil) == nil && o.mgr.GetWebhookServer().StartedChecker()(nil) == nil
+		if ready {
+			now := o.clock.Now()
+			o.ready.Store(&now)
+			break
+		}
+		wait(ctx, readyInterval)
+	}
+	return nil
+}
+
+// hasAnsweredSince says that this replica was there for all that the API server asked since a moment.
+func (o *operator) hasAnsweredSince(moment time.Time) bool {
+	ready := o.ready.Load()
+	return ready != nil && ready.Before(moment)
 }
 
 // flush writes the events of the last requests: the recorder stops answering after the replayer has ended.
