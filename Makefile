@@ -43,7 +43,7 @@ test: control-plane build ## Run every test, with all the set-up they need.
 	hack/test.sh
 
 .PHONY: soak
-soak: control-plane build ## Run the long forms of the tests in test/ (up to an hour).
+soak: control-plane build ## Run the long forms of the tests in test/, with every fault (up to an hour).
 	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_SOAK=1 go test -count=1 -timeout 60m ./test/...
 
 .PHONY: verify

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -50,7 +51,8 @@ const (
 // operator is the parts of the operator that others are made from.
 type operator struct {
 	options Options
-	mgr     manager.Manager
+	// mgr runs what every replica does.
+	mgr manager.Manager
 	// direct reads and writes without a cache.
 	direct client.Client
 	// rest reaches the API server without a limit of its own, for events and what they speak of.
@@ -73,6 +75,10 @@ type operator struct {
 	notices       *recorder.Notices
 	announcer     *recorder.Announcer
 	presence      *presence.Presence
+	// ready is when this replica became ready; nil before.
+	ready atomic.Pointer[time.Time]
+	// stopping is true once the operator was told to stop.
+	stopping atomic.Bool
 }
 
 // What the recorder writes.
@@ -104,26 +110,16 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addConfiguration, o.addObserver, o.addDelivery, o.addTrails, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addLeadership, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}
 	}
-	if err := o.runManager(ctx); err != nil {
-		return err
-	}
-	o.flush(ctx)
-	return nil
+	return o.serve(ctx)
 }
 
-// flush writes the events of the last requests: the recorder stops answering after the replayer has ended.
-func (o *operator) flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	if err := o.replayer.Flush(ctx); err != nil {
-		ctrl.Log.Error(err, "The next start writes what is left in the local file")
-	}
-}
+// addLeadership makes this replica lead when it can.
+func (o *operator) addLeadership() error { return o.add(leadership{o}) }
 
 func newOperator(ctx context.Context, config *rest.Config, options Options, store *spill.Store) (*operator, error) {
 	// The API server's own priority and fairness limits clients better than they do themselves.
@@ -196,29 +192,29 @@ func (o *operator) newManager(config *rest.Config, scheme *runtime.Scheme) (mana
 	if err != nil {
 		return nil, err
 	}
-	renew, retry := options.LeaseDuration*2/3, options.LeaseDuration/8
 	mgr, err := ctrl.NewManager(config, manager.Options{
-		Scheme: scheme,
-		Cache:  cache.Options{ByObject: controllers.CacheByName(options.Namespace)},
-		Client: client.Options{Cache: &client.CacheOptions{
-			// The operator reads single Secrets, and must not hold events in memory.
-			DisableFor: []client.Object{&corev1.Secret{}, &v1alpha1.AuditEvent{}},
-		}},
-		WebhookServer:                 server,
-		Metrics:                       metricsserver.Options{BindAddress: options.MetricsBindAddress},
-		HealthProbeBindAddress:        options.HealthProbeBindAddress,
-		LeaderElection:                options.LeaderElect,
-		LeaderElectionID:              leaderLease,
-		LeaderElectionNamespace:       options.Namespace,
-		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &options.LeaseDuration,
-		RenewDeadline:                 &renew,
-		RetryPeriod:                   &retry,
+		Scheme:                 scheme,
+		Cache:                  cacheOptions(options.Namespace),
+		Client:                 clientOptions(),
+		WebhookServer:          server,
+		Metrics:                metricsserver.Options{BindAddress: options.MetricsBindAddress},
+		HealthProbeBindAddress: options.HealthProbeBindAddress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
 	return mgr, nil
+}
+
+func cacheOptions(namespace string) cache.Options {
+	return cache.Options{ByObject: controllers.CacheByName(namespace)}
+}
+
+// clientOptions have single Secrets and all events read from the API server: a cache would hold every one of them.
+func clientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{
+		DisableFor: []client.Object{&corev1.Secret{}, &v1alpha1.AuditEvent{}},
+	}}
 }
 
 // newREST is a client for paths of any group that sends and returns JSON as it is.
@@ -262,6 +258,7 @@ func usernameOf(ctx context.Context, c client.Client) (string, error) {
 // there.
 func (o *operator) addProbes() error {
 	for name, check := range map[string]healthz.Checker{
+		"stopping":    o.notStopping,
 		"rules":       o.rules.Ready,
 		"certificate": o.certs.Ready,
 		"webhook":     o.mgr.GetWebhookServer().StartedChecker(),
@@ -269,6 +266,9 @@ func (o *operator) addProbes() error {
 		if err := o.mgr.AddReadyzCheck(name, check); err != nil {
 			return fmt.Errorf("adding the readiness check %s: %w", name, err)
 		}
+	}
+	if err := o.add(everywhere(o.answer)); err != nil {
+		return err
 	}
 	if err := o.mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding the health check: %w", err)

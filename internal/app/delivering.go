@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,7 +20,7 @@ import (
 const serviceAccount = "trailkeeper-manager"
 
 // addDelivery pushes events to their destinations, on the leader.
-func (o *operator) addDelivery() error {
+func (o *leader) addDelivery() error {
 	o.auth = awsauth.New(awsauth.Options{
 		Reader:            o.direct,
 		Grants:            o.mgr.GetClient(),
@@ -56,7 +57,7 @@ func (o *operator) addDelivery() error {
 }
 
 // addTrails verifies trails and keeps the in-cluster copy of their events within bounds, on the leader.
-func (o *operator) addTrails() error {
+func (o *leader) addTrails() error {
 	trails := &controllers.TrailReconciler{
 		Client:            o.mgr.GetClient(),
 		Reader:            o.direct,
@@ -85,7 +86,7 @@ func (o *operator) addTrails() error {
 }
 
 // newFollowers follows what trails refer to, on the leader.
-func (o *operator) newFollowers(changed func(context.Context, types.NamespacedName)) (*follow.Followers, error) {
+func (o *leader) newFollowers(changed func(context.Context, types.NamespacedName)) (*follow.Followers, error) {
 	c, err := client.NewWithWatch(o.mgr.GetConfig(), client.Options{HTTPClient: o.mgr.GetHTTPClient(), Mapper: o.mgr.GetRESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("making a client that watches: %w", err)
@@ -94,12 +95,14 @@ func (o *operator) newFollowers(changed func(context.Context, types.NamespacedNa
 	return followers, o.add(followers)
 }
 
-// deletesAreRecorded asks the rules in force.
-func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool {
+// deletesAreRecorded asks the rules in force. Under Ignore a deletion went unrecorded when nobody answered; this replica
+// knows of the time since it was ready.
+func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool {
 	set := o.rules.Load()
 	if set == nil {
 		return false
 	}
 	compiled := set.Trail(trail.Namespace, trail.Name)
-	return compiled != nil && compiled.RecordsDeletesOf(ref)
+	return compiled != nil && compiled.RecordsDeletesOf(ref) &&
+		(set.Refuses(compiled, ref.Namespace) || o.hasAnsweredSince(since))
 }

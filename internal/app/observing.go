@@ -10,7 +10,7 @@ import (
 )
 
 // addObserver records what the API server sends to no webhook, on the leader.
-func (o *operator) addObserver() error {
+func (o *leader) addObserver() error {
 	client, err := dynamic.NewForConfigAndClient(o.mgr.GetConfig(), o.mgr.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("making a client for watches: %w", err)

@@ -36,6 +36,8 @@ type Options struct {
 	HealthProbeBindAddress string
 	// LeaderElect makes only one replica write configuration, verify and deliver.
 	LeaderElect bool
+	// DrainDelay is how long the recorder goes on answering after it was told to stop.
+	DrainDelay time.Duration
 	// LeaseDuration is how long a leader that fell silent is waited for.
 	LeaseDuration time.Duration
 	// DrainTimeout is how long a deleted trail waits for its destination.
@@ -65,6 +67,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
 	flags.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "where health probes are served; 0 for nowhere")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails and deliver events")
+	flags.DurationVar(&o.DrainDelay, "drain-delay", 5*time.Second,
+		"how long the recorder goes on answering, and is not ready, after it was told to stop")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
 		"how long other replicas wait for a leader that fell silent")
 	flags.DurationVar(&o.DrainTimeout, "drain-timeout", 10*time.Minute,
@@ -74,6 +78,9 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 
 // minLease keeps the derived renewal times above the API server's own latency.
 const minLease = 3 * time.Second
+
+// maxDrain leaves the rest of a stop within the manifests' terminationGracePeriodSeconds.
+const maxDrain = 30 * time.Second
 
 // clusterID is what log stream names, external ids of roles and log queries all accept.
 var clusterID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
@@ -93,6 +100,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--leader-elect-lease-duration is %s: give at least %s", o.LeaseDuration, minLease)
 	case o.DrainTimeout < 0:
 		return fmt.Errorf("--drain-timeout is %s: give 0s or more", o.DrainTimeout)
+	case o.DrainDelay < 0 || o.DrainDelay > maxDrain:
+		return fmt.Errorf("--drain-delay is %s: give 0s to %s", o.DrainDelay, maxDrain)
 	case o.WebhookURL != "" && !isWebhookURL(o.WebhookURL):
 		return errors.New("--webhook-url must be https://HOST:PORT without anything else, such as https://127.0.0.1:9443")
 	}

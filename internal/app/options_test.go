@@ -74,6 +74,7 @@ func TestBadOptions(t *testing.T) {
 		"a tiny file":           {[]string{"--spill-max-bytes=1000"}, []string{"--spill-max-bytes is 1000", "at least 1048576"}},
 		"a negative file":       {[]string{"--spill-max-bytes=-1"}, []string{"--spill-max-bytes is -1", "at least 1048576"}},
 		"a short lease":         {[]string{"--leader-elect-lease-duration=1s"}, []string{"--leader-elect-lease-duration is 1s", "at least 3s"}},
+		"a long drain":          {[]string{"--drain-delay=1h"}, []string{"--drain-delay is 1h", "0s to 30s"}},
 		"no TLS":                {[]string{"--webhook-url=http://127.0.0.1:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},
 		"no port":               {[]string{"--webhook-url=https://127.0.0.1"}, []string{"--webhook-url", "https://HOST:PORT"}},
 		"no host":               {[]string{"--webhook-url=https://:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},

@@ -97,7 +97,7 @@ func webhookServer(options Options, certificate func(*tls.ClientHelloInfo) (*tls
 }
 
 // addConfiguration keeps the API server's webhook configuration as the trails ask, on the leader.
-func (o *operator) addConfiguration() error {
+func (o *leader) addConfiguration() error {
 	changed := make(chan event.GenericEvent, 1)
 	o.configuration = &controllers.WebhookConfigurationReconciler{
 		Client:              o.mgr.GetClient(),
@@ -143,11 +143,4 @@ func (o *operator) endpoint() func(path string) admissionregistrationv1.WebhookC
 		return controllers.URLEndpoint(o.options.WebhookURL)
 	}
 	return controllers.ServiceEndpoint(o.options.Namespace, webhookService)
-}
-
-func (o *operator) add(runnable manager.Runnable) error {
-	if err := o.mgr.Add(runnable); err != nil {
-		return fmt.Errorf("adding a part to the manager: %w", err)
-	}
-	return nil
 }

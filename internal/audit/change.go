@@ -20,6 +20,8 @@ type Change struct {
 
 	// before and after are the objects without bookkeeping, redacted as every trail needs it; nil when absent.
 	before, after object
+	// evicted is the pod that an eviction is for; nil when it is not known.
+	evicted object
 	// redacted are the paths that were replaced in before or after.
 	redacted []string
 
@@ -36,8 +38,8 @@ type Change struct {
 	alreadyDeleting bool
 }
 
-// NewChange decodes the objects of an admission request by an actor of the given class. It fails when one of the
-// objects is not a JSON object.
+// NewChange decodes the objects of an admission request by an actor of the given class. The old object of an eviction,
+// which the API server does not send, is the pod. It fails when one of the objects is not a JSON object.
 func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, digester Digester) (*Change, error) {
 	before, err := decode(request.OldObject.Raw)
 	if err != nil {
@@ -49,6 +51,10 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 	}
 
 	c := &Change{request: request, digester: digester, before: before, after: after}
+	if IsEviction(request) {
+		c.before, c.evicted = nil, before
+		before = nil
+	}
 	c.classify()
 	c.note = note(before, after)
 	c.actor = actorOf(&request.UserInfo, class)
@@ -62,14 +68,17 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 	return c, nil
 }
 
-// Noise says that the request changes nothing that is worth a record: an update without a difference, or the
-// kubelet's deletion of a pod whose deletion somebody has already asked for.
+// Noise says that the request changes nothing that is worth a record: an update without a difference, the deletion of
+// what only its finalizers keep from being gone, the eviction of a pod that is being deleted, or the kubelet's deletion
+// of a pod whose deletion somebody has already asked for.
 func (c *Change) Noise() bool {
 	switch c.request.Operation {
 	case admissionv1.Update:
 		return len(c.diff(c.before, c.after)) == 0
 	case admissionv1.Delete:
-		return c.alreadyDeleting && c.actor.Type == v1alpha1.ActorNode
+		return c.alreadyDeleting && (c.actor.Type == v1alpha1.ActorNode || c.keptByFinalizers(c.before) && !inGrace(c.before))
+	case admissionv1.Create:
+		return c.evicted != nil && c.alreadyDeleting
 	default:
 		return false
 	}

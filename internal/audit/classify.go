@@ -15,9 +15,13 @@ import (
 // classify says what was done to which object.
 func (c *Change) classify() {
 	r := c.request
+	was := c.before
+	if c.evicted != nil {
+		was = c.evicted
+	}
 	subject := c.after
-	if subject == nil || r.Operation == admissionv1.Delete {
-		subject = c.before
+	if was != nil && (subject == nil || r.Operation == admissionv1.Delete || c.evicted != nil) {
+		subject = was
 	}
 	c.resource = v1alpha1.ResourceReference{
 		Group:           r.Resource.Group,
@@ -28,9 +32,9 @@ func (c *Change) classify() {
 		Namespace:       Namespace(r),
 		Name:            nameOf(r, subject),
 		UID:             text(subject, "metadata", "uid"),
-		ResourceVersion: text(c.before, "metadata", "resourceVersion"),
+		ResourceVersion: text(was, "metadata", "resourceVersion"),
 	}
-	c.resource.DeletionTime = timeOf(text(c.before, "metadata", "deletionTimestamp"))
+	c.resource.DeletionTime = timeOf(text(was, "metadata", "deletionTimestamp"))
 	c.alreadyDeleting = c.resource.DeletionTime != nil
 	c.action = c.actionOf()
 }
@@ -38,7 +42,7 @@ func (c *Change) classify() {
 func (c *Change) actionOf() v1alpha1.Action {
 	switch c.request.Operation {
 	case admissionv1.Create:
-		if c.request.Resource.Resource == "pods" && c.request.SubResource == "eviction" {
+		if IsEviction(c.request) {
 			// The deletion that follows an eviction never reaches admission.
 			return v1alpha1.ActionDelete
 		}
@@ -47,7 +51,7 @@ func (c *Change) actionOf() v1alpha1.Action {
 		c.marksForDeletion = c.keptByFinalizers(c.before) && !c.alreadyDeleting
 		return v1alpha1.ActionDelete
 	case admissionv1.Update:
-		if c.alreadyDeleting && c.keptByFinalizers(c.before) && !c.keptByFinalizers(c.after) {
+		if c.alreadyDeleting && c.keptByFinalizers(c.before) && !c.keptByFinalizers(c.after) && !inGrace(c.before) {
 			// The object is gone after this update, and no DELETE follows.
 			return v1alpha1.ActionDelete
 		}
@@ -94,6 +98,18 @@ func (c *Change) keptByFinalizers(o object) bool {
 		finalizers = append(finalizers, own...)
 	}
 	return len(finalizers) > 0
+}
+
+// inGrace says that the object is being deleted and has time left to end by itself, which is longer than its finalizers
+// keep it.
+func inGrace(o object) bool {
+	seconds, ok := field(o, "metadata", "deletionGracePeriodSeconds").(json.Number)
+	return ok && seconds != "0"
+}
+
+// IsEviction says that the request asks for a pod's deletion by a name that its object is not of.
+func IsEviction(r *admissionv1.AdmissionRequest) bool {
+	return r.Operation == admissionv1.Create && r.Resource.Resource == "pods" && r.SubResource == "eviction"
 }
 
 func actorOf(user *authenticationv1.UserInfo, class v1alpha1.ActorType) v1alpha1.Actor {

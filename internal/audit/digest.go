@@ -32,14 +32,21 @@ func (d Digester) Digest(value any) string {
 	return hex.EncodeToString(mac.Sum(nil)[:digestBytes])
 }
 
-// Attempt names what was asked for. The API server validates a request again when somebody else has written the object
-// in between: a deletion that is tried again this way has another id, since its base is another, but it is one. Of an
-// update the later try proves that the earlier one did not stick, which is for delivery to find out.
-func (c *Change) Attempt() string {
-	if c.request.Operation != admissionv1.Delete || c.alreadyDeleting || c.resource.UID == "" {
-		return c.id
+// ID names the change: the same for each trail's copy, and for repeated calls of the API server for one change.
+func (c *Change) ID() string { return c.id }
+
+// Deletion names who deletes which object; empty when the request does not.
+func (c *Change) Deletion() string {
+	if c.request.Operation != admissionv1.Delete || c.resource.UID == "" {
+		return ""
 	}
-	return c.digester.Digest([]any{"Delete", c.resource.UID, c.resource.Group, c.resource.Resource, c.resource.Subresource, c.actor.Username})
+	return c.resource.UID + "/" + c.actor.Username
+}
+
+// EndsDeletion says that the request is for the second half of a deletion without grace: the API server marks the
+// object first, and validates again before it removes it.
+func (c *Change) EndsDeletion() bool {
+	return c.request.Operation == admissionv1.Delete && c.alreadyDeleting && !inGrace(c.before)
 }
 
 // identify names the change: the same for each trail's copy, and for repeated calls of the API server for one change.

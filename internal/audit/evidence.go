@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -21,7 +22,7 @@ func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidenc
 		return nil
 	}
 	var places []place
-	compare(before, after, "", &places)
+	compare(explicit(before), explicit(after), "", &places)
 	slices.SortStableFunc(places, func(a, b place) int {
 		if a.inStatus() != b.inStatus() {
 			if a.inStatus() {
@@ -40,6 +41,20 @@ func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidenc
 		})
 	}
 	return evidence
+}
+
+// explicit gives a Scale of no replicas, which does not say so, the number that its object has.
+func explicit(o object) object {
+	spec, _ := o["spec"].(object)
+	if _, given := spec["replicas"]; given || o["kind"] != "Scale" || o["apiVersion"] != "autoscaling/v1" {
+		return o
+	}
+	o, spec = maps.Clone(o), maps.Clone(spec)
+	if spec == nil {
+		spec = object{}
+	}
+	spec["replicas"], o["spec"] = json.Number("0"), spec
+	return o
 }
 
 // place is where two objects differ; a value is absent where the object has none.

@@ -37,6 +37,8 @@ type courier struct {
 
 	// queue are events that were taken and not delivered yet, in order.
 	queue []Event
+	// ahead are the events of a backlog that follow those of the queue.
+	ahead []Event
 	// at is how far events were delivered, and committed how far the status says so.
 	at        cursor
 	committed *v1alpha1.DeliveryStatus
@@ -142,12 +144,16 @@ func (c *courier) catchUp(ctx context.Context) error {
 	return c.commitIfDue(ctx)
 }
 
-// deliverBacklog delivers one part of a backlog while it reads the next.
+// deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
 func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
 	c.judge.keepGlance()
 	defer c.judge.dropGlance()
+	defer func() { c.ahead = nil }()
 	events, err := list.take(ctx, window)
 	if err != nil {
+		return err
+	}
+	if c.ahead, err = list.take(ctx, window); err != nil {
 		return err
 	}
 	for len(events) > 0 {
@@ -161,7 +167,7 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		events = following
+		events, c.ahead = c.ahead, following
 	}
 	return nil
 }

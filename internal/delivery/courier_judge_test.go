@@ -71,3 +71,31 @@ func TestTheDeletionMayComeASecondLater(t *testing.T) {
 		})
 	}
 }
+
+// TestAnUpdateInTheNextWindowProvesAnUpdate: it shows what the object was like before it.
+func TestAnUpdateInTheNextWindowProvesAnUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		c.box.lose()
+		b.api.pageSize = 500
+		past := time.Now().Add(-time.Minute)
+		for n := range window + 1 {
+			event := newEvent(b.trail, eventName(n), past)
+			switch n {
+			case window - 1:
+				about(event, v1alpha1.ActionUpdate, "u1", "5").Spec.Evidence = []v1alpha1.Evidence{{Path: "/data/a", Was: "1", Digest: "2"}}
+			case window:
+				about(event, v1alpha1.ActionUpdate, "u1", "6").Spec.Evidence = []v1alpha1.Evidence{{Path: "/data/a", Was: "2", Digest: "1"}}
+			}
+			b.api.store(event, uint64(n+1))
+		}
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		links := b.links(t)
+		g.Expect(links).To(HaveLen(window + 1))
+		g.Expect(links[window-1].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
+	})
+}

@@ -45,8 +45,8 @@ type Options struct {
 	Metrics *metrics.Delivery
 	// Digester compares evidence; its key is the recorders'.
 	Digester audit.Digester
-	// DeletesAreRecorded says whether a trail has an event for every deletion of such objects.
-	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
+	// DeletesAreRecorded says whether a trail has an event for every deletion of such objects since a moment.
+	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
@@ -214,8 +214,8 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			digester: d.Digester,
 			clock:    d.Clock,
 			settle:   d.Settle,
-			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
-				return d.DeletesAreRecorded(key, ref)
+			deletesAreRecorded: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
+				return d.DeletesAreRecorded(key, ref, since)
 			},
 		},
 	}

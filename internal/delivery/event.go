@@ -41,7 +41,8 @@ type Head struct {
 	Action   v1alpha1.Action         `json:"action"`
 	TrailRef v1alpha1.TrailReference `json:"trailRef"`
 	Actor    struct {
-		Type v1alpha1.ActorType `json:"type"`
+		Type     v1alpha1.ActorType `json:"type"`
+		Username string             `json:"username"`
 	} `json:"actor"`
 	Resource v1alpha1.ResourceReference `json:"resource"`
 	Evidence []v1alpha1.Evidence        `json:"evidence"`

@@ -147,7 +147,7 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case parts[0] != v1alpha1.AuditEventsResource.Resource:
-		return answer(http.StatusNotFound, metav1.Status{TypeMeta: statusType, Status: "Failure", Reason: metav1.StatusReasonNotFound, Code: 404})
+		return notFound(parts[len(parts)-1])
 	case query.Get("watch") == "true":
 		return a.openWatch(query.Get("resourceVersion"))
 	case name != "":
@@ -165,9 +165,16 @@ func (a *fakeAPI) get(namespace, name string) (*http.Response, error) {
 	a.gets++
 	event, ok := a.events[types.NamespacedName{Namespace: namespace, Name: name}]
 	if !ok {
-		return answer(http.StatusNotFound, metav1.Status{TypeMeta: statusType, Status: "Failure", Reason: metav1.StatusReasonNotFound, Code: 404})
+		return notFound(name)
 	}
 	return answer(http.StatusOK, event)
+}
+
+// notFound names the object, as the API server does.
+func notFound(name string) (*http.Response, error) {
+	return answer(http.StatusNotFound, metav1.Status{
+		TypeMeta: statusType, Status: "Failure", Reason: metav1.StatusReasonNotFound, Code: 404, Details: &metav1.StatusDetails{Name: name},
+	})
 }
 
 func (a *fakeAPI) list(namespace, trail, token string) (*http.Response, error) {

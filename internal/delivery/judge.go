@@ -2,11 +2,11 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -33,8 +33,8 @@ type judge struct {
 	objects  reader
 	digester audit.Digester
 	clock    clock.PassiveClock
-	// deletesAreRecorded says whether the trail has an event for every deletion of such objects.
-	deletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
+	// deletesAreRecorded says whether the trail has an event for every deletion of such objects since a moment.
+	deletesAreRecorded func(ref *v1alpha1.ResourceReference, since time.Time) bool
 
 	// settle is how long after its recording an event is due.
 	settle time.Duration
@@ -47,25 +47,29 @@ type judge struct {
 	forbidden, crowded places
 }
 
-// all judges events in their order. later are events that follow them.
-func (j *judge) all(ctx context.Context, events, later []Event) []ledger.Judgement {
-	byObject := map[types.UID][]*Event{}
-	index := func(events []Event) {
-		for i := range events {
-			uid := types.UID(events[i].Head.Resource.UID)
-			byObject[uid] = append(byObject[uid], &events[i])
-		}
-	}
-	index(events)
-	index(later)
+// verdict is a judgement, and what it rests on.
+type verdict struct {
+	ledger.Judgement
+	// seen is what a consistent read showed; nil when the judgement needed none.
+	seen *sight
+}
 
-	judgements := make([]ledger.Judgement, len(events))
+// isOpen says that events that were recorded before the read, and are known only later, may tell more.
+func (v *verdict) isOpen(event *Event) bool {
+	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action == v1alpha1.ActionDelete)
+}
+
+// all judges events in their order. others are further events that are known.
+func (j *judge) all(ctx context.Context, events, others []Event) []verdict {
+	histories := j.histories(events, others)
+	verdicts := make([]verdict, len(events))
 	var open []openCase
 	for i := range events {
 		event := &events[i]
-		known, ok := j.withoutReading(event, byObject[types.UID(event.Head.Resource.UID)])
-		if judgements[i] = known; !ok {
-			open = append(open, openCase{event, &judgements[i]})
+		known := histories[event.Head.Resource.UID]
+		judged, ok := j.withoutReading(event, known)
+		if verdicts[i].Judgement = judged; !ok {
+			open = append(open, openCase{event, known, &verdicts[i]})
 		}
 	}
 	objects := j.glanceFor(open)
@@ -76,84 +80,118 @@ func (j *judge) all(ctx context.Context, events, later []Event) []ledger.Judgeme
 		limit <- struct{}{}
 		group.Go(func() {
 			defer func() { <-limit }()
-			*c.verdict = j.byReading(ctx, objects, c.event)
+			*c.verdict = j.byReading(ctx, objects, c.event, c.known)
 		})
 	}
 	group.Wait()
-	return judgements
+	return verdicts
 }
 
-// openCase is an event that only a look at its object can judge, and where the judgement goes.
+// openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.
 type openCase struct {
 	event   *Event
-	verdict *ledger.Judgement
+	known   *history
+	verdict *verdict
+}
+
+// again judges once more what is open, with what is known by now.
+func (j *judge) again(events, others []Event, verdicts []verdict) {
+	histories := j.histories(events, others)
+	for i := range verdicts {
+		if verdicts[i].isOpen(&events[i]) {
+			verdicts[i].Judgement = j.decide(&events[i], histories[events[i].Head.Resource.UID], *verdicts[i].seen)
+		}
+	}
+}
+
+// histories are what the events show, by the object's uid.
+func (j *judge) histories(events, others []Event) map[string]*history {
+	byObject := map[string][]*Event{}
+	for _, list := range [][]Event{events, others} {
+		for i := range list {
+			uid := list[i].Head.Resource.UID
+			byObject[uid] = append(byObject[uid], &list[i])
+		}
+	}
+	histories := make(map[string]*history, len(byObject))
+	for uid, same := range byObject {
+		if uid == "" {
+			same = nil // These have nothing in common.
+		}
+		histories[uid] = newHistory(j.digester, same)
+	}
+	return histories
 }
 
 // withoutReading judges what needs no look at the object: what does not apply, what was judged before a crash, and
-// what later events of the same object prove.
-func (j *judge) withoutReading(event *Event, sameObject []*Event) (ledger.Judgement, bool) {
-	if !applies(&event.Head) {
+// what other events of the same object prove.
+func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, bool) {
+	switch {
+	case !applies(&event.Head):
 		return ledger.Judgement{}, true
-	}
-	if event.Head.Actor.Type == v1alpha1.ActorUnknown {
-		// It was seen because it had been made.
+	case event.Head.Actor.Type == v1alpha1.ActorUnknown:
+		return persisted, true // It was seen because it had been made.
+	case event.Status.Outcome != "":
+		return ledger.Judgement{Outcome: event.Status.Outcome, Message: event.Status.Message}, true
+	case event.Followed && event.Head.Action == v1alpha1.ActionCreate:
 		return persisted, true
 	}
-	if event.Status.Outcome != "" {
-		return ledger.Judgement{Outcome: event.Status.Outcome, Message: event.Status.Message}, true
-	}
-	if event.Head.Resource.UID == "" {
+	switch known.fate(event) {
+	case made:
+		return persisted, true
+	case notMade:
+		return notPersisted, true
+	case contest:
+		return contested, true
+	default:
 		return ledger.Judgement{}, false
 	}
-	if event.Followed && event.Head.Action == v1alpha1.ActionCreate {
-		return persisted, true
-	}
-	var later []*Event
-	for _, other := range sameObject {
-		if other.ResourceVersion > event.ResourceVersion {
-			later = append(later, other)
-		}
-	}
-	return decideByLater(j.digester, event, later)
 }
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
 // consistently.
-func (j *judge) byReading(ctx context.Context, objects *glance, event *Event) ledger.Judgement {
+func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, known *history) verdict {
 	ref := &event.Head.Resource
 	if j.forbidden.has(ref, j.clock.Now()) {
-		return notAllowed
+		return verdict{Judgement: notAllowed}
 	}
 	for try := range readTries {
 		cached := try == 0
-		judged, err := j.look(ctx, objects, event, !cached)
+		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
 			j.forbidden.add(ref, j.clock.Now())
-			return notAllowed
-		case apierrors.IsMethodNotSupported(err):
-			return notReadable
+			return verdict{Judgement: notAllowed}
+		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):
+			return verdict{Judgement: notReadable}
 		case err != nil:
 			sleep(ctx, time.Duration(try)*time.Second)
 			continue
-		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete, !cached:
-			return judged
+		}
+		judged := j.decide(event, known, seen)
+		switch {
+		case !cached:
+			return verdict{judged, &seen}
+		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete:
+			return verdict{Judgement: judged}
 		}
 		// What the cache does not show may exist: only a consistent read speaks against a change.
 	}
-	return notReadable
+	return verdict{Judgement: notReadable}
 }
 
-func (j *judge) look(ctx context.Context, objects *glance, event *Event, consistent bool) (ledger.Judgement, error) {
-	seen, err := objects.read(ctx, &event.Head.Resource, needsBody(&event.Head), consistent)
-	if err != nil {
-		return ledger.Judgement{}, err
-	}
-	sighting := audit.SawNeither
-	if seen.exists && needsBody(&event.Head) {
-		if sighting, err = audit.Sight(j.digester, event.Head.Evidence, seen.body); err != nil {
-			return ledger.Judgement{}, err
+// decide judges by what is known and what was read.
+func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgement {
+	if event.Head.Resource.UID != "" {
+		switch known.with(seen, event.Head.Resource.UID).fate(event) {
+		case made:
+			return persisted
+		case notMade:
+			return notPersisted
+		case contest:
+			return contested
+		case unsure:
 		}
 	}
-	return decide(&event.Head, seen, sighting, j.deletesAreRecorded(&event.Head.Resource)), nil
+	return decide(&event.Head, seen, j.deletesAreRecorded(&event.Head.Resource, event.Head.Time.Time))
 }

@@ -62,13 +62,22 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 	clock := clocktesting.NewFakePassiveClock(eventTime)
 	return &judge{
 		objects: objects, digester: audit.NewDigester([]byte("key")), clock: clock,
-		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
+		deletesAreRecorded: func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 	}, clock
+}
+
+// judgeAll is the judge's judgements alone.
+func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Judgement { //nolint:revive // As the method.
+	var judgements []ledger.Judgement
+	for _, v := range j.all(ctx, events, others) {
+		judgements = append(judgements, v.Judgement)
+	}
+	return judgements
 }
 
 func judgeOne(t *testing.T, j *judge, event *Event) ledger.Judgement {
 	t.Helper()
-	return j.all(t.Context(), []Event{*event}, nil)[0]
+	return judgeAll(j, t.Context(), []Event{*event}, nil)[0]
 }
 
 func changed(action v1alpha1.Action, uid string) *Event { return &Event{Head: *head(action, uid)} }
@@ -142,17 +151,18 @@ func TestJudgeKeepsWhatWasWritten(t *testing.T) {
 	g.Expect(objects.reads).To(BeEmpty())
 }
 
-// TestJudgeUsesLaterEventsOnly: an event proves something about those before it, not about those after it.
-func TestJudgeUsesLaterEventsOnly(t *testing.T) {
+// TestAnEventOfTheObjectProvesItsCreation: whenever it was recorded, also before the creation's own event, which may have
+// waited in a local file.
+func TestAnEventOfTheObjectProvesItsCreation(t *testing.T) {
 	g := NewWithT(t)
 	objects := &fakeObjects{}
 	j, _ := newJudge(objects)
 	deleted, created := changed(v1alpha1.ActionDelete, "u1"), changed(v1alpha1.ActionCreate, "u1")
 	created.Head.Resource.ResourceVersion = ""
 	created.ResourceVersion, deleted.ResourceVersion = 10, 11
-	g.Expect(j.all(t.Context(), []Event{*created}, []Event{*deleted})[0]).To(Equal(persisted))
+	g.Expect(judgeAll(j, t.Context(), []Event{*created}, []Event{*deleted})[0]).To(Equal(persisted))
 	g.Expect(objects.reads).To(BeEmpty())
 
 	created.ResourceVersion = 12
-	g.Expect(j.all(t.Context(), []Event{*deleted, *created}, nil)[1]).To(Equal(notPersisted))
+	g.Expect(judgeAll(j, t.Context(), []Event{*deleted, *created}, nil)[1]).To(Equal(persisted))
 }

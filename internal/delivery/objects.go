@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -38,9 +39,13 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 	if !consistent {
 		request = request.Param("resourceVersion", "0")
 	}
-	body, err := request.DoRaw(ctx)
+	result := request.Do(ctx)
+	body, err := result.Raw()
+	if err != nil {
+		err = result.Error() // It says what the API server says, and not only the status code.
+	}
 	if apierrors.IsNotFound(err) {
-		return sight{}, nil
+		return sight{}, explainNotFound(err)
 	}
 	if err != nil {
 		return sight{}, fmt.Errorf("reading %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
@@ -52,6 +57,18 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 		return sight{}, fmt.Errorf("decoding %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
 	return sight{exists: true, meta: object.Metadata, body: body}, nil
+}
+
+// errNoSuchKind says that the API server does not serve the kind, so that nothing is known of its objects.
+var errNoSuchKind = errors.New("the API server does not serve such objects")
+
+// explainNotFound tells an object that is not there from a kind that is not: the API server names the object.
+func explainNotFound(err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name != "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errNoSuchKind, err)
 }
 
 // objectPath is the object itself, also when a subresource was changed.

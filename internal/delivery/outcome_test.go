@@ -12,7 +12,6 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
-	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
 var eventTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -29,7 +28,9 @@ func seen(uid, version string) sight {
 	return sight{exists: true, meta: metav1.ObjectMeta{UID: types.UID(uid), ResourceVersion: version}}
 }
 
-func TestDecide(t *testing.T) {
+// TestRead is what a consistent read of the object tells when no other event tells more.
+func TestRead(t *testing.T) {
+	digester := audit.NewDigester([]byte("key"))
 	deleting := seen("u1", "8")
 	deleting.meta.DeletionTimestamp = &metav1.Time{Time: eventTime}
 	later := seen("u9", "9")
@@ -37,40 +38,55 @@ func TestDecide(t *testing.T) {
 	earlier, recent := seen("u2", "5"), seen("u2", "5")
 	earlier.meta.CreationTimestamp = metav1.NewTime(eventTime.Add(-2 * time.Second))
 	recent.meta.CreationTimestamp = metav1.NewTime(eventTime.Add(-time.Second))
-	finalized := head(v1alpha1.ActionDelete, "u1")
+	with := func(s sight, value string) sight {
+		s.body = fmt.Appendf(nil, `{"data":{"a":%q}}`, value)
+		return s
+	}
+	creation, deletion, eviction := head(v1alpha1.ActionCreate, "u1"), head(v1alpha1.ActionDelete, "u1"), head(v1alpha1.ActionDelete, "")
+	creation.Resource.ResourceVersion = ""
+	update, finalized := head(v1alpha1.ActionUpdate, "u1"), head(v1alpha1.ActionDelete, "u1")
+	update.Evidence = []v1alpha1.Evidence{{Path: "/data/a", Was: digester.Digest("1"), Digest: digester.Digest("2")}}
 	finalized.Evidence = []v1alpha1.Evidence{{Path: "/metadata/finalizers", Was: "x"}}
+	hastened := head(v1alpha1.ActionDelete, "u1")
+	hastened.Resource.DeletionTime = &metav1.Time{Time: eventTime.Add(30 * time.Second)}
 
 	tests := map[string]struct {
-		head     *Head
-		seen     sight
-		sighting audit.Sighting
-		deletes  bool
-		want     v1alpha1.Outcome
+		head    *Head
+		seen    sight
+		deletes bool
+		want    v1alpha1.Outcome
 	}{
-		"created and there":                   {head(v1alpha1.ActionCreate, "u1"), seen("u1", "8"), 0, true, v1alpha1.OutcomePersisted},
-		"created, another is there":           {head(v1alpha1.ActionCreate, "u1"), seen("u2", "8"), 0, true, v1alpha1.OutcomeNotPersisted},
-		"created, not there":                  {head(v1alpha1.ActionCreate, "u1"), sight{}, 0, true, v1alpha1.OutcomeNotPersisted},
-		"created, not there, deletes unknown": {head(v1alpha1.ActionCreate, "u1"), sight{}, 0, false, v1alpha1.OutcomeUnknown},
-		"created, the name was taken":         {head(v1alpha1.ActionCreate, "u1"), earlier, 0, false, v1alpha1.OutcomeNotPersisted},
-		"created, made again within a second": {head(v1alpha1.ActionCreate, "u1"), recent, 0, false, v1alpha1.OutcomeUnknown},
-		"deleted and gone":                    {head(v1alpha1.ActionDelete, "u1"), sight{}, 0, true, v1alpha1.OutcomePersisted},
-		"deleted and made again":              {head(v1alpha1.ActionDelete, "u1"), seen("u2", "8"), 0, true, v1alpha1.OutcomePersisted},
-		"deleted, waiting for finalizers":     {head(v1alpha1.ActionDelete, "u1"), deleting, 0, true, v1alpha1.OutcomePersisted},
-		"deleted, still there":                {head(v1alpha1.ActionDelete, "u1"), seen("u1", "7"), 0, true, v1alpha1.OutcomeNotPersisted},
-		"evicted, still there":                {head(v1alpha1.ActionDelete, ""), seen("u1", "7"), 0, true, v1alpha1.OutcomeNotPersisted},
-		"evicted and made again":              {head(v1alpha1.ActionDelete, ""), later, 0, true, v1alpha1.OutcomePersisted},
-		"last finalizer removed":              {finalized, sight{}, 0, true, v1alpha1.OutcomePersisted},
-		"last finalizer not removed":          {finalized, deleting, audit.SawBefore, true, v1alpha1.OutcomeNotPersisted},
-		"updated and shown":                   {head(v1alpha1.ActionUpdate, "u1"), seen("u1", "8"), audit.SawAfter, true, v1alpha1.OutcomePersisted},
-		"updated, same version":               {head(v1alpha1.ActionUpdate, "u1"), seen("u1", "7"), audit.SawAfter, true, v1alpha1.OutcomeNotPersisted},
-		"updated, other writes only":          {head(v1alpha1.ActionUpdate, "u1"), seen("u1", "8"), audit.SawBefore, true, v1alpha1.OutcomeNotPersisted},
-		"updated and overwritten":             {head(v1alpha1.ActionUpdate, "u1"), seen("u1", "8"), audit.SawNeither, true, v1alpha1.OutcomeUnknown},
-		"updated and gone":                    {head(v1alpha1.ActionUpdate, "u1"), sight{}, 0, true, v1alpha1.OutcomeUnknown},
-		"updated, another is there":           {head(v1alpha1.ActionUpdate, "u1"), seen("u2", "9"), audit.SawAfter, true, v1alpha1.OutcomeUnknown},
+		"created and there":                   {creation, seen("u1", "8"), true, v1alpha1.OutcomePersisted},
+		"created, another is there":           {creation, seen("u2", "8"), true, v1alpha1.OutcomeNotPersisted},
+		"created, not there":                  {creation, sight{}, true, v1alpha1.OutcomeNotPersisted},
+		"created, not there, deletes unknown": {creation, sight{}, false, v1alpha1.OutcomeUnknown},
+		"created, the name was taken":         {creation, earlier, false, v1alpha1.OutcomeNotPersisted},
+		"created, made again within a second": {creation, recent, false, v1alpha1.OutcomeUnknown},
+		"deleted and gone":                    {deletion, sight{}, true, v1alpha1.OutcomePersisted},
+		"deleted and made again":              {deletion, seen("u2", "8"), true, v1alpha1.OutcomePersisted},
+		"deleted, waiting for finalizers":     {deletion, deleting, true, v1alpha1.OutcomePersisted},
+		"deleted, still there":                {deletion, seen("u1", "7"), true, v1alpha1.OutcomeNotPersisted},
+		"deleted, there and changed":          {deletion, seen("u1", "8"), true, v1alpha1.OutcomeNotPersisted},
+		"hastened and gone":                   {hastened, sight{}, true, v1alpha1.OutcomePersisted},
+		"hastened":                            {hastened, deleting, true, v1alpha1.OutcomePersisted},
+		"hastened, still what it was":         {hastened, seen("u1", "7"), true, v1alpha1.OutcomeNotPersisted},
+		"evicted, still there":                {eviction, seen("u1", "7"), true, v1alpha1.OutcomeNotPersisted},
+		"evicted, being deleted":              {eviction, deleting, true, v1alpha1.OutcomePersisted},
+		"evicted and made again":              {eviction, later, true, v1alpha1.OutcomePersisted},
+		"last finalizer removed":              {finalized, sight{}, true, v1alpha1.OutcomePersisted},
+		"last finalizer not removed":          {finalized, deleting, true, v1alpha1.OutcomeNotPersisted},
+		"updated and shown":                   {update, with(seen("u1", "8"), "2"), true, v1alpha1.OutcomePersisted},
+		"updated, same version":               {update, with(seen("u1", "7"), "2"), true, v1alpha1.OutcomeNotPersisted},
+		"updated, other writes only":          {update, with(seen("u1", "8"), "1"), true, v1alpha1.OutcomeNotPersisted},
+		"updated and overwritten":             {update, with(seen("u1", "8"), "3"), true, v1alpha1.OutcomeUnknown},
+		"updated and gone":                    {update, sight{}, true, v1alpha1.OutcomeUnknown},
+		"updated, another is there":           {update, with(seen("u2", "9"), "2"), true, v1alpha1.OutcomeUnknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := decide(test.head, test.seen, test.sighting, test.deletes)
+			j, _ := newJudge(&fakeObjects{consistent: test.seen, cachedErr: errAway})
+			j.deletesAreRecorded = func(*v1alpha1.ResourceReference, time.Time) bool { return test.deletes }
+			got := j.all(t.Context(), []Event{{Head: *test.head}}, nil)[0]
 			NewWithT(t).Expect(got.Outcome).To(Equal(test.want))
 		})
 	}
@@ -84,58 +100,6 @@ func TestApplies(t *testing.T) {
 	g.Expect(applies(token)).To(BeFalse())
 	g.Expect(applies(head(v1alpha1.ActionCreate, "u1"))).To(BeTrue())
 	g.Expect(applies(head(v1alpha1.ActionDelete, ""))).To(BeTrue())
-}
-
-func TestLaterEventsProve(t *testing.T) {
-	digester := audit.NewDigester([]byte("key"))
-	write := func(action v1alpha1.Action, base, was, is string) *Event {
-		e := &Event{Head: *head(action, "u1")}
-		e.Head.Resource.ResourceVersion = base
-		e.Head.Evidence = []v1alpha1.Evidence{{Path: "/data/a", Was: digester.Digest(was), Digest: digester.Digest(is)}}
-		return e
-	}
-	deletion := func(base, value string) *Event {
-		e := &Event{Head: *head(v1alpha1.ActionDelete, "u1")}
-		e.Head.Resource.ResourceVersion = base
-		e.Spec = jsontext.Value(fmt.Sprintf(`{"changes":[{"op":"remove","path":"","from":{"data":{"a":%q}}}]}`, value))
-		return e
-	}
-	deleting := func(e *Event) *Event {
-		e.Head.Resource.DeletionTime = &metav1.Time{Time: eventTime}
-		return e
-	}
-	created := &Event{Head: *head(v1alpha1.ActionCreate, "u1")}
-	created.Head.Resource.ResourceVersion = ""
-
-	tests := map[string]struct {
-		event *Event
-		later *Event
-		want  *ledger.Judgement
-	}{
-		"the next update saw it":               {write(v1alpha1.ActionUpdate, "7", "1", "2"), write(v1alpha1.ActionUpdate, "8", "2", "3"), &persisted},
-		"the next update saw the old value":    {write(v1alpha1.ActionUpdate, "7", "1", "2"), write(v1alpha1.ActionUpdate, "8", "1", "3"), &notPersisted},
-		"a concurrent update proves nothing":   {write(v1alpha1.ActionUpdate, "7", "1", "2"), write(v1alpha1.ActionUpdate, "7", "1", "3"), nil},
-		"a later value proves nothing":         {write(v1alpha1.ActionUpdate, "7", "1", "2"), write(v1alpha1.ActionUpdate, "9", "5", "6"), nil},
-		"the deleted object had it":            {write(v1alpha1.ActionUpdate, "7", "1", "2"), deletion("8", "2"), &persisted},
-		"the deleted object did not":           {write(v1alpha1.ActionUpdate, "7", "1", "2"), deletion("8", "1"), &notPersisted},
-		"what was deleted had been created":    {created, deletion("7", "1"), &persisted},
-		"what is there later was not deleted":  {deletion("7", "1"), write(v1alpha1.ActionUpdate, "8", "1", "2"), &notPersisted},
-		"a deletion that was tried again":      {deletion("7", "1"), deletion("8", "1"), &notPersisted},
-		"what is being deleted later was":      {deletion("7", "1"), deleting(deletion("8", "1")), &persisted},
-		"a concurrent deletion proves nothing": {deletion("7", "1"), deletion("7", "1"), nil},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			got, proven := decideByLater(digester, test.event, []*Event{test.later})
-			if test.want == nil {
-				g.Expect(proven).To(BeFalse())
-				return
-			}
-			g.Expect(proven).To(BeTrue())
-			g.Expect(got).To(Equal(*test.want))
-		})
-	}
 }
 
 func TestInboxFallsBehindRatherThanGrow(t *testing.T) {

@@ -50,26 +50,22 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 	return c.push(ctx, events, judgements)
 }
 
-// judgeTwice judges events, and those creations again whose object is gone: the event that tells of the deletion was
-// recorded before the object went, but may not have been read yet.
+// judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
+// recorded before it, but may not have been known yet.
 func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judgement {
-	judgements := c.judge.all(ctx, events, c.later(len(events)))
-	again := false
-	for i := range judgements {
-		again = again || isOpenCreation(&events[i], judgements[i])
+	verdicts := c.judge.all(ctx, events, c.later(len(events)))
+	open := false
+	for i := range verdicts {
+		open = open || verdicts[i].isOpen(&events[i])
 	}
-	if !again {
-		return judgements
+	if open {
+		sleep(ctx, secondLook)
+		c.judge.again(events, c.later(len(events)), verdicts)
 	}
-	sleep(ctx, secondLook)
-	later := c.later(len(events))
-	for i := range judgements {
-		if !isOpenCreation(&events[i], judgements[i]) {
-			continue
-		}
-		if proven, ok := decideByLater(c.judge.digester, &events[i], sameObject(&events[i], later)); ok {
-			judgements[i] = proven
-		} else if c.box.isBehind() && judgements[i] == notPersisted {
+	judgements := make([]ledger.Judgement, len(events))
+	for i := range verdicts {
+		judgements[i] = verdicts[i].Judgement
+		if open && c.box.isBehind() && isOpenCreation(&events[i], judgements[i]) && judgements[i] == notPersisted {
 			// The deletion may be among what the inbox does not have.
 			judgements[i] = goneSince
 		}
@@ -79,7 +75,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judge
 
 // later are the events that are known to follow the first ones of the queue.
 func (c *courier) later(count int) []Event {
-	return slices.Concat(c.queue[count:], c.box.peek())
+	return slices.Concat(c.queue[count:], c.ahead, c.box.peek())
 }
 
 func isOpenCreation(event *Event, judgement ledger.Judgement) bool {
@@ -89,16 +85,6 @@ func isOpenCreation(event *Event, judgement ledger.Judgement) bool {
 // isOpen says that the judgement was made in this run and not in favour of the change.
 func isOpen(event *Event, judgement ledger.Judgement) bool {
 	return event.Status.Outcome == "" && judgement.Outcome != "" && judgement.Outcome != v1alpha1.OutcomePersisted
-}
-
-func sameObject(event *Event, others []Event) []*Event {
-	var same []*Event
-	for i := range others {
-		if event.Head.Resource.UID != "" && others[i].Head.Resource.UID == event.Head.Resource.UID {
-			same = append(same, &others[i])
-		}
-	}
-	return same
 }
 
 // showOutcomes writes the outcomes that are not Persisted to the events.

@@ -40,7 +40,7 @@ func TestManyObjectsOfOnePlaceAreReadByAList(t *testing.T) {
 		objects.shown[ref.Name] = seen(ref.UID, "8")
 	}
 	j, _ := newJudge(objects)
-	judgements := j.all(t.Context(), events, nil)
+	judgements := judgeAll(j, t.Context(), events, nil)
 	g.Expect(judgements[:surveyFrom-1]).To(HaveEach(persisted))
 	g.Expect(judgements[surveyFrom-1]).To(Equal(notPersisted))
 	g.Expect(objects.surveys).To(Equal(1))
@@ -51,7 +51,7 @@ func TestAFewObjectsAreReadOneByOne(t *testing.T) {
 	g := NewWithT(t)
 	objects := &fakeObjects{cached: seen("u0", "8")}
 	j, _ := newJudge(objects)
-	j.all(t.Context(), manyCreated(surveyFrom-1), nil)
+	judgeAll(j, t.Context(), manyCreated(surveyFrom-1), nil)
 	g.Expect(objects.surveys).To(BeZero())
 	g.Expect(len(objects.reads)).To(BeNumerically(">=", surveyFrom-1))
 }
@@ -68,15 +68,15 @@ func TestAListThatIsRefusedOrTooLong(t *testing.T) {
 			objects.shown = map[string]sight{"web-0": seen("u0", "8")}
 			objects.consistent = seen("another", "9")
 			j, clock := newJudge(objects)
-			judgements := j.all(t.Context(), events, nil)
+			judgements := judgeAll(j, t.Context(), events, nil)
 			g.Expect(judgements[0]).To(Equal(persisted), "the list showed it")
 			g.Expect(judgements[1:]).To(HaveEach(notPersisted))
 			g.Expect(objects.reads).To(HaveLen(2*(surveyFrom-1)), "each was read from the cache, and then consistently")
 
-			j.all(t.Context(), events, nil)
+			judgeAll(j, t.Context(), events, nil)
 			g.Expect(objects.surveys).To(Equal(1))
 			clock.SetTime(clock.Now().Add(forbiddenFor + time.Second))
-			j.all(t.Context(), events, nil)
+			judgeAll(j, t.Context(), events, nil)
 			g.Expect(objects.surveys).To(Equal(2))
 		})
 	}
@@ -91,7 +91,7 @@ func TestAGlanceServesABacklog(t *testing.T) {
 	event := *changed(v1alpha1.ActionCreate, "u1")
 	event.Seen = clock.Now().Add(-time.Second)
 	judge := func(event Event) {
-		g.Expect(j.all(t.Context(), []Event{event}, nil)).To(Equal([]ledger.Judgement{persisted}))
+		g.Expect(judgeAll(j, t.Context(), []Event{event}, nil)).To(Equal([]ledger.Judgement{persisted}))
 	}
 
 	j.keepGlance()

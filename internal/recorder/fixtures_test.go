@@ -41,6 +41,14 @@ type fakeStore struct {
 	durabilities []v1alpha1.Durability
 	// release is closed to let Record go on; nil not to hold it.
 	release chan struct{}
+	// pod is the one that is there, and podErr why it cannot be read.
+	pod    []byte
+	podErr error
+}
+
+// Pod shows the pod that the store has.
+func (s *fakeStore) Pod(_ context.Context, _, _ string) ([]byte, error) {
+	return s.pod, s.podErr
 }
 
 func (s *fakeStore) Record(_ context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error) {

@@ -28,27 +28,31 @@ type recent struct {
 
 	mu    sync.Mutex
 	calls map[string]*call
+	// deletions are the last recordings of deletions, by who deletes what.
+	deletions map[string]*call
 	// ended are the calls that ended well, oldest first.
 	ended []*call
 }
 
 // call is one recording, perhaps still going on.
 type call struct {
-	key    string
-	until  time.Time
-	done   chan struct{}
-	stored types.NamespacedName
-	err    error
+	key string
+	// deletion is who deletes what; empty for other changes.
+	deletion string
+	until    time.Time
+	done     chan struct{}
+	stored   types.NamespacedName
+	err      error
 }
 
 func newRecent(clock clock.PassiveClock) *recent {
-	return &recent{clock: clock, calls: map[string]*call{}}
+	return &recent{clock: clock, calls: map[string]*call{}, deletions: map[string]*call{}}
 }
 
 // once calls record unless that was done for the key a moment ago, and returns what it returned. A failure is
-// forgotten, so that the next call tries again.
-func (r *recent) once(key string, record func() (types.NamespacedName, error)) (types.NamespacedName, error) {
-	mine, first := r.begin(key)
+// forgotten, so that the next call tries again. deletion is who deletes what, for a change that is a deletion.
+func (r *recent) once(key, deletion string, record func() (types.NamespacedName, error)) (types.NamespacedName, error) {
+	mine, first := r.begin(key, deletion)
 	if !first {
 		<-mine.done
 		return mine.stored, mine.err
@@ -60,14 +64,25 @@ func (r *recent) once(key string, record func() (types.NamespacedName, error)) (
 	return mine.stored, mine.err
 }
 
-func (r *recent) begin(key string) (_ *call, first bool) {
+// deleted is where the deletion was recorded a moment ago.
+func (r *recent) deleted(deletion string) (types.NamespacedName, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.prune()
+	if last, ok := r.deletions[deletion]; ok {
+		return last.stored, true
+	}
+	return types.NamespacedName{}, false
+}
+
+func (r *recent) begin(key, deletion string) (_ *call, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.prune()
 	if earlier, ok := r.calls[key]; ok {
 		return earlier, false
 	}
-	mine := &call{key: key, done: make(chan struct{})}
+	mine := &call{key: key, deletion: deletion, done: make(chan struct{})}
 	r.calls[key] = mine
 	return mine, true
 }
@@ -82,13 +97,20 @@ func (r *recent) end(mine *call) {
 	}
 	mine.until = r.clock.Now().Add(recentFor)
 	r.ended = append(r.ended, mine)
+	if mine.deletion != "" {
+		r.deletions[mine.deletion] = mine
+	}
 }
 
 // prune forgets what is too old or too much.
 func (r *recent) prune() {
 	now := r.clock.Now()
 	for len(r.ended) > 0 && (len(r.ended) > maxRecent || !now.Before(r.ended[0].until)) {
-		delete(r.calls, r.ended[0].key)
+		oldest := r.ended[0]
+		delete(r.calls, oldest.key)
+		if r.deletions[oldest.deletion] == oldest {
+			delete(r.deletions, oldest.deletion)
+		}
 		r.ended = r.ended[1:]
 	}
 }

@@ -25,10 +25,12 @@ import (
 // maxInFlight bounds the requests that are being recorded at once. Beyond it the API server is asked to call again.
 const maxInFlight = 512
 
-// store is where events are recorded.
+// store is where events are recorded, and where the pods are that evictions are for.
 type store interface {
 	// Record returns when the event is stored durably, and where it is: its namespace may have changed.
 	Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error)
+	// Pod is the metadata of a pod as JSON; nil when there is none of that name.
+	Pod(ctx context.Context, namespace, name string) ([]byte, error)
 }
 
 // losses is told of events that could be recorded nowhere.
@@ -143,6 +145,11 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	if audit.DryRun(request) {
 		return metrics.AnswerDryRun
 	}
+	if audit.IsEviction(request) {
+		if gone := r.findEvicted(ctx, request); gone {
+			return metrics.AnswerNoOp
+		}
+	}
 	change, err := audit.NewChange(request, asked.ActorType, r.digester)
 	if err != nil {
 		// The API server sends objects that it has decoded itself.
@@ -158,6 +165,18 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 		return r.unrecorded(failed, entry.policy, result)
 	}
 	return metrics.AnswerRecorded
+}
+
+// findEvicted adds the pod to the request for its eviction, which shows no more than a name: without its uid and version
+// nobody could tell later whether it was this request that deleted it. gone says that there is no such pod.
+func (r *Recorder) findEvicted(ctx context.Context, request *admissionv1.AdmissionRequest) (gone bool) {
+	pod, err := r.store.Pod(ctx, request.Namespace, request.Name)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Recording an eviction without knowing its pod")
+		return false
+	}
+	request.OldObject.Raw = pod
+	return pod == nil
 }
 
 // Observed records a change that the API server sent to no webhook, and that somebody saw later. Who made it is not
@@ -217,8 +236,16 @@ func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *r
 		Redact: match.Trail.Redaction,
 	}, r.newName(received), received)
 	event.Spec.Cause = r.causes.find(match.Trail.UID, change.Origin())
-	key := event.Spec.TrailRef.UID + "/" + change.Attempt()
-	stored, err := r.recent.once(key, func() (types.NamespacedName, error) {
+	trail, deletion := event.Spec.TrailRef.UID+"/", change.Deletion()
+	if deletion != "" {
+		deletion = trail + deletion
+	}
+	if change.EndsDeletion() {
+		if first, ok := r.recent.deleted(deletion); ok {
+			return first, nil
+		}
+	}
+	stored, err := r.recent.once(trail+change.ID(), deletion, func() (types.NamespacedName, error) {
 		return r.store.Record(ctx, event, match.Trail.Durability)
 	})
 	if err == nil {

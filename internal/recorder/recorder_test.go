@@ -259,7 +259,7 @@ func TestRecentIsBounded(t *testing.T) {
 	r := newRecent(clocktesting.NewFakePassiveClock(time.Now()))
 	record := func() (types.NamespacedName, error) { return types.NamespacedName{}, nil }
 	for i := range maxRecent + 100 {
-		_, err := r.once(string(rune(i)), record)
+		_, err := r.once(string(rune(i)), "", record)
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	g.Expect(len(r.calls)).To(BeNumerically("<=", maxRecent+1))

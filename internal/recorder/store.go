@@ -105,6 +105,25 @@ func (s *Store) post(ctx context.Context, namespace string, body []byte) error {
 		Error()
 }
 
+// podTimeout is how long a pod may take to be read while its eviction waits.
+const podTimeout = time.Second
+
+// Pod is the metadata of a pod as JSON; nil when there is none of that name.
+func (s *Store) Pod(ctx context.Context, namespace, name string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, podTimeout)
+	defer cancel()
+	pod, err := s.client.Get().AbsPath("/api/v1/namespaces", namespace, "pods", name).
+		SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").
+		DoRaw(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the pod %s/%s: %w", namespace, name, err)
+	}
+	return pod, nil
+}
+
 func inNamespace(body []byte, namespace string) ([]byte, error) {
 	var event v1alpha1.AuditEvent
 	if err := json.Unmarshal(body, &event); err != nil {

@@ -135,6 +135,11 @@ func (s *Set) appendMatch(dst []Match, trail *CompiledTrail, req *Request, opera
 	return append(dst, Match{Trail: trail, Level: level, FailurePolicy: policy})
 }
 
+// Refuses reports whether what the trail wants in a namespace, or of no namespace, is refused when it cannot be recorded.
+func (s *Set) Refuses(trail *CompiledTrail, namespace string) bool {
+	return trail.FailurePolicy == v1alpha1.FailurePolicyFail && !s.protects(&Request{Namespace: namespace})
+}
+
 // protects reports whether the request changes a protected namespace or something in one.
 func (s *Set) protects(req *Request) bool {
 	namespace := req.Namespace

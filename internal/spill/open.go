@@ -71,14 +71,26 @@ func openSound(path string) (opened openedFile, err error) {
 	if err != nil {
 		return openedFile{}, explainOpen(err)
 	}
-	err = opened.db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(eventsBucket)
-		return err
-	})
-	if err != nil {
+	if err := ensureBucket(opened.db); err != nil {
 		return openedFile{}, errors.Join(err, opened.db.Close())
 	}
 	return opened, nil
+}
+
+// ensureBucket writes only when it must: a replica starts also while its disk is full.
+func ensureBucket(db *bolt.DB) error {
+	missing := false
+	err := db.View(func(tx *bolt.Tx) error {
+		missing = tx.Bucket(eventsBucket) == nil
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucket(eventsBucket)
+		return err
+	})
 }
 
 // check reads every record of the file and adds up what they take.

@@ -15,6 +15,8 @@ omitStages: [RequestReceived, ResponseStarted]
 rules:
 - level: None
   nonResourceURLs: ["*"]
+- level: Metadata # The operator's own writes are as many as the changes.
+  users: ["system:serviceaccount:trailkeeper-system:trailkeeper-manager"]
 - level: RequestResponse
   verbs: [create, update, patch, delete, deletecollection]
 - level: Metadata
@@ -35,6 +37,8 @@ type AuditEntry struct {
 	RequestObject            json.RawMessage `json:"requestObject"`
 	ResponseObject           json.RawMessage `json:"responseObject"`
 	RequestReceivedTimestamp time.Time       `json:"requestReceivedTimestamp"`
+	// StageTimestamp is when it was answered.
+	StageTimestamp time.Time `json:"stageTimestamp"`
 	// Annotations hold, among others, what admission webhooks answered as auditAnnotations.
 	Annotations map[string]string `json:"annotations"`
 }
@@ -58,8 +62,9 @@ type AuditObject struct {
 
 // AuditStatus is how a request was answered.
 type AuditStatus struct {
-	Code   int    `json:"code"`
-	Reason string `json:"reason"`
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Reason  string `json:"reason"`
 }
 
 // auditArgs have the API server write a line before it answers, so that an answered request is always in the log.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -61,7 +60,7 @@ func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manage
 		"--namespace=" + OperatorNamespace,
 		"--webhook-url=" + options.WebhookURL,
 		"--webhook-bind-address=" + options.WebhookBind,
-		"--spill-dir=" + filepath.Join(e.Dir, "spill-"+options.Name),
+		"--spill-dir=" + spillDir(e, options.Name),
 		"--health-probe-bind-address=" + probe,
 		"--metrics-bind-address=" + metrics,
 	}, options.Args)
@@ -85,10 +84,18 @@ func (m *Manager) Kill() { m.process.kill() }
 
 // Stop asks the operator to end, as a kubelet does, and waits for it.
 func (m *Manager) Stop() {
+	m.Terminate()
+	m.Wait()
+}
+
+// Wait waits for the operator's end.
+func (m *Manager) Wait() { <-m.process.done }
+
+// Terminate asks the operator to end, as a kubelet does.
+func (m *Manager) Terminate() {
 	if m.process.cmd.Process != nil {
 		_ = m.process.cmd.Process.Signal(syscall.SIGTERM) // An error means that it has ended already.
 	}
-	<-m.process.done
 }
 
 // PID is the operator's process id.

@@ -5,16 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +25,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
+	"github.com/trailkeeper/trailkeeper/test/truth"
 )
 
 const (
@@ -43,8 +43,7 @@ type world struct {
 	admin   client.Client
 	// owner's keys are the trail's, and reader's read back what was delivered.
 	owner, reader keys
-	replicas      map[string]*testenv.Manager
-	balancer      *balancer
+	operator      *testenv.Operator
 }
 
 func TestRecordedIsWhatHappened(t *testing.T) {
@@ -64,8 +63,9 @@ func TestRecordedIsWhatHappened(t *testing.T) {
 
 	entries, err := w.env.AuditLog()
 	g.Expect(err).NotTo(HaveOccurred())
-	want, err := truth(entries, project, names)
+	facts, err := truth.Read(entries)
 	g.Expect(err).NotTo(HaveOccurred())
+	want := w.made(facts, byKeys, names)
 	g.Expect(len(want)).To(BeNumerically(">", changes/3), "the workload must change something")
 
 	w.t.Cleanup(func() { w.keepOnFailure(byKeys) })
@@ -79,7 +79,7 @@ func TestRecordedIsWhatHappened(t *testing.T) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	g := NewWithT(t)
-	w := &world{t: t, account: startAccount(t), replicas: map[string]*testenv.Manager{}}
+	w := &world{t: t, account: startAccount(t)}
 	w.env = testenv.New(t, testenv.Options{AuditLog: true, ControllerManager: true, Out: testWriter{t}})
 	g.Expect(w.env.InstallOperator(t.Context())).To(Succeed())
 	w.admin = newClient(t, w.env)
@@ -105,35 +105,23 @@ func newClient(t *testing.T, env *testenv.Env) client.Client {
 // startReplicas runs the built operator twice, as its own service account.
 func (w *world) startReplicas(operator keys) {
 	w.t.Helper()
-	g := NewWithT(w.t)
-	ctx := w.t.Context()
-	path, err := w.env.BuildManager(ctx)
-	g.Expect(err).NotTo(HaveOccurred())
-	config, err := w.env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
-	g.Expect(err).NotTo(HaveOccurred())
-	kubeconfig, err := w.env.WriteKubeconfig(config, "operator")
-	g.Expect(err).NotTo(HaveOccurred())
-	ports, err := testenv.FreePorts(2)
-	g.Expect(err).NotTo(HaveOccurred())
-	w.balancer = newBalancer(w.t, ports)
-	for i, name := range []string{"a", "b"} {
-		manager, err := w.env.StartManager(ctx, testenv.ManagerOptions{
-			Name: name, Path: path, Kubeconfig: kubeconfig,
-			WebhookURL:  "https://" + w.balancer.address,
-			WebhookBind: "127.0.0.1:" + ports[i],
-			Env:         append(operator.env(), "AWS_ENDPOINT_URL="+w.account.url, "AWS_EC2_METADATA_DISABLED=true"),
-			Args:        []string{"--cluster-id=e2e", "--leader-elect-lease-duration=4s"},
-		})
-		g.Expect(err).NotTo(HaveOccurred())
-		w.replicas[name] = manager
-		w.t.Cleanup(func() {
-			manager.Kill()
-			if w.t.Failed() {
-				log, _ := os.ReadFile(manager.LogPath())
-				w.t.Logf("log of replica %s, its end:\n%s", name, log[max(0, len(log)-6000):])
-			}
-		})
-	}
+	var err error
+	w.operator, err = w.env.StartOperator(w.t.Context(), testenv.OperatorOptions{
+		Replicas: 2,
+		Env:      append(operator.env(), "AWS_ENDPOINT_URL="+w.account.url, "AWS_EC2_METADATA_DISABLED=true"),
+		Args:     []string{"--cluster-id=e2e", "--leader-elect-lease-duration=4s"},
+	})
+	NewWithT(w.t).Expect(err).NotTo(HaveOccurred())
+	w.t.Cleanup(func() {
+		w.operator.Close()
+		if !w.t.Failed() {
+			return
+		}
+		for _, path := range w.operator.LogPaths() {
+			log, _ := os.ReadFile(path)
+			w.t.Logf("%s, its end:\n%s", path, log[max(0, len(log)-6000):])
+		}
+	})
 }
 
 // applyTrails makes a tenant trail with keys and a project trail with a role, and waits until both are Ready under
@@ -258,19 +246,10 @@ func (w *world) change(people []person, count int) {
 func (w *world) killLeader() {
 	w.t.Helper()
 	g := NewWithT(w.t)
-	var lease coordinationv1.Lease
-	key := client.ObjectKey{Namespace: testenv.OperatorNamespace, Name: "trailkeeper-leader"}
-	g.Expect(w.admin.Get(w.t.Context(), key, &lease)).To(Succeed())
-	for name, manager := range w.replicas {
-		log, err := os.ReadFile(manager.LogPath())
-		g.Expect(err).NotTo(HaveOccurred())
-		if strings.Contains(string(log), "Leading the delivery") {
-			w.t.Logf("killing replica %s, the leader %s", name, *lease.Spec.HolderIdentity)
-			manager.Kill()
-			return
-		}
-	}
-	w.t.Fatal("no replica says that it leads")
+	leader, err := w.operator.Leader(w.t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	w.t.Logf("killing replica %d, the leader", leader)
+	w.operator.Replica(leader).Kill()
 }
 
 // keepOnFailure leaves the audit log and the events where somebody can look at them.
@@ -292,28 +271,36 @@ func (w *world) keepOnFailure(trail *v1alpha1.AuditTrail) {
 	w.t.Logf("the events of %s and the audit log are in %s", trail.Name, dir)
 }
 
+// made are the facts that people made in the project, and that the trail asks for.
+func (w *world) made(facts []truth.Fact, trail *v1alpha1.AuditTrail, people map[string]bool) []truth.Fact {
+	wants := truth.Wants(trail, testenv.OperatorNamespace)
+	return slices.DeleteFunc(slices.Clone(facts), func(f truth.Fact) bool {
+		return f.Namespace != project || !people[f.Users[0]] || !wants(&f)
+	})
+}
+
+// difference compares claims about the people with what happened.
+func difference(want []truth.Fact, claims []truth.Claim, people map[string]bool) string {
+	claims = slices.DeleteFunc(claims, func(c truth.Claim) bool { return !people[c.Spec.Actor.Username] })
+	d := truth.Compare(want, claims)
+	return d.Details(10)
+}
+
 // expectEvents compares the trail's AuditEvents with the truth.
-func (w *world) expectEvents(trail *v1alpha1.AuditTrail, want []fact, people map[string]bool) {
+func (w *world) expectEvents(trail *v1alpha1.AuditTrail, want []truth.Fact, people map[string]bool) {
 	w.t.Helper()
 	NewWithT(w.t).Eventually(func() string {
 		var list v1alpha1.AuditEventList
 		if err := w.admin.List(w.t.Context(), &list, client.InNamespace(trail.Namespace)); err != nil {
 			return err.Error()
 		}
-		var got []fact
-		for i := range list.Items {
-			f := factOf(&list.Items[i].Spec)
-			if people[f.user] && list.Items[i].Status.Outcome != v1alpha1.OutcomeNotPersisted {
-				got = append(got, f)
-			}
-		}
-		return difference(want, got)
+		return difference(want, truth.Claims(trail, list.Items), people)
 	}).WithTimeout(60*time.Second).WithPolling(time.Second).Should(BeEmpty(), "AuditEvents of %s", trail.Name)
 }
 
 // expectRecords reads back with the aws command line what CloudWatch Logs has, checks that nothing is missing or
 // changed, and compares it with the truth.
-func (w *world) expectRecords(trail *v1alpha1.AuditTrail, want []fact, people map[string]bool) {
+func (w *world) expectRecords(trail *v1alpha1.AuditTrail, want []truth.Fact, people map[string]bool) {
 	w.t.Helper()
 	g := NewWithT(w.t)
 	stream := fmt.Sprintf("e2e/%s/%s", trail.Namespace, trail.Name)
@@ -330,64 +317,17 @@ func (w *world) expectRecords(trail *v1alpha1.AuditTrail, want []fact, people ma
 		if err != nil {
 			return "", err
 		}
-		var got []fact
+		var got []truth.Claim
 		for i := range distinct {
-			f, persisted, err := delivered(&distinct[i])
+			claim, err := delivered(&distinct[i])
 			if err != nil {
 				return "", err
 			}
-			if persisted && people[f.user] {
-				got = append(got, f)
-			}
+			got = append(got, claim)
 		}
-		w.t.Logf("%s: %d records, %d of them repeated, %d changes that stuck, %d in the audit log",
-			stream, len(links), repeated, len(got), len(want))
-		return difference(want, got), nil
+		w.t.Logf("%s: %d records, %d of them repeated, %d changes in the audit log", stream, len(links), repeated, len(want))
+		return difference(want, got, people), nil
 	}).WithTimeout(60*time.Second).WithPolling(2*time.Second).Should(BeEmpty(), "records of %s", stream)
-}
-
-// balancer passes connections on to whichever replica answers, as a Service does.
-type balancer struct {
-	address string
-	ports   []string
-}
-
-func newBalancer(t *testing.T, ports []string) *balancer {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // Closed at the end of the test.
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	b := &balancer{address: listener.Addr().String(), ports: ports}
-	var connections sync.WaitGroup
-	accepting := make(chan struct{})
-	go func() {
-		defer close(accepting)
-		for turn := 0; ; turn++ {
-			incoming, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connections.Go(func() { b.pass(t.Context(), incoming, turn) })
-		}
-	}()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		<-accepting
-		connections.Wait()
-	})
-	return b
-}
-
-func (b *balancer) pass(ctx context.Context, incoming net.Conn, turn int) {
-	defer func() { _ = incoming.Close() }()
-	for i := range b.ports {
-		outgoing, err := (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+b.ports[(turn+i)%len(b.ports)])
-		if err != nil {
-			continue
-		}
-		defer func() { _ = outgoing.Close() }()
-		copyBoth(ctx, incoming, outgoing)
-		return
-	}
 }
 
 // testWriter prints progress into the test's log.

@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"os"
 
 	. "github.com/onsi/gomega"
@@ -14,15 +11,19 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/test/truth"
 )
 
-// delivered is what a record says, and whether the change stuck.
-func delivered(link *ledger.Link) (fact, bool, error) {
-	var event struct{ Spec v1alpha1.AuditEventSpec }
-	if err := json.Unmarshal(link.Event, &event); err != nil {
-		return fact{}, false, fmt.Errorf("reading the event of record %d: %w", link.Sequence, err)
+// delivered is what a record says.
+func delivered(link *ledger.Link) (truth.Claim, error) {
+	var event struct {
+		Metadata struct{ Name string }
+		Spec     v1alpha1.AuditEventSpec
 	}
-	return factOf(&event.Spec), link.Outcome != string(v1alpha1.OutcomeNotPersisted), nil
+	if err := json.Unmarshal(link.Event, &event); err != nil {
+		return truth.Claim{}, fmt.Errorf("reading the event of record %d: %w", link.Sequence, err)
+	}
+	return truth.Claim{Event: event.Metadata.Name, Spec: &event.Spec, Outcome: v1alpha1.Outcome(link.Outcome)}, nil
 }
 
 // expectNoSecret looks for the value of the Secrets that were written, in every place where it might have gone.
@@ -30,10 +31,10 @@ func (w *world) expectNoSecret(trails ...*v1alpha1.AuditTrail) {
 	w.t.Helper()
 	g := NewWithT(w.t)
 	places := map[string]string{}
-	for name, manager := range w.replicas {
-		log, err := os.ReadFile(manager.LogPath())
+	for _, path := range w.operator.LogPaths() {
+		log, err := os.ReadFile(path)
 		g.Expect(err).NotTo(HaveOccurred())
-		places["log of replica "+name] = string(log)
+		places[path] = string(log)
 	}
 	for _, trail := range trails {
 		var list v1alpha1.AuditEventList
@@ -53,21 +54,4 @@ func (w *world) expectNoSecret(trails ...*v1alpha1.AuditTrail) {
 			g.Expect(content).NotTo(ContainSubstring(secret), place)
 		}
 	}
-}
-
-// copyBoth copies in both directions until one side ends, or the context does.
-func copyBoth(ctx context.Context, a, b net.Conn) {
-	done := make(chan struct{}, 2)
-	one := func(dst, src net.Conn) {
-		_, _ = io.Copy(dst, src) // The end of a connection is what it waits for.
-		done <- struct{}{}
-	}
-	go one(a, b)
-	go one(b, a)
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-	_, _ = a.Close(), b.Close()
-	<-done
 }

@@ -137,6 +137,11 @@ func nodesReview() ([]byte, error) {
 // unasked is never asked to store anything, because nothing is wanted; it counts when it is.
 type unasked struct{ events int }
 
+// Pod is not asked for either.
+func (*unasked) Pod(context.Context, string, string) ([]byte, error) {
+	return nil, errors.New("nobody is evicted")
+}
+
 func (u *unasked) Record(context.Context, *v1alpha1.AuditEvent, v1alpha1.Durability) (types.NamespacedName, error) {
 	u.events++
 	return types.NamespacedName{}, errors.New("nothing is stored here")

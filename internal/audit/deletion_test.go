@@ -1,0 +1,66 @@
+package audit
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	going = `"deletionTimestamp":"2026-03-01T11:00:00Z"`
+	held  = `"finalizers":["example.com/held"]`
+)
+
+func meta(more string) string {
+	return `{"metadata":{"name":"web","uid":"u1","resourceVersion":"7"` + more + `}}`
+}
+
+// TestDeletionsThatChangeNothing are not recorded.
+func TestDeletionsThatChangeNothing(t *testing.T) {
+	tests := map[string]struct {
+		old   string
+		noise bool
+	}{
+		"the first":                  {meta(``), false},
+		"held, the first":            {meta(`,` + held), false},
+		"held, again":                {meta(`,` + going + `,` + held), true},
+		"held, again, without grace": {meta(`,` + going + `,"deletionGracePeriodSeconds":0,` + held), true},
+		"held, with grace left":      {meta(`,` + going + `,"deletionGracePeriodSeconds":30,` + held), false},
+		"with grace left":            {meta(`,` + going + `,"deletionGracePeriodSeconds":30`), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			change := newChange(t, request(operation(admissionv1.Delete), objects(test.old, "")))
+			NewWithT(t).Expect(change.Noise()).To(Equal(test.noise))
+		})
+	}
+}
+
+// TestRemovingTheLastFinalizer deletes, unless the object has time left to end by itself.
+func TestRemovingTheLastFinalizer(t *testing.T) {
+	for grace, want := range map[string]v1alpha1.Action{
+		``:                                 v1alpha1.ActionDelete,
+		`,"deletionGracePeriodSeconds":0`:  v1alpha1.ActionDelete,
+		`,"deletionGracePeriodSeconds":30`: v1alpha1.ActionUpdate,
+	} {
+		change := newChange(t, request(objects(meta(`,`+going+`,`+held+grace), meta(`,`+going+grace))))
+		NewWithT(t).Expect(change.action).To(Equal(want), grace)
+	}
+}
+
+// TestAScaleOfNothingShowsItsObject: a Scale leaves out replicas when there are none, and its object does not.
+func TestAScaleOfNothingShowsItsObject(t *testing.T) {
+	g := NewWithT(t)
+	scale := func(spec string) string {
+		return `{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"web","uid":"u1"},"spec":{` + spec + `}}`
+	}
+	change := newChange(t, request(kind("apps", "Scale", "deployments", "scale"), objects(scale(`"replicas":2`), scale(``))))
+	for replicas, want := range map[string]Sighting{"0": SawAfter, "2": SawBefore, "1": SawNeither} {
+		got, err := Sight(testDigester, change.evidence, []byte(`{"spec":{"replicas":`+replicas+`}}`))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got).To(Equal(want), replicas)
+	}
+}

@@ -1,0 +1,145 @@
+package delivery
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+)
+
+var testDigester = audit.NewDigester([]byte("key"))
+
+// attempt builds an event of the object u1.
+type attempt struct{ *Event }
+
+func created() attempt {
+	return attempt{&Event{Head: *head(v1alpha1.ActionCreate, "u1")}}.on("")
+}
+
+func updated(base, was, is string) attempt {
+	a := attempt{&Event{Head: *head(v1alpha1.ActionUpdate, "u1")}}.on(base)
+	a.Head.Evidence = []v1alpha1.Evidence{{Path: "/data/a", Was: testDigester.Digest(was), Digest: testDigester.Digest(is)}}
+	return a
+}
+
+func elsewhere(base string) attempt {
+	a := updated(base, "1", "2")
+	a.Head.Evidence[0].Path = "/data/b"
+	return a
+}
+
+func deleted(base, value string) attempt {
+	a := attempt{&Event{Head: *head(v1alpha1.ActionDelete, "u1")}}.on(base)
+	a.Spec = jsontext.Value(fmt.Sprintf(`{"changes":[{"op":"remove","path":"","from":{"data":{"a":%q}}}]}`, value))
+	return a
+}
+
+func completed(base string) attempt {
+	a := updated(base, "1", "2").deleting(0)
+	a.Head.Action = v1alpha1.ActionDelete
+	a.Head.Evidence[0].Path = "/metadata/finalizers"
+	return a
+}
+
+func (a attempt) on(base string) attempt {
+	a.Head.Resource.ResourceVersion = base
+	return a
+}
+
+// deleting says that the old object's deletion had been asked for, and when it was to be.
+func (a attempt) deleting(in time.Duration) attempt {
+	a.Head.Resource.DeletionTime = &metav1.Time{Time: eventTime.Add(in)}
+	return a
+}
+
+func (a attempt) after(pause time.Duration) attempt {
+	a.Head.Time = metav1.NewMicroTime(eventTime.Add(pause))
+	return a
+}
+
+func (a attempt) by(user string) attempt {
+	a.Head.Actor.Username = user
+	return a
+}
+
+// TestOtherEventsTell: what became of the first attempt follows from the others.
+func TestOtherEventsTell(t *testing.T) {
+	ms := time.Millisecond
+	tests := map[string]struct {
+		first  attempt
+		others []attempt
+		want   fate
+	}{
+		"the next update saw it":            {updated("7", "1", "2"), []attempt{updated("8", "2", "3")}, made},
+		"the next update saw the old value": {updated("7", "1", "2"), []attempt{updated("8", "1", "3")}, notMade},
+		"a rival of unknown fate":           {updated("7", "1", "2"), []attempt{updated("7", "1", "3")}, unsure},
+		"a rival was made":                  {updated("7", "1", "2"), []attempt{updated("7", "1", "3"), updated("8", "3", "4")}, notMade},
+		"a rival was made, elsewhere": {
+			updated("7", "1", "2"), []attempt{elsewhere("7"), elsewhere("8").wasAfter()}, notMade,
+		},
+		"tried again after a rival": {
+			// The live object would show what the second try wrote.
+			updated("7", "1", "2"), []attempt{updated("7", "1", "3"), updated("8", "3", "2"), updated("9", "2", "5")}, notMade,
+		},
+		"tried again later on the same version": {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(1500 * ms), updated("8", "2", "3")}, notMade},
+		"the last of several tries": {
+			updated("7", "1", "2").after(1500 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made,
+		},
+		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, notMade},
+		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made},
+		"two users at once":                  {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
+		"two users at once, and a later one": {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
+		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},
+		"an unknown value":                   {updated("7", "1", "2"), []attempt{updated("9", "5", "6")}, unsure},
+		"another place":                      {updated("7", "1", "2"), []attempt{elsewhere("8")}, unsure},
+		"the deleted object had it":          {updated("7", "1", "2"), []attempt{deleted("8", "2")}, made},
+		"the deleted object did not":         {updated("7", "1", "2"), []attempt{deleted("8", "1")}, notMade},
+		"what was deleted had been created":  {created(), []attempt{deleted("7", "1")}, made},
+		"what is there was not deleted":      {deleted("7", "1"), []attempt{updated("8", "1", "2")}, notMade},
+		"a deletion tried again":             {deleted("7", "1"), []attempt{deleted("8", "1")}, notMade},
+		"what is being deleted was":          {deleted("7", "1"), []attempt{completed("8")}, made},
+		"two deletions, nothing known":       {deleted("7", "1"), []attempt{deleted("7", "1")}, unsure},
+		"refused, then somebody else did":    {deleted("7", "1"), []attempt{deleted("7", "1").after(time.Second), completed("8")}, notMade},
+		"a completion, nothing known":        {completed("8"), []attempt{completed("9")}, unsure},
+		"a completion that was refused":      {completed("8"), []attempt{updated("9", "1", "2").deleting(0).after(time.Second)}, notMade},
+		"an update beside a completion":      {updated("8", "1", "2"), []attempt{completed("8"), updated("9", "2", "3").deleting(0)}, made},
+		"the second half of a deletion":      {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
+		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).by("bob"), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
+		"a hastening that was refused":       {deleted("8", "1").deleting(30 * time.Second), []attempt{updated("9", "1", "2").deleting(30 * time.Second)}, notMade},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			events := []*Event{test.first.Event}
+			for i, other := range test.others {
+				other.ResourceVersion = uint64(i) + 1 //nolint:gosec // There are few.
+				events = append(events, other.Event)
+			}
+			NewWithT(t).Expect(newHistory(testDigester, events).fate(test.first.Event)).To(Equal(test.want))
+		})
+	}
+}
+
+// TestTheGoneObjectTells: of several removals of the last finalizer the object's end tells which.
+func TestTheGoneObjectTells(t *testing.T) {
+	g := NewWithT(t)
+	first, second := completed("8"), completed("9").after(20*time.Millisecond)
+	second.ResourceVersion = 1
+	beside := updated("8", "1", "2").deleting(0)
+	gone := newHistory(testDigester, []*Event{first.Event, second.Event, beside.Event}).with(sight{}, "u1")
+	g.Expect(gone.fate(first.Event)).To(Equal(notMade), "it was tried again")
+	g.Expect(gone.fate(second.Event)).To(Equal(made))
+	g.Expect(gone.fate(beside.Event)).To(Equal(unsure))
+}
+
+// wasAfter makes the old object show what an update elsewhere wrote.
+func (a attempt) wasAfter() attempt {
+	evidence := &a.Head.Evidence[0]
+	evidence.Was, evidence.Digest = evidence.Digest, testDigester.Digest("3")
+	return a
+}

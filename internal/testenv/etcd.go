@@ -1,0 +1,64 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// MakeRoomInEtcd drops old revisions and gives their room back, as an administrator does when etcd is out of space, and
+// ends etcd's refusal of writes.
+func (e *Env) MakeRoomInEtcd(ctx context.Context) error {
+	var status struct {
+		Header struct {
+			Revision string `json:"revision"`
+		} `json:"header"`
+	}
+	if err := e.etcdCall(ctx, "/v3/maintenance/status", map[string]any{}, &status); err != nil {
+		return err
+	}
+	for _, call := range []struct {
+		path string
+		body map[string]any
+	}{
+		{"/v3/kv/compaction", map[string]any{"revision": status.Header.Revision, "physical": true}},
+		{"/v3/maintenance/defragment", map[string]any{}},
+		{"/v3/maintenance/alarm", map[string]any{"action": "DEACTIVATE", "alarm": "NOSPACE"}},
+	} {
+		if err := e.etcdCall(ctx, call.path, call.body, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// etcdCall calls etcd's JSON gateway.
+func (e *Env) etcdCall(ctx context.Context, path string, body, into any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encoding a call of etcd: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.etcdURL+path, bytes.NewReader(encoded))
+	if err != nil {
+		return fmt.Errorf("calling etcd: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("calling etcd: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("reading etcd's answer: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("etcd answered %s to %s: %s", response.Status, path, answer)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, into)
+}

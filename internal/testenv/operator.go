@@ -1,0 +1,141 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+)
+
+// OperatorOptions say how to run several replicas of the operator.
+type OperatorOptions struct {
+	// Replicas is how many.
+	Replicas int
+	// Env are further variables of each, and Args further flags.
+	Env, Args []string
+}
+
+// Operator is several replicas of the built operator behind one address, as its own service account. Its methods may be
+// called from one goroutine at a time.
+type Operator struct {
+	env      *Env
+	options  []ManagerOptions
+	replicas []*Manager
+	balancer *Balancer
+}
+
+// StartOperator builds the operator and runs its replicas until all are ready. InstallOperator must have been called.
+func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Operator, error) {
+	path, err := e.BuildManager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config, err := e.ServiceAccountConfig(ctx, OperatorNamespace, OperatorServiceAccount)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig, err := e.WriteKubeconfig(config, "operator")
+	if err != nil {
+		return nil, err
+	}
+	ports, err := FreePorts(options.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	balancer, err := NewBalancer(ctx, ports)
+	if err != nil {
+		return nil, err
+	}
+	o := &Operator{env: e, balancer: balancer, replicas: make([]*Manager, options.Replicas)}
+	for i, port := range ports {
+		o.options = append(o.options, ManagerOptions{
+			Name: strconv.Itoa(i), Path: path, Kubeconfig: kubeconfig,
+			WebhookURL:  "https://" + balancer.Address,
+			WebhookBind: loopback + ":" + port,
+			Env:         options.Env,
+			Args:        options.Args,
+		})
+	}
+	for i := range o.options {
+		if err := o.Start(ctx, i); err != nil {
+			o.Close()
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// Start runs a replica, again after it was killed or stopped, with the local file that it left.
+func (o *Operator) Start(ctx context.Context, replica int) error {
+	manager, err := o.env.StartManager(ctx, o.options[replica])
+	if err != nil {
+		return fmt.Errorf("starting replica %d: %w", replica, err)
+	}
+	o.replicas[replica] = manager
+	return nil
+}
+
+// Replica is one of the replicas; after Start it is another.
+func (o *Operator) Replica(replica int) *Manager { return o.replicas[replica] }
+
+// Size is how many replicas there are, running or not.
+func (o *Operator) Size() int { return len(o.replicas) }
+
+// LogPaths are the files with the replicas' logs.
+func (o *Operator) LogPaths() []string {
+	paths := make([]string, 0, len(o.options))
+	for _, options := range o.options {
+		paths = append(paths, o.env.file("manager-"+options.Name+".log"))
+	}
+	return paths
+}
+
+// SpillDir is the folder of a replica's local file.
+func (o *Operator) SpillDir(replica int) string { return spillDir(o.env, o.options[replica].Name) }
+
+func spillDir(e *Env, name string) string { return filepath.Join(e.Dir, "spill-"+name) }
+
+// Leader is the replica that says that it leads.
+func (o *Operator) Leader(ctx context.Context) (int, error) {
+	var errs []error
+	for i, replica := range o.replicas {
+		leads, err := replica.leads(ctx)
+		if leads {
+			return i, nil
+		}
+		errs = append(errs, err)
+	}
+	return 0, fmt.Errorf("no replica says that it leads: %w", errors.Join(errs...))
+}
+
+// Close ends all replicas at once.
+func (o *Operator) Close() {
+	for _, replica := range o.replicas {
+		if replica != nil {
+			replica.Kill()
+		}
+	}
+	o.balancer.Close()
+}
+
+// leads reads the replica's own metrics.
+func (m *Manager) leads(ctx context.Context) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.MetricsURL, http.NoBody)
+	if err != nil {
+		return false, fmt.Errorf("asking a replica whether it leads: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false, fmt.Errorf("asking a replica whether it leads: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return false, fmt.Errorf("reading a replica's metrics: %w", err)
+	}
+	return bytes.Contains(body, []byte("\nleader_election_master_status{name=\"trailkeeper-leader\"} 1\n")), nil
+}

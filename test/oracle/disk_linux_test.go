@@ -1,0 +1,114 @@
+package oracle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// smallDisk mounts a file system of 16 MB in memory, which only root may.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("SKIPPED, NO FULL DISK WAS TESTED: mounting a tmpfs needs root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Errorf("Cannot unmount %s: %v", dir, err)
+		}
+	})
+	return dir
+}
+
+// fill writes until nothing more fits.
+func fill(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	for size := 1 << 20; size > 0; size /= 2 {
+		for err == nil {
+			_, err = file.Write(bytes.Repeat([]byte{1}, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			return errors.Join(err, file.Close())
+		}
+		err = nil
+	}
+	return file.Close()
+}
+
+// TestOracleDiskFull: events that go to the local file first are recorded all the same while its disk is full.
+func TestOracleDiskFull(t *testing.T) {
+	inTheLongForm(t)
+	dir := smallDisk(t)
+	w := newWorld(t, options{
+		replicas: 1, policy: v1alpha1.FailurePolicyFail, durability: v1alpha1.DurabilityLocal,
+		args: []string{"--spill-dir=" + dir},
+	})
+	w.startKubelet()
+	filler := filepath.Join(dir, "filler")
+	w.workThrough(faulty,
+		func(ctx context.Context) error {
+			if err := fill(filler); err != nil {
+				return err
+			}
+			pause(ctx, 10*time.Second)
+			return os.Remove(filler)
+		},
+		func(ctx context.Context) error {
+			if err := fill(filler); err != nil {
+				return err
+			}
+			w.operator.Replica(0).Kill()
+			if err := os.Remove(filler); err != nil {
+				return err
+			}
+			return w.operator.Start(ctx, 0)
+		})
+	w.expectTruth()
+}
+
+// TestOracleNowhere: what can be recorded nowhere is refused under Fail.
+func TestOracleNowhere(t *testing.T) {
+	inTheLongForm(t)
+	dir := smallDisk(t)
+	w := newWorld(t, options{
+		replicas: 1, policy: v1alpha1.FailurePolicyFail, etcdArgs: []string{"--quota-backend-bytes=67108864"},
+		args: []string{"--spill-dir=" + dir, "--leader-elect-lease-duration=4s"},
+	})
+	w.startKubelet()
+	filler := filepath.Join(dir, "filler")
+	w.workThrough(faulty, func(ctx context.Context) error {
+		large, err := w.fillEtcd(ctx)
+		if err != nil {
+			return err
+		}
+		if err := fill(filler); err != nil {
+			return err
+		}
+		pause(ctx, 5*time.Second)
+		err = w.admin.Delete(ctx, &large[0])
+		NewWithT(t).Expect(err).To(MatchError(ContainSubstring("must record this change")))
+		if err := os.Remove(filler); err != nil {
+			return err
+		}
+		for i := range large {
+			if err := w.admin.Delete(ctx, &large[i]); err != nil {
+				return err
+			}
+		}
+		return w.env.MakeRoomInEtcd(ctx)
+	})
+	w.expectTruth()
+}

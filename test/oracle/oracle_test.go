@@ -1,0 +1,100 @@
+package oracle
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+	"github.com/trailkeeper/trailkeeper/test/truth"
+)
+
+// size is how many requests a test makes: in the long form, or in the short one.
+func size(long, short int64) int64 {
+	if isSoak() {
+		return long
+	}
+	return short
+}
+
+func TestOracle(t *testing.T) {
+	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
+	w.startKubelet()
+	w.work(t.Context(), size(20000, 1500))
+	w.expectTruth()
+}
+
+// expectTruth compares each trail with the audit log, once every event was judged.
+func (w *world) expectTruth() {
+	w.t.Helper()
+	w.denier.expectBusy(NewWithT(w.t))
+	events := w.settle()
+	entries, err := w.env.AuditLog()
+	NewWithT(w.t).Expect(err).NotTo(HaveOccurred())
+	facts, err := truth.Read(entries)
+	NewWithT(w.t).Expect(err).NotTo(HaveOccurred())
+	var total truth.Difference
+	for _, trail := range w.trails {
+		d := w.compare(trail, facts, events)
+		w.say("%s/%s: %s", trail.Namespace, trail.Name, d.Summary())
+		total.Add(&d)
+	}
+	if !total.Equal() {
+		w.t.Errorf("the trails do not say what happened (seed %d):\n%s", w.seed, total.Details(40))
+	}
+	w.say("%d requests, %d of %d refused by the other webhook, seed %d",
+		w.people[0].requests.Load(), w.denier.denied.Load(), w.denier.asked.Load(), w.seed)
+	fmt.Printf("oracle: %s\n", total.Summary())
+}
+
+// settle waits until nobody makes changes any more and every event was judged, and returns all events.
+func (w *world) settle() []v1alpha1.AuditEvent {
+	w.t.Helper()
+	var events v1alpha1.AuditEventList
+	before := -1
+	NewWithT(w.t).Eventually(func(g Gomega) {
+		g.Expect(w.admin.List(w.t.Context(), &events)).To(Succeed())
+		count := len(events.Items)
+		quiet := count == before
+		before = count
+		g.Expect(quiet).To(BeTrue(), "events are still being recorded")
+		for _, trail := range w.trails {
+			g.Expect(w.admin.Get(w.t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())
+			g.Expect(trail.Status.Delivery).NotTo(BeNil())
+			g.Expect(trail.Status.Delivery.Sequence).To(BeEquivalentTo(len(truth.Claims(trail, events.Items))), trail.Name)
+		}
+	}).WithTimeout(2 * patience).WithPolling(3 * time.Second).Should(Succeed())
+	return events.Items
+}
+
+// compare compares one trail with the audit log.
+func (w *world) compare(trail *v1alpha1.AuditTrail, facts []truth.Fact, events []v1alpha1.AuditEvent) truth.Difference {
+	wants := truth.Wants(trail, testenv.OperatorNamespace)
+	facts = slices.DeleteFunc(slices.Clone(facts), func(f truth.Fact) bool {
+		return !wants(&f) || f.Entry.RequestReceivedTimestamp.Before(w.began)
+	})
+	claims := slices.DeleteFunc(truth.Claims(trail, events), func(c truth.Claim) bool {
+		return c.Spec.Time.Time.Before(w.began) || w.isBlind(c.Spec.Time.Time)
+	})
+	d := truth.Compare(facts, claims)
+	if trail.Spec.Recording.FailurePolicy == v1alpha1.FailurePolicyIgnore {
+		// What was missed must lie in a gap; a change lasts from its request to its answer.
+		missed := len(d.Missed)
+		d.Missed = slices.DeleteFunc(d.Missed, func(f truth.Fact) bool {
+			return slices.ContainsFunc(w.gaps, func(gap window) bool {
+				return f.Entry.StageTimestamp.After(gap.from) && f.Entry.RequestReceivedTimestamp.Before(gap.to)
+			})
+		})
+		w.say("%s/%s: %d missed in gaps", trail.Namespace, trail.Name, missed-len(d.Missed))
+	}
+	return d
+}
+
+func (w *world) isBlind(moment time.Time) bool {
+	return slices.ContainsFunc(w.blind, func(b window) bool { return moment.After(b.from) && moment.Before(b.to) })
+}

@@ -1,0 +1,258 @@
+package truth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/rules"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+// actions are the actions of the verbs that change something.
+var actions = map[string]v1alpha1.Action{
+	"create": v1alpha1.ActionCreate, "update": v1alpha1.ActionUpdate, "patch": v1alpha1.ActionUpdate,
+	"delete": v1alpha1.ActionDelete, "deletecollection": v1alpha1.ActionDelete,
+}
+
+// connects are the subresources that connect instead of changing anything.
+var connects = []string{"exec", "attach", "portforward", "proxy"}
+
+// log is an audit log that is being read.
+type log struct {
+	objects objects
+	answers map[*testenv.AuditEntry]*answer
+	// deletions counts who removed an object, by uid.
+	deletions map[string]int
+	// evicted are the pods that were evicted, by namespace/name, and since when.
+	evicted map[string]time.Time
+	facts   []Fact
+}
+
+// Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
+func Read(entries []testenv.AuditEntry) ([]Fact, error) {
+	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{}}
+	var changing []*testenv.AuditEntry
+	for i := range entries {
+		if _, ok := actions[entries[i].Verb]; (ok || isConnect(&entries[i])) && !isHidden(&entries[i]) {
+			changing = append(changing, &entries[i])
+		}
+	}
+	slices.SortStableFunc(changing, func(a, b *testenv.AuditEntry) int { return a.StageTimestamp.Compare(b.StageTimestamp) })
+	for _, entry := range changing {
+		a, err := readAnswer(entry)
+		if err != nil {
+			return nil, fmt.Errorf("reading the response of %s %s: %w", entry.Verb, entry.RequestURI, err)
+		}
+		l.answers[entry] = a
+		if succeeded(entry) && !isDryRun(entry) {
+			l.objects.add(entry, a)
+			if entry.Verb == "delete" {
+				l.deletions[uidOf(a)]++
+			}
+			if key := podOf(entry); entry.ObjectRef.Subresource == "eviction" && l.evicted[key].IsZero() {
+				l.evicted[key] = entry.StageTimestamp
+			}
+		}
+	}
+	for _, entry := range changing {
+		l.read(entry)
+	}
+	l.contest(changing)
+	return l.facts, nil
+}
+
+// isHidden says that the API server sends such objects to no webhook.
+func isHidden(entry *testenv.AuditEntry) bool {
+	return entry.ObjectRef.APIGroup == "admissionregistration.k8s.io"
+}
+
+func uidOf(a *answer) string {
+	if a.Metadata.UID != "" {
+		return string(a.Metadata.UID)
+	}
+	return a.Details.UID
+}
+
+func isConnect(entry *testenv.AuditEntry) bool {
+	return slices.Contains(connects, entry.ObjectRef.Subresource)
+}
+
+func succeeded(entry *testenv.AuditEntry) bool {
+	return entry.ResponseStatus.Code >= 200 && entry.ResponseStatus.Code < 300
+}
+
+func userOf(entry *testenv.AuditEntry) *testenv.AuditUser {
+	if entry.ImpersonatedUser != nil {
+		return entry.ImpersonatedUser
+	}
+	return &entry.User
+}
+
+func isDryRun(entry *testenv.AuditEntry) bool {
+	parsed, err := url.Parse(entry.RequestURI)
+	if err == nil && parsed.Query().Has("dryRun") {
+		return true
+	}
+	var body struct {
+		DryRun        []string
+		DeleteOptions struct{ DryRun []string }
+	}
+	return json.Unmarshal(entry.RequestObject, &body) == nil &&
+		(strings.HasPrefix(entry.Verb, "delete") && len(body.DryRun) > 0 || len(body.DeleteOptions.DryRun) > 0)
+}
+
+// read adds what one request did.
+func (l *log) read(entry *testenv.AuditEntry) {
+	a := l.answers[entry]
+	switch {
+	case isDryRun(entry):
+	case isConnect(entry):
+		// A connection is not stored, so nobody can tell afterwards whether it was made.
+		l.add(entry, a, func(f *Fact) { f.Action, f.Doubt = v1alpha1.ActionConnect, "a connection" })
+	case succeeded(entry):
+		l.readSuccess(entry, a)
+	case entry.ResponseStatus.Code == 0 || entry.ResponseStatus.Code >= 500 && !refusedByWebhook(entry):
+		l.doubt(entry, "its answer does not tell")
+	case entry.Verb == "deletecollection":
+		l.doubt(entry, "it failed on its way")
+	case entry.Verb == "delete" && entry.ObjectRef.Resource == "pods":
+		l.doubt(entry, "a pod's deletion is refused at its second validation, when the pod is marked already")
+	case entry.ObjectRef.Subresource == "token":
+		l.doubt(entry, "a token is not stored")
+	}
+}
+
+// refusedByWebhook says that the request ended in validation.
+func refusedByWebhook(entry *testenv.AuditEntry) bool {
+	return strings.Contains(entry.ResponseStatus.Message, "admission webhook") ||
+		strings.Contains(entry.ResponseStatus.Message, "failed calling webhook")
+}
+
+// podOf names the pod of a request.
+func podOf(entry *testenv.AuditEntry) string {
+	return entry.ObjectRef.Namespace + "/" + entry.ObjectRef.Name
+}
+
+func (l *log) doubt(entry *testenv.AuditEntry, why string) {
+	l.add(entry, &answer{}, func(f *Fact) {
+		f.Doubt = why
+		if entry.Verb == "deletecollection" {
+			f.Name = ""
+		}
+	})
+}
+
+func (l *log) readSuccess(entry *testenv.AuditEntry, a *answer) {
+	switch entry.Verb {
+	case "create":
+		l.add(entry, a, func(f *Fact) {
+			if entry.ObjectRef.Subresource != "eviction" {
+				return
+			}
+			f.Action = v1alpha1.ActionDelete
+			if l.evicted[podOf(entry)].Before(entry.StageTimestamp) || l.objects.anyDeleting(entry) {
+				f.Doubt = "the pod may have been on its way already"
+			}
+		})
+	case "delete":
+		l.readDelete(entry, a)
+	case "deletecollection":
+		l.readDeleteCollection(entry, a)
+	default:
+		l.readUpdate(entry, a)
+	}
+}
+
+func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
+	if entry.ResponseStatus.Code == http.StatusCreated {
+		l.add(entry, a, func(f *Fact) { f.Action, f.asked.Operation = v1alpha1.ActionCreate, "CREATE" })
+		return
+	}
+	before, now := l.objects.find(string(a.Metadata.UID), a.version)
+	gone := a.isGone()
+	if now == nil || now.entry != entry && !gone || same(before, now) && !gone {
+		return
+	}
+	l.add(entry, a, func(f *Fact) {
+		f.After = a.version
+		if before != nil {
+			f.Before = before.number
+			if !before.deleting && now.deleting {
+				f.Doubt = "the object was evicted in between, which the log does not show"
+			}
+		}
+		f.Users = append(f.Users, now.also...)
+		if gone {
+			f.Action = v1alpha1.ActionDelete
+		}
+	})
+}
+
+func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
+	uid := uidOf(a)
+	since, evicted := l.evicted[podOf(entry)]
+	deleting := l.objects.wasDeleting(uid, entry) || evicted && since.Before(entry.StageTimestamp)
+	if _, now := l.objects.find(uid, a.version); now != nil && now.entry != entry {
+		return // It was being deleted, and nothing about that changed.
+	}
+	if deleting && strings.HasPrefix(userOf(entry).Username, "system:node:") {
+		return // The kubelet ends what somebody else asked for.
+	}
+	const second = time.Second // Times of deletion are cut to it.
+	if asked := a.deletionAsked(); !asked.IsZero() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
+		return // A request that failed on its way had it deleted.
+	}
+	l.add(entry, a, func(*Fact) {})
+}
+
+func (l *log) readDeleteCollection(entry *testenv.AuditEntry, a *answer) {
+	for i := range a.Items {
+		item := &a.Items[i].Metadata
+		l.add(entry, a, func(f *Fact) {
+			f.Name, f.UID, f.asked.Name = item.Name, string(item.UID), item.Name
+			switch {
+			case item.DeletionTimestamp != nil:
+				f.Doubt = "it was being deleted"
+			case l.deletions[f.UID] > 0:
+				f.Doubt = "somebody else deleted it too"
+			}
+		})
+	}
+}
+
+// add adds a fact, as the entry says and as change corrects it.
+func (l *log) add(entry *testenv.AuditEntry, a *answer, change func(*Fact)) {
+	ref, user := &entry.ObjectRef, userOf(entry)
+	f := Fact{
+		Users: []string{user.Username}, Action: actions[entry.Verb], Entry: entry,
+		Group: ref.APIGroup, Resource: ref.Resource, Namespace: ref.Namespace, Name: ref.Name, UID: uidOf(a),
+	}
+	if a.Metadata.Name != "" && ref.Subresource == "" {
+		f.Name = a.Metadata.Name
+	}
+	if ref.Resource == "namespaces" && ref.APIGroup == "" {
+		f.Namespace = ""
+	}
+	operations := map[v1alpha1.Action]string{
+		v1alpha1.ActionCreate: "CREATE", v1alpha1.ActionUpdate: "UPDATE", v1alpha1.ActionDelete: "DELETE",
+	}
+	f.asked = rules.Request{
+		Operation: operations[f.Action], Group: ref.APIGroup, Resource: ref.Resource, Subresource: ref.Subresource,
+		Namespace: f.Namespace, Name: f.Name, Username: user.Username, Groups: user.Groups,
+		ActorType: rules.ActorType(user.Username, user.Groups),
+	}
+	if isConnect(entry) {
+		f.asked.Operation = "CONNECT"
+	}
+	if ref.Subresource != "" {
+		f.Resource += "/" + ref.Subresource
+	}
+	change(&f)
+	l.facts = append(l.facts, f)
+}
