@@ -72,3 +72,43 @@ func TestEachConnectionIsAChangeOfItsOwn(t *testing.T) {
 	g.Expect(id("1")).To(Equal(id("1")), "the API server's own retry")
 	g.Expect(id("1")).NotTo(Equal(id("2")), "the same command again")
 }
+
+// TestWhatIsCalledSmallIsSmall: the estimate must not let an event through that the limit would have cut.
+func TestWhatIsCalledSmallIsSmall(t *testing.T) {
+	g := NewWithT(t)
+	worst := func(bytes int) string { return strings.Repeat("<", bytes) }
+	path := "/data/" + worst(100)
+	fill := map[string]func(spec *v1alpha1.AuditEventSpec, bytes int){
+		"object": func(spec *v1alpha1.AuditEventSpec, bytes int) { spec.Object = raw(worst(bytes)) },
+		"changes": func(spec *v1alpha1.AuditEventSpec, bytes int) {
+			for range bytes / 300 {
+				spec.Changes = append(spec.Changes, v1alpha1.Change{Op: "replace", Path: &path, From: raw(worst(100)), Value: raw(worst(100))})
+			}
+		},
+		"redacted": func(spec *v1alpha1.AuditEventSpec, bytes int) {
+			for range bytes / 10 {
+				spec.Redacted = append(spec.Redacted, worst(10))
+			}
+		},
+		"groups": func(spec *v1alpha1.AuditEventSpec, bytes int) {
+			for range bytes / 10 {
+				spec.Actor.Groups = append(spec.Actor.Groups, worst(10))
+			}
+		},
+		"extra": func(spec *v1alpha1.AuditEventSpec, bytes int) {
+			spec.Actor.Extra = map[string]v1alpha1.ExtraValue{worst(10): {worst(bytes)}}
+		},
+	}
+	for name, fill := range fill {
+		called := 0
+		for bytes := 500; bytes < maxSpec; bytes += bytes / 4 {
+			spec := &v1alpha1.AuditEventSpec{}
+			fill(spec, bytes)
+			if surelySmall(spec) {
+				called++
+				g.Expect(size(spec)).To(BeNumerically("<=", maxSpec), "%s of %d bytes", name, bytes)
+			}
+		}
+		g.Expect(called).To(BeNumerically(">", 3), "%s: an ordinary event is called small", name)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/wI2L/jsondiff"
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -24,6 +25,9 @@ type Change struct {
 	evicted object
 	// redacted are the paths that were replaced in before or after.
 	redacted []string
+
+	// difference turns before into after.
+	difference jsondiff.Patch
 
 	id       string
 	note     string
@@ -65,6 +69,7 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 	c.id = c.identify()
 	c.evidence = collectEvidence(digester, before, after)
 	c.redactBuiltin()
+	c.difference = diff(c.before, c.after)
 	return c, nil
 }
 
@@ -74,7 +79,7 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 func (c *Change) Noise() bool {
 	switch c.request.Operation {
 	case admissionv1.Update:
-		return len(c.diff(c.before, c.after)) == 0
+		return len(c.difference) == 0
 	case admissionv1.Delete:
 		return c.alreadyDeleting && (c.actor.Type == v1alpha1.ActorNode || c.keptByFinalizers(c.before) && !inGrace(c.before))
 	case admissionv1.Create:

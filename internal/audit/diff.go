@@ -10,8 +10,11 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// diff is the difference as RFC 6902 operations, as the library gives them.
-func (c *Change) diff(before, after object) jsondiff.Patch {
+// diff is the difference as RFC 6902 operations, as the library gives them; none when one of the objects is absent.
+func diff(before, after object) jsondiff.Patch {
+	if before == nil || after == nil {
+		return nil
+	}
 	patch, err := jsondiff.CompareWithoutMarshal(before, after)
 	if err != nil {
 		// Only values that are not JSON fail, and both sides were decoded from JSON.
@@ -20,8 +23,8 @@ func (c *Change) diff(before, after object) jsondiff.Patch {
 	return patch
 }
 
-// changes are the operations that an event shows: the whole object for a Create or a Delete, the difference otherwise.
-func (c *Change) changes(before, after object) []v1alpha1.Change {
+// changes are the operations that an event shows: the whole object for a Create or a Delete, the difference, which is patch, otherwise.
+func (c *Change) changes(before, after object, patch jsondiff.Patch) []v1alpha1.Change {
 	switch {
 	case c.marksForDeletion:
 		// Finalizers keep the object; the API server will choose the timestamp.
@@ -33,7 +36,6 @@ func (c *Change) changes(before, after object) []v1alpha1.Change {
 	case after == nil:
 		return []v1alpha1.Change{{Op: "remove", Path: pointerTo(""), From: raw(before)}}
 	}
-	patch := c.diff(before, after)
 	changes := make([]v1alpha1.Change, 0, len(patch))
 	for i := range patch {
 		changes = append(changes, change(&patch[i]))

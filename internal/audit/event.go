@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wI2L/jsondiff"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -22,10 +23,11 @@ type Wanted struct {
 
 // Event is a trail's record of the change. The caller chooses its name, and says when the request arrived.
 func (c *Change) Event(wanted Wanted, name string, received time.Time) *v1alpha1.AuditEvent {
-	before, after, redacted := c.before, c.after, c.redacted
+	before, after, patch, redacted := c.before, c.after, c.difference, c.redacted
 	if len(wanted.Redact) > 0 {
 		before, after = cloneObject(before), cloneObject(after)
 		redacted = merge(redacted, c.redact(wanted.Redact, before, after))
+		patch = diff(before, after)
 	}
 	info := c.info
 	event := &v1alpha1.AuditEvent{
@@ -48,13 +50,13 @@ func (c *Change) Event(wanted Wanted, name string, received time.Time) *v1alpha1
 			Evidence: c.evidence,
 		},
 	}
-	c.fill(&event.Spec, before, after, redacted)
+	c.fill(&event.Spec, before, after, patch, redacted)
 	limit(&event.Spec)
 	return event
 }
 
 // fill adds what the level asks for. The whole object says all that the changes of a Create or a Delete would.
-func (c *Change) fill(spec *v1alpha1.AuditEventSpec, before, after object, redacted []string) {
+func (c *Change) fill(spec *v1alpha1.AuditEventSpec, before, after object, patch jsondiff.Patch, redacted []string) {
 	whole := after
 	if whole == nil {
 		whole = before
@@ -65,10 +67,10 @@ func (c *Change) fill(spec *v1alpha1.AuditEventSpec, before, after object, redac
 	case spec.Level == v1alpha1.LevelObject && whole != nil:
 		spec.Object = raw(whole)
 		if before != nil && after != nil || c.marksForDeletion {
-			spec.Changes = c.changes(before, after)
+			spec.Changes = c.changes(before, after, patch)
 		}
 	default:
-		spec.Changes = c.changes(before, after)
+		spec.Changes = c.changes(before, after, patch)
 	}
 	spec.Redacted = redacted
 }

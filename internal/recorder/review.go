@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,20 +21,48 @@ import (
 // the new one.
 const maxBody = 16 << 20
 
-// bodies are buffers for requests. What is decoded from them is copied.
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// scratch is memory for one request. What is decoded from it is copied.
+type scratch struct {
+	body    bytes.Buffer
+	limited io.LimitedReader
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// maxScratch is the largest body whose memory is kept for another.
+const maxScratch = 1 << 20
+
+func (s *scratch) release() {
+	if s.body.Cap() <= maxScratch {
+		scratches.Put(s)
+	}
+}
+
+// errTooLarge refuses what the API server never sends.
+var errTooLarge = fmt.Errorf("it is too large: more than %d bytes", maxBody)
+
+// read takes a body into the scratch, up to maxBody.
+func (s *scratch) read(body io.Reader) error {
+	s.body.Reset()
+	s.limited = io.LimitedReader{R: body, N: maxBody + 1}
+	_, err := s.body.ReadFrom(&s.limited)
+	s.limited.R = nil
+	if err == nil && s.limited.N <= 0 {
+		err = errTooLarge
+	}
+	return err
+}
 
 // readReview reads the admission request. It fails when the body is not an AdmissionReview of admission.k8s.io/v1.
 func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
-	body, _ := bodies.Get().(*bytes.Buffer)
-	defer bodies.Put(body)
-	body.Reset()
-	if _, err := body.ReadFrom(http.MaxBytesReader(nil, r.Body, maxBody)); err != nil {
+	s, _ := scratches.Get().(*scratch)
+	defer s.release()
+	if err := s.read(r.Body); err != nil {
 		return nil, fmt.Errorf("reading the AdmissionReview: %w", err)
 	}
 	var review admissionv1.AdmissionReview
 	// The API server has decoded and encoded the objects itself: what it let through is not checked again.
-	err := json.Unmarshal(body.Bytes(), &review, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	err := json.Unmarshal(s.body.Bytes(), &review, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	if err != nil {
 		return nil, fmt.Errorf("decoding the AdmissionReview: %w", err)
 	}
@@ -131,8 +160,10 @@ var contentType = []string{"application/json"}
 func (a *answer) writeAdmitted(w http.ResponseWriter) error {
 	const before = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`
 	const after = `,"allowed":true}}`
-	body := make([]byte, 0, len(before)+len(after)+64)
-	body = append(body, before...)
+	s, _ := scratches.Get().(*scratch)
+	defer s.release()
+	s.body.Reset()
+	body := append(s.body.AvailableBuffer(), before...)
 	// Quoting fails on invalid UTF-8 only, and then still appends the value with replacement characters.
 	body, _ = jsontext.AppendQuote(body, a.uid)
 	_, err := w.Write(append(body, after...))

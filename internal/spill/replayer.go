@@ -15,6 +15,11 @@ const (
 	// flushTimeout bounds the last replay at stop. It is less than the 30 s that a manager, and a pod, are given.
 	flushTimeout = 10 * time.Second
 
+	// A burst of changes is over when none has come for replayQuiet. Its replay, which would compete with it for the API
+	// server, waits until then, but no longer than replayHold.
+	replayQuiet = 100 * time.Millisecond
+	replayHold  = 5 * time.Second
+
 	replayFirstDelay = 500 * time.Millisecond
 	replayMaxDelay   = 30 * time.Second
 )
@@ -58,6 +63,7 @@ func (r *Replayer) Start(ctx context.Context) error {
 		}
 		select {
 		case <-wake:
+			r.letBurstPass(ctx)
 		case <-retry:
 		case <-ctx.Done():
 		}
@@ -68,6 +74,24 @@ func (r *Replayer) Start(ctx context.Context) error {
 		logger.Error(err, "Stopping with spilled events that are not replayed, the next start replays them", "waiting", r.store.Len())
 	}
 	return nil
+}
+
+func (r *Replayer) letBurstPass(ctx context.Context) {
+	quiet, hold := time.NewTimer(replayQuiet), time.NewTimer(replayHold)
+	defer quiet.Stop()
+	defer hold.Stop()
+	for {
+		select {
+		case <-r.store.appended:
+			quiet.Reset(replayQuiet)
+		case <-quiet.C:
+			return
+		case <-hold.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Flush replays once, within ctx. The manager stops its other Runnables before its webhook server, so whoever stops

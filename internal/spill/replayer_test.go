@@ -81,10 +81,31 @@ func TestReplayerReplaysWhatWasLeftAndWhatIsAppended(t *testing.T) {
 		g.Expect(to.names()).To(Equal([]string{numbered(0).Name}), "left by the last run")
 		start := time.Now()
 		g.Expect(store.Append(t.Context(), numbered(1))).To(Succeed())
+		pass(replayQuiet)
 		synctest.Wait()
 		g.Expect(to.names()).To(Equal([]string{numbered(0).Name, numbered(1).Name}))
-		g.Expect(time.Since(start)).To(BeZero(), "woken, not polling")
+		g.Expect(time.Since(start)).To(Equal(replayQuiet), "woken, not polling")
 		g.Expect(to.deadline).To(BeTrue())
+		g.Expect(store.Len()).To(BeZero())
+	})
+}
+
+func TestReplayerLetsABurstPass(t *testing.T) {
+	inReplayer(t, func(t *testing.T, store *Store, to *sink, _ func()) {
+		t.Helper()
+		g := NewWithT(t)
+		const pause = replayQuiet / 2
+		start := time.Now()
+		i := 1
+		for ; len(to.names()) == 1; i++ { // what the last run left
+			g.Expect(store.Append(t.Context(), numbered(i))).To(Succeed())
+			pass(pause)
+			synctest.Wait()
+		}
+		g.Expect(time.Since(start)).To(BeNumerically("~", replayHold, pause), "a burst without an end is not waited for")
+		pass(replayQuiet)
+		synctest.Wait()
+		g.Expect(to.names()).To(HaveLen(i))
 		g.Expect(store.Len()).To(BeZero())
 	})
 }

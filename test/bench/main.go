@@ -20,8 +20,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 1 && args[0] == scenario.NoopCommand {
-		return scenario.ServeNoop(os.Stdin, os.Stdout)
+	if len(args) == 1 && scenario.IsWebhook(args[0]) {
+		return scenario.ServeWebhook(args[0], os.Stdin, os.Stdout)
 	}
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	short := flags.Bool("short", false, "measure little, to see that the benchmark works; targets then do not count")

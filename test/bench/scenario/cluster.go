@@ -33,7 +33,7 @@ func (r *Rig) prepareNamespaces(ctx context.Context) error {
 	}
 	user := rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: userName}
 	var objects []client.Object
-	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, backlogNamespace} {
+	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, backlogNamespace} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		objects = append(objects, grant(namespace, "editor", user, "configmaps", "create")...)
 		objects = append(objects, grant(namespace, "outcomes", operatorSubject(), "configmaps", "get", "list")...)
@@ -82,6 +82,9 @@ func (r *Rig) trail(ctx context.Context, namespace string) (*v1alpha1.AuditTrail
 	return trail, err
 }
 
+// durabilities are those of the trails of namespaces that have another than the default.
+var durabilities = map[string]v1alpha1.Durability{localNamespace: v1alpha1.DurabilityLocal}
+
 // startTrail makes a trail of all changes to ConfigMaps of its namespace, pushed to the simulator, and waits until it
 // is ready. Its events stay in the cluster for as long as the benchmark runs.
 func (r *Rig) startTrail(ctx context.Context, namespace string) (*v1alpha1.AuditTrail, error) {
@@ -97,6 +100,7 @@ func (r *Rig) startTrail(ctx context.Context, namespace string) (*v1alpha1.Audit
 			Rules: []v1alpha1.Rule{{
 				Level: v1alpha1.LevelChanges, Resources: []v1alpha1.GroupResources{{Resources: []string{"configmaps"}}},
 			}},
+			Recording: v1alpha1.RecordingPolicy{Durability: durabilities[namespace]},
 			Retention: v1alpha1.RetentionPolicy{MaxEvents: new(int32(100_000))},
 		},
 	}

@@ -20,6 +20,7 @@ const (
 	bareNamespace     = "bench-bare"
 	noopNamespace     = "bench-noop"
 	recorderNamespace = "bench-recorder"
+	localNamespace    = "bench-local"
 	backlogNamespace  = "bench-backlog"
 )
 

@@ -50,8 +50,10 @@ type Scenario struct {
 func All() []Scenario {
 	return []Scenario{
 		{Name: "unwanted", InProcess: true, Run: unwanted},
+		{Name: "local", InProcess: true, Run: local},
 		{Name: "recorder", Run: recorded},
 		{Name: "manager", Run: stored},
+		{Name: "clients", Run: crowded},
 		{Name: "delivery", Run: delivered},
 		{Name: "trails", Run: started},
 	}

@@ -40,8 +40,8 @@ func TestNoopAdmitsTheReviewThatItGot(t *testing.T) {
 func TestNoopSaysWhereItIsAndEndsWithItsInput(t *testing.T) {
 	g := NewWithT(t)
 	var out bytes.Buffer
-	g.Expect(ServeNoop(strings.NewReader(""), &out)).To(Succeed())
-	var at noopAddress
+	g.Expect(ServeWebhook(NoopCommand, strings.NewReader(""), &out)).To(Succeed())
+	var at webhookAddress
 	g.Expect(json.Unmarshal(out.Bytes(), &at)).To(Succeed())
 	g.Expect(at.URL).To(HavePrefix("https://127.0.0.1:"))
 	g.Expect(string(at.CA)).To(HavePrefix("-----BEGIN CERTIFICATE-----"))
@@ -96,7 +96,8 @@ func TestRoundsAreComparedWithThemselves(t *testing.T) {
 		for _, slow := range []time.Duration{1, 1, 3} {
 			results[withNothing] = append(results[withNothing], round(slow*time.Millisecond))
 			results[withNoop] = append(results[withNoop], round(slow*4*time.Millisecond))
-			results[withRecorder] = append(results[withRecorder], round(slow*(4*time.Millisecond+added)))
+			results[withReplicated] = append(results[withReplicated], round(slow*(4*time.Millisecond+added)))
+			results[withLocal] = append(results[withLocal], round(slow*5*time.Millisecond))
 		}
 		run.results = append(run.results, results)
 	}
@@ -110,6 +111,8 @@ func TestRoundsAreComparedWithThemselves(t *testing.T) {
 	g.Expect(values).To(Equal(map[string]float64{
 		"recorder.replicated.added_p50_ms":    3,
 		"recorder.replicated.saturated_ratio": 2.0 / 3,
+		"recorder.local.added_p50_ms":         1,
+		"recorder.local.saturated_ratio":      0.8,
 		"manager.cpu_ms_per_event":            2,
 	}))
 	g.Expect(into.Rows).To(HaveLen(len(phases) * int(configurations)))
