@@ -99,7 +99,7 @@ func newLocal() (http.Handler, func(), error) {
 	counters := metrics.Register(prometheus.NewRegistry())
 	// Without a client, an event that the file does not take would end the process, rather than be measured as something else.
 	store := recorder.NewStore(nil, testenv.OperatorNamespace, file, &counters.Recorder)
-	handler := recorder.New(compiled, store, audit.NewDigester([]byte("bench")), &counters.Recorder, clock.RealClock{}).
+	handler := recorder.New(compiled, store, audit.NewDigester([]byte("bench")), &counters.Recorder, nil, clock.RealClock{}).
 		Handler(v1alpha1.FailurePolicyIgnore)
 	return handler, func() {
 		_ = file.Close()
