@@ -121,6 +121,7 @@ func TestCauses(t *testing.T) {
 func TestCauseOfAnEviction(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(newTrail("shop", "a"))
+	r.store.pod = []byte(`{"metadata":{"name":"web-0","namespace":"shop","uid":"p1","resourceVersion":"7"}}`)
 	r.ask(t, v1alpha1.FailurePolicyIgnore, update(func(r *admissionv1.AdmissionRequest) {
 		r.Operation, r.SubResource, r.OldObject.Raw = admissionv1.Create, "eviction", nil
 		r.Resource = metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
