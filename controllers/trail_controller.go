@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -137,12 +138,27 @@ func (r *TrailReconciler) Reconcile(ctx context.Context, request ctrl.Request) (
 	if err := r.addFinalizer(ctx, trail); err != nil {
 		return ctrl.Result{}, err
 	}
-	failed := r.verify(ctx, trail)
+	var failed error
+	if !r.onlyAwaitsRecording(trail) {
+		failed = r.verify(ctx, trail)
+	}
 	// Recording does not wait for AWS: events are kept until they can be pushed. Its error comes first, because it
 	// is the one to look at again soon.
 	pending := r.checkRecording(ctx, trail)
 	r.summarize(trail, failed)
-	return r.next(ctx, trail, errors.Join(pending, failed)), nil
+	result = r.next(ctx, trail, errors.Join(pending, failed))
+	if pending != nil && failed == nil {
+		r.checks.verified(request.NamespacedName)
+	}
+	return result, nil
+}
+
+// onlyAwaitsRecording says whether AWS was asked a moment ago and found in order, so that only the webhook configuration is
+// looked at again. It is polled often, and AWS must not be.
+func (r *TrailReconciler) onlyAwaitsRecording(trail *v1alpha1.AuditTrail) bool {
+	return r.checks.wasVerified(client.ObjectKeyFromObject(trail), trail.Generation, r.Clock.Now()) &&
+		stateOf(trail, v1alpha1.CredentialsValidCondition) == metav1.ConditionTrue &&
+		stateOf(trail, v1alpha1.DestinationReadyCondition) == metav1.ConditionTrue
 }
 
 // verify takes the steps that need AWS, up to the first that fails.

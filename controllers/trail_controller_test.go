@@ -417,6 +417,13 @@ func testTrailRecordingPending(t *testing.T, rig *trailRig) {
 	rig.create(t, trail)
 	g.Expect(rig.reconcile(t, trail).RequeueAfter).To(Equal(firstPoll))
 	expectCondition(t, trail, v1alpha1.ReadyCondition, metav1.ConditionFalse, v1alpha1.ReasonWebhookPending)
+	for range 5 {
+		rig.reconcile(t, trail)
+	}
+	g.Expect(rig.aws.Calls("GetCallerIdentity")).To(HaveLen(1), "AWS is not polled with the webhook configuration")
+	rig.clock.SetTime(rig.clock.Now().Add(verifiedFor))
+	rig.reconcile(t, trail)
+	g.Expect(rig.aws.Calls("GetCallerIdentity")).To(HaveLen(2))
 	rig.recorded.Store(true)
 	rig.reconcile(t, trail)
 	expectCondition(t, trail, v1alpha1.ReadyCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)

@@ -24,6 +24,8 @@ const (
 	// Recording follows within seconds; past the beginning the pause stays below what users notice.
 	firstPoll   = 500 * time.Millisecond
 	slowestPoll = 30 * time.Second
+	// verifiedFor is how long AWS is not asked again meanwhile.
+	verifiedFor = time.Minute
 )
 
 // checkSchedule remembers since when trails fail. The zero value is ready to use. It holds one entry for each failing
@@ -40,6 +42,8 @@ type failure struct {
 	since      time.Time
 	generation int64
 	reason     string
+	// verified says that AWS was in order, and only something in the cluster is waited for.
+	verified bool
 }
 
 // succeeded forgets the trail's failures and says when to verify again.
@@ -62,6 +66,24 @@ func (s *checkSchedule) failed(trail types.NamespacedName, generation int64, now
 		s.failing[trail] = last
 	}
 	return s.retryAfter(reason, now.Sub(last.since))
+}
+
+// verified remembers that AWS has nothing to do with what the trail waits for.
+func (s *checkSchedule) verified(trail types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last, ok := s.failing[trail]; ok {
+		last.verified = true
+		s.failing[trail] = last
+	}
+}
+
+// wasVerified says whether AWS was in order when the trail was last tried, not long ago.
+func (s *checkSchedule) wasVerified(trail types.NamespacedName, generation int64, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, ok := s.failing[trail]
+	return ok && last.verified && last.generation == generation && now.Sub(last.since) < verifiedFor
 }
 
 // unreachable says whether AWS did not answer the trail when it was last tried.

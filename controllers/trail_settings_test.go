@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/flowcontrol"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -215,10 +216,7 @@ func testSettingsRemoved(t *testing.T, s *situation) {
 
 func testSettingsInTurn(t *testing.T, s *situation) {
 	g := NewWithT(t)
-	s.reconciler.limits = newLimits()
-	for range lookBurst {
-		g.Expect(s.reconciler.limits.mayLook()).To(BeTrue())
-	}
+	s.reconciler.limits = &limits{verify: flowcontrol.NewFakeAlwaysRateLimiter(), look: flowcontrol.NewFakeNeverRateLimiter()}
 	s.apply(t)
 	after := s.reconcile(t).RequeueAfter
 	expectCondition(t, s.trail, v1alpha1.ReadyCondition, isTrue, v1alpha1.ReasonSucceeded)

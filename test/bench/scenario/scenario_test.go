@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,18 @@ import (
 	"github.com/trailkeeper/trailkeeper/test/bench/load"
 	"github.com/trailkeeper/trailkeeper/test/bench/report"
 )
+
+// TestMain is the no-op webhook when a scenario runs this program as that.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == NoopCommand {
+		if err := ServeNoop(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "noop:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	m.Run()
+}
 
 func TestNoopAdmitsTheReviewThatItGot(t *testing.T) {
 	g := NewWithT(t)
