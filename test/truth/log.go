@@ -205,10 +205,15 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 		return // The kubelet ends what somebody else asked for.
 	}
 	const second = time.Second // Times of deletion are cut to it.
-	if asked := a.deletionAsked(); !asked.IsZero() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
+	asked := a.deletionAsked()
+	if !asked.IsZero() && !a.isGone() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
 		return // A request that failed on its way had it deleted.
 	}
-	l.add(entry, a, func(*Fact) {})
+	l.add(entry, a, func(f *Fact) {
+		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
+			f.Doubt = "it was evicted just before, which the log does not show"
+		}
+	})
 }
 
 func (l *log) readDeleteCollection(entry *testenv.AuditEntry, a *answer) {
