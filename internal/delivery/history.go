@@ -27,8 +27,8 @@ const (
 	// replaced. When they are further apart the earlier one was refused: had it been made, the later one would have seen
 	// that.
 	race = 200 * time.Millisecond
-	// evictionRace is race for an eviction, whose deletion follows some time after its validation.
-	evictionRace = time.Second
+	// unversioned is within which a change that does not depend on the object's version is made after its validation.
+	unversioned = time.Second
 	// retried is within which the API server validates a change again that conflicted with another.
 	retried = time.Second
 	// mostEvidence is of how many places an event has evidence at most.
@@ -58,9 +58,15 @@ type history struct {
 
 // version is one version of the object.
 type version struct {
-	number   uint64
+	number uint64
+	// deletion is when the object is to be deleted, if its deletion was asked for.
 	deletion *metav1.Time
+	// partial says that only a part of the object was seen, which does not show that.
+	partial bool
 }
+
+// isAlive says that the version shows that nobody had asked for the object's deletion.
+func (v *version) isAlive() bool { return v.deletion == nil && !v.partial }
 
 // newHistory orders what events of one object show.
 func newHistory(digester audit.Digester, events []*Event) *history {
@@ -75,7 +81,8 @@ func newHistory(digester audit.Digester, events []*Event) *history {
 		}
 		h.byBase[base] = append(h.byBase[base], event)
 		if base != 0 {
-			h.versions = append(h.versions, version{base, event.Head.Resource.DeletionTime})
+			resource := &event.Head.Resource
+			h.versions = append(h.versions, version{base, resource.DeletionTime, resource.Subresource == "scale"})
 		}
 	}
 	h.sort()
@@ -89,15 +96,26 @@ func (h *history) with(seen sight, uid string) *history {
 	}
 	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions, versions: slices.Clone(h.versions), live: &seen}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {
-		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp})
+		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp, false})
 	}
 	full.sort()
 	return full
 }
 
 func (h *history) sort() {
-	slices.SortFunc(h.versions, func(a, b version) int { return cmp.Compare(a.number, b.number) })
+	// Those that show the whole object come first, and remain.
+	slices.SortFunc(h.versions, func(a, b version) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), rank(a)-rank(b))
+	})
 	h.versions = slices.CompactFunc(h.versions, func(a, b version) bool { return a.number == b.number })
+}
+
+// rank is lower for what shows more.
+func rank(v version) int {
+	if v.partial {
+		return 1
+	}
+	return 0
 }
 
 // baseOf is the version that the event's change would replace; 0 for a creation.
@@ -205,7 +223,7 @@ func beats(event, other *Event) bool {
 	apart := event.Head.Time.Sub(other.Head.Time.Time)
 	near := race
 	if isEviction(event) || isEviction(other) {
-		near = evictionRace
+		near = unversioned
 	}
 	switch {
 	case apart.Abs() > near:
@@ -264,14 +282,22 @@ func (h *history) alone(event *Event) fate {
 	}
 }
 
-// ofDeletion judges what asks for the deletion of an object.
+// ofDeletion judges what asks for the deletion of an object by the next version that shows whether that was done.
 func (h *history) ofDeletion(event *Event) fate {
-	next, replaced := h.next(baseOf(event))
+	base := baseOf(event)
+	for _, next := range h.after(base) {
+		switch {
+		case next.deletion != nil:
+			return made
+		case next.isAlive():
+			return notMade
+		}
+	}
 	switch {
-	case replaced && next.deletion != nil, !replaced && h.isGone():
-		return made
-	case replaced, h.isAt(baseOf(event)):
+	case h.isAt(base):
 		return notMade
+	case h.isGone():
+		return made
 	default:
 		return unsure
 	}
@@ -285,7 +311,7 @@ func (h *history) ofEviction(event *Event) fate {
 	}
 	for _, events := range h.byBase {
 		for _, other := range events {
-			if other.Head.Resource.DeletionTime == nil && other.Head.Time.Sub(event.Head.Time.Time) > evictionRace {
+			if other.Head.Resource.DeletionTime == nil && other.Head.Resource.Subresource != "scale" && other.Head.Time.Sub(event.Head.Time.Time) > unversioned {
 				return notMade
 			}
 		}
@@ -307,7 +333,7 @@ func (h *history) ofCompletion(event *Event) fate {
 	}
 	for _, newer := range h.after(baseOf(event)) {
 		for _, other := range h.byBase[newer.number] {
-			if other.Head.Time.Sub(event.Head.Time.Time) > race {
+			if other.Head.Time.Sub(event.Head.Time.Time) > unversioned {
 				return notMade
 			}
 		}
