@@ -34,8 +34,8 @@ func scaled(base string) attempt {
 	return a
 }
 
-func evicted(base string) attempt {
-	a := deleted(base, "1")
+func evicted() attempt {
+	a := deleted("7", "1")
 	a.Head.Resource.Subresource = "eviction"
 	return a
 }
@@ -75,8 +75,8 @@ func (a attempt) after(pause time.Duration) attempt {
 	return a
 }
 
-func (a attempt) by(user string) attempt {
-	a.Head.Actor.Username = user
+func (a attempt) byBob() attempt {
+	a.Head.Actor.Username = "bob"
 	return a
 }
 
@@ -105,8 +105,8 @@ func TestOtherEventsTell(t *testing.T) {
 		},
 		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, notMade},
 		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made},
-		"two users at once":                  {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
-		"two users at once, and a later one": {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
+		"two users at once":                  {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
+		"two users at once, and a later one": {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
 		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},
 		"an unknown value":                   {updated("7", "1", "2"), []attempt{updated("9", "5", "6")}, unsure},
 		"another place":                      {updated("7", "1", "2"), []attempt{elsewhere("8")}, unsure},
@@ -122,16 +122,16 @@ func TestOtherEventsTell(t *testing.T) {
 		"a completion, nothing known":        {completed("8"), []attempt{completed("9")}, unsure},
 		"a completion that was refused":      {completed("8"), []attempt{updated("9", "1", "2").deleting(0).after(2 * time.Second)}, notMade},
 		"an update beside a completion":      {updated("8", "1", "2"), []attempt{completed("8"), updated("9", "2", "3").deleting(0)}, made},
-		"evicted after an update":            {evicted("7"), []attempt{updated("7", "1", "2"), completed("8")}, made},
-		"updated beside an eviction":         {updated("7", "1", "2"), []attempt{evicted("7"), updated("8", "2", "3")}, made},
-		"an eviction that was refused":       {evicted("7"), []attempt{updated("7", "1", "2").after(2 * time.Second), completed("8")}, notMade},
-		"evicted or deleted":                 {evicted("7"), []attempt{deleted("7", "1").by("bob").after(500 * ms), completed("8")}, contest},
-		"evicted in vain, then deleted":      {evicted("7"), []attempt{deleted("7", "1").by("bob").after(2 * time.Second), completed("8")}, notMade},
+		"evicted after an update":            {evicted(), []attempt{updated("7", "1", "2"), completed("8")}, made},
+		"updated beside an eviction":         {updated("7", "1", "2"), []attempt{evicted(), updated("8", "2", "3")}, made},
+		"an eviction that was refused":       {evicted(), []attempt{updated("7", "1", "2").after(2 * time.Second), completed("8")}, notMade},
+		"evicted or deleted":                 {evicted(), []attempt{deleted("7", "1").byBob().after(500 * ms), completed("8")}, contest},
+		"evicted in vain, then deleted":      {evicted(), []attempt{deleted("7", "1").byBob().after(2 * time.Second), completed("8")}, notMade},
 		"tried again on the next version": {
-			updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("8", "2", "3"), updated("9", "1", "2").by("bob")}, notMade,
+			updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3"), updated("9", "1", "2").byBob()}, notMade,
 		},
 		"the second half of a deletion":      {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
-		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).by("bob"), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
+		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).byBob(), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
 		"a hastening that was refused":       {deleted("8", "1").deleting(30 * time.Second), []attempt{updated("9", "1", "2").deleting(30 * time.Second)}, notMade},
 	}
 	for name, test := range tests {
