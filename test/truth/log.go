@@ -183,7 +183,7 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 		f.After = a.version
 		if before != nil {
 			f.Before = before.number
-			if !before.deleting && now.deleting {
+			if now.entry == entry && !before.deleting && now.deleting {
 				f.Doubt = "the object was evicted in between, which the log does not show"
 			}
 		}
