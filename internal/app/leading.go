@@ -74,7 +74,7 @@ func (l leadership) serveTerm(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("preparing the election of a leader: %w", err)
 	}
-	elector.Run(term.context)
+	elector.Run(term.context) //nolint:contextcheck // The term outlives the context that ends it, to give the lease back last.
 	return term.end()
 }
 
@@ -184,7 +184,7 @@ func (o *operator) lead(ctx context.Context) error {
 	return nil
 }
 
-func (l *leader) add(runnable manager.Runnable) error { return addTo(l.mgr, runnable) }
+func (o *leader) add(runnable manager.Runnable) error { return addTo(o.mgr, runnable) }
 
 // add adds a part that runs on every replica.
 func (o *operator) add(runnable manager.Runnable) error {

@@ -81,7 +81,7 @@ func (c *Change) Noise() bool {
 	case admissionv1.Update:
 		return len(c.difference) == 0
 	case admissionv1.Delete:
-		return c.alreadyDeleting && (c.actor.Type == v1alpha1.ActorNode || c.keptByFinalizers(c.before) && !inGrace(c.before))
+		return c.alreadyDeleting && (c.actor.Type == v1alpha1.ActorNode || c.keptByFinalizers(c.before) && !inGrace(c.before) && !c.changesPropagation())
 	case admissionv1.Create:
 		return c.evicted != nil && c.alreadyDeleting
 	default:

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,19 @@ func (c *Change) keptByFinalizers(o object) bool {
 func inGrace(o object) bool {
 	seconds, ok := field(o, "metadata", "deletionGracePeriodSeconds").(json.Number)
 	return ok && seconds != "0"
+}
+
+// changesPropagation says that a deletion asks for another treatment of dependents than an earlier one did: the API server
+// keeps that in finalizers of its own.
+func (c *Change) changesPropagation() bool {
+	var options metav1.DeleteOptions
+	if json.Unmarshal(c.request.Options.Raw, &options) != nil || options.PropagationPolicy == nil {
+		return false
+	}
+	finalizers, _ := field(c.before, "metadata", "finalizers").([]any)
+	policy := *options.PropagationPolicy
+	return slices.Contains(finalizers, any(metav1.FinalizerOrphanDependents)) != (policy == metav1.DeletePropagationOrphan) ||
+		slices.Contains(finalizers, any(metav1.FinalizerDeleteDependents)) != (policy == metav1.DeletePropagationForeground)
 }
 
 // IsEviction says that the request asks for a pod's deletion by a name that its object is not of.

@@ -21,19 +21,31 @@ func meta(more string) string {
 // TestDeletionsThatChangeNothing are not recorded.
 func TestDeletionsThatChangeNothing(t *testing.T) {
 	tests := map[string]struct {
-		old   string
-		noise bool
+		old     string
+		noise   bool
+		options string
 	}{
-		"the first":                  {meta(``), false},
-		"held, the first":            {meta(`,` + held), false},
-		"held, again":                {meta(`,` + going + `,` + held), true},
-		"held, again, without grace": {meta(`,` + going + `,"deletionGracePeriodSeconds":0,` + held), true},
-		"held, with grace left":      {meta(`,` + going + `,"deletionGracePeriodSeconds":30,` + held), false},
-		"with grace left":            {meta(`,` + going + `,"deletionGracePeriodSeconds":30`), false},
+		"the first":                  {old: meta(``)},
+		"held, the first":            {old: meta(`,` + held)},
+		"held, again":                {old: meta(`,` + going + `,` + held), noise: true},
+		"held, again, without grace": {old: meta(`,` + going + `,"deletionGracePeriodSeconds":0,` + held), noise: true},
+		"held, with grace left":      {old: meta(`,` + going + `,"deletionGracePeriodSeconds":30,` + held)},
+		"with grace left":            {old: meta(`,` + going + `,"deletionGracePeriodSeconds":30`)},
+		"in the foreground, again": {
+			old: meta(`,` + going + `,"finalizers":["foregroundDeletion"]`), noise: true, options: `{"propagationPolicy":"Foreground"}`,
+		},
+		"in the background now": {
+			old: meta(`,` + going + `,"finalizers":["foregroundDeletion"]`), options: `{"propagationPolicy":"Background"}`,
+		},
+		"orphaned now": {
+			old: meta(`,` + going + `,` + held), options: `{"propagationPolicy":"Orphan"}`,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			change := newChange(t, request(operation(admissionv1.Delete), objects(test.old, "")))
+			change := newChange(t, request(operation(admissionv1.Delete), objects(test.old, ""), func(r *admissionv1.AdmissionRequest) {
+				r.Options.Raw = []byte(test.options)
+			}))
 			NewWithT(t).Expect(change.Noise()).To(Equal(test.noise))
 		})
 	}

@@ -22,16 +22,25 @@ const (
 	contest
 )
 
-// race is how far apart two requests may have come that were both based on the version that only one of them replaced.
-// When they are further apart the earlier one was refused: had it been made, the later one would have seen that.
-const race = 100 * time.Millisecond
+const (
+	// race is how far apart two requests may have come that were both based on the version that only one of them
+	// replaced. When they are further apart the earlier one was refused: had it been made, the later one would have seen
+	// that.
+	race = 200 * time.Millisecond
+	// unversioned is within which a change that does not depend on the object's version is made after its validation.
+	unversioned = time.Second
+	// retried is within which the API server validates a change again that conflicted with another.
+	retried = time.Second
+	// mostEvidence is of how many places an event has evidence at most.
+	mostEvidence = 8
+)
 
 // history is what is known of one object: events, each of which shows the version that it was based on, and perhaps the
 // object as it was read.
 //
 // Everything follows from two facts. A write replaces the version that it was validated against, so of the events that
-// are based on one version at most one was made. (The removal of the last finalizer is none: the API server then removes
-// the object whatever its version is.) And a deletion is never taken back, so a version that is not being deleted shows
+// are based on one version at most one was made. (Evictions and the removal of the last finalizer are none: the API server
+// then deletes the object whatever its version is.) And a deletion is never taken back, so a version that is not being deleted shows
 // that no earlier one was deleted.
 type history struct {
 	digester audit.Digester
@@ -39,6 +48,8 @@ type history struct {
 	byBase map[uint64][]*Event
 	// completions are those that end a deletion, whatever version they are based on.
 	completions []*Event
+	// evictions delete the object, whatever version they are based on.
+	evictions []*Event
 	// versions are those that are known, the oldest first.
 	versions []version
 	// live is what a read showed; nil when there was none.
@@ -47,9 +58,15 @@ type history struct {
 
 // version is one version of the object.
 type version struct {
-	number   uint64
+	number uint64
+	// deletion is when the object is to be deleted, if its deletion was asked for.
 	deletion *metav1.Time
+	// partial says that only a part of the object was seen, which does not show that.
+	partial bool
 }
+
+// isAlive says that the version shows that nobody had asked for the object's deletion.
+func (v *version) isAlive() bool { return v.deletion == nil && !v.partial }
 
 // newHistory orders what events of one object show.
 func newHistory(digester audit.Digester, events []*Event) *history {
@@ -59,9 +76,13 @@ func newHistory(digester audit.Digester, events []*Event) *history {
 		if isCompletion(event) {
 			h.completions = append(h.completions, event)
 		}
+		if isEviction(event) {
+			h.evictions = append(h.evictions, event)
+		}
 		h.byBase[base] = append(h.byBase[base], event)
 		if base != 0 {
-			h.versions = append(h.versions, version{base, event.Head.Resource.DeletionTime})
+			resource := &event.Head.Resource
+			h.versions = append(h.versions, version{base, resource.DeletionTime, resource.Subresource == "scale"})
 		}
 	}
 	h.sort()
@@ -73,17 +94,28 @@ func (h *history) with(seen sight, uid string) *history {
 	if seen.exists && string(seen.meta.UID) != uid {
 		seen = sight{}
 	}
-	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, versions: slices.Clone(h.versions), live: &seen}
+	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions, versions: slices.Clone(h.versions), live: &seen}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {
-		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp})
+		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp, false})
 	}
 	full.sort()
 	return full
 }
 
 func (h *history) sort() {
-	slices.SortFunc(h.versions, func(a, b version) int { return cmp.Compare(a.number, b.number) })
+	// Those that show the whole object come first, and remain.
+	slices.SortFunc(h.versions, func(a, b version) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), rank(a)-rank(b))
+	})
 	h.versions = slices.CompactFunc(h.versions, func(a, b version) bool { return a.number == b.number })
+}
+
+// rank is lower for what shows more.
+func rank(v version) int {
+	if v.partial {
+		return 1
+	}
+	return 0
 }
 
 // baseOf is the version that the event's change would replace; 0 for a creation.
@@ -126,19 +158,42 @@ func isCompletion(event *Event) bool {
 	return event.Head.Action == v1alpha1.ActionDelete && len(event.Head.Evidence) > 0
 }
 
-// rivals are the events of which at most one was made.
+func isEviction(event *Event) bool {
+	return event.Head.Action == v1alpha1.ActionDelete && event.Head.Resource.Subresource == "eviction"
+}
+
+// asksForDeletion says that the event is of the first request for the object's deletion.
+func asksForDeletion(event *Event) bool {
+	return event.Head.Action == v1alpha1.ActionDelete && event.Head.Resource.DeletionTime == nil
+}
+
+// rivals are the events of which at most one was made, but for the event itself.
 func (h *history) rivals(event *Event) []*Event {
 	base := baseOf(event)
+	var rivals []*Event
+	add := func(events []*Event, rival func(*Event) bool) {
+		for _, other := range events {
+			if other != event && rival(other) {
+				rivals = append(rivals, other)
+			}
+		}
+	}
 	switch {
 	case isCompletion(event):
-		return h.completions
-	case base == 0 && event.Head.Action != v1alpha1.ActionCreate:
-		return nil
-	default:
-		return slices.DeleteFunc(slices.Clone(h.byBase[base]), func(rival *Event) bool {
-			return isCompletion(rival) || base == 0 && rival.Head.Action != v1alpha1.ActionCreate
-		})
+		add(h.completions, isCompletion)
+		return rivals
+	case isEviction(event):
+		for _, events := range h.byBase {
+			add(events, asksForDeletion)
+		}
+		return rivals
+	case asksForDeletion(event):
+		add(h.evictions, isEviction)
 	}
+	add(h.byBase[base], func(other *Event) bool {
+		return !isCompletion(other) && !isEviction(other) && (base != 0 || other.Head.Action == event.Head.Action)
+	})
+	return rivals
 }
 
 // fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of
@@ -147,14 +202,14 @@ func (h *history) fate(event *Event) fate {
 	own := h.alone(event)
 	var others []*Event
 	for _, rival := range h.rivals(event) {
-		if rival != event && h.alone(rival) == made {
+		if h.alone(rival) == made && !h.wasRetried(rival) {
 			others = append(others, rival)
 		}
 	}
 	switch {
 	case len(others) == 0:
 		return own
-	case own != made, slices.ContainsFunc(others, func(rival *Event) bool { return beats(rival, event) }):
+	case own != made, h.wasRetried(event), slices.ContainsFunc(others, func(rival *Event) bool { return beats(rival, event) }):
 		return notMade
 	case slices.ContainsFunc(others, func(rival *Event) bool { return !beats(event, rival) }):
 		return contest
@@ -166,8 +221,12 @@ func (h *history) fate(event *Event) fate {
 // beats says that of two events of which only one was made it was surely this one, or that it does not matter.
 func beats(event, other *Event) bool {
 	apart := event.Head.Time.Sub(other.Head.Time.Time)
+	near := race
+	if isEviction(event) || isEviction(other) {
+		near = unversioned
+	}
 	switch {
-	case apart.Abs() > race:
+	case apart.Abs() > near:
 		return apart > 0
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
@@ -176,6 +235,29 @@ func beats(event, other *Event) bool {
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}
+}
+
+// wasRetried says that the same user's same change was validated again on a newer version, as it is when another write
+// came first.
+func (h *history) wasRetried(event *Event) bool {
+	for _, newer := range h.after(baseOf(event)) {
+		for _, other := range h.byBase[newer.number] {
+			apart := other.Head.Time.Sub(event.Head.Time.Time)
+			if apart >= 0 && apart <= retried && other.Head.Action == event.Head.Action &&
+				other.Head.Resource.Subresource == event.Head.Resource.Subresource &&
+				other.Head.Actor.Username == event.Head.Actor.Username && sameResult(event, other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameResult says that two changes write the same.
+func sameResult(a, b *Event) bool {
+	return slices.EqualFunc(a.Head.Evidence, b.Head.Evidence, func(x, y v1alpha1.Evidence) bool {
+		return x.Path == y.Path && x.Digest == y.Digest
+	})
 }
 
 // alone judges an event without asking who else may have made its change.
@@ -191,6 +273,8 @@ func (h *history) alone(event *Event) fate {
 		return h.ofUpdate(event)
 	case isCompletion(event):
 		return h.ofCompletion(event)
+	case isEviction(event):
+		return h.ofEviction(event)
 	case head.Resource.DeletionTime != nil:
 		return h.ofHastening(event)
 	default:
@@ -198,13 +282,44 @@ func (h *history) alone(event *Event) fate {
 	}
 }
 
-// ofDeletion judges what asks for the deletion of an object.
+// ofDeletion judges what asks for the deletion of an object by the next version that shows whether that was done.
 func (h *history) ofDeletion(event *Event) fate {
-	next, replaced := h.next(baseOf(event))
+	base := baseOf(event)
+	for _, next := range h.after(base) {
+		switch {
+		case next.deletion != nil:
+			return made
+		case next.isAlive():
+			return notMade
+		}
+	}
 	switch {
-	case replaced && next.deletion != nil, !replaced && h.isGone():
+	case h.isAt(base):
+		return notMade
+	case h.isGone():
 		return made
-	case replaced, h.isAt(baseOf(event)):
+	default:
+		return unsure
+	}
+}
+
+// ofEviction judges an eviction. Nobody can have seen the pod without its deletion asked for a while after that.
+func (h *history) ofEviction(event *Event) fate {
+	going := h.isGone()
+	for _, newer := range h.after(baseOf(event)) {
+		going = going || newer.deletion != nil
+	}
+	for _, events := range h.byBase {
+		for _, other := range events {
+			if other.Head.Resource.DeletionTime == nil && other.Head.Resource.Subresource != "scale" && other.Head.Time.Sub(event.Head.Time.Time) > unversioned {
+				return notMade
+			}
+		}
+	}
+	switch {
+	case going:
+		return made
+	case h.live != nil:
 		return notMade
 	default:
 		return unsure
@@ -218,7 +333,7 @@ func (h *history) ofCompletion(event *Event) fate {
 	}
 	for _, newer := range h.after(baseOf(event)) {
 		for _, other := range h.byBase[newer.number] {
-			if other.Head.Time.Sub(event.Head.Time.Time) > race {
+			if other.Head.Time.Sub(event.Head.Time.Time) > unversioned {
 				return notMade
 			}
 		}
@@ -246,9 +361,10 @@ func (h *history) ofHastening(event *Event) fate {
 		return notMade
 	case replaced && next.deletion != nil && next.deletion.Before(deletion), !replaced && h.isGone():
 		return made
-	case replaced, h.isAt(baseOf(event)):
+	case h.isAt(baseOf(event)), replaced && deletion.After(event.Head.Time.Time):
 		return notMade
 	default:
+		// It changed what becomes of the object's dependents, if it did anything.
 		return unsure
 	}
 }
@@ -273,10 +389,12 @@ func (h *history) ofUpdate(event *Event) fate {
 	if h.isAt(base) {
 		return notMade
 	}
+	blurred := false
 	for _, v := range h.after(base) {
 		for _, other := range h.byBase[v.number] {
 			switch sighting, shown := sightLater(h.digester, event, other); {
 			case !shown:
+				blurred = blurred || len(other.Head.Evidence) >= mostEvidence
 			case sighting == audit.SawAfter:
 				return made
 			case sighting == audit.SawBefore:
@@ -285,6 +403,9 @@ func (h *history) ofUpdate(event *Event) fate {
 				return unsure
 			}
 		}
+	}
+	if blurred {
+		return unsure // It may have been overwritten by what has more changes than evidence.
 	}
 	return h.ofLiveUpdate(event)
 }

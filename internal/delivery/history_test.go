@@ -28,6 +28,18 @@ func updated(base, was, is string) attempt {
 	return a
 }
 
+func scaled(base string) attempt {
+	a := elsewhere(base)
+	a.Head.Resource.Subresource = "scale"
+	return a
+}
+
+func evicted() attempt {
+	a := deleted("7", "1")
+	a.Head.Resource.Subresource = "eviction"
+	return a
+}
+
 func elsewhere(base string) attempt {
 	a := updated(base, "1", "2")
 	a.Head.Evidence[0].Path = "/data/b"
@@ -63,8 +75,8 @@ func (a attempt) after(pause time.Duration) attempt {
 	return a
 }
 
-func (a attempt) by(user string) attempt {
-	a.Head.Actor.Username = user
+func (a attempt) byBob() attempt {
+	a.Head.Actor.Username = "bob"
 	return a
 }
 
@@ -93,8 +105,8 @@ func TestOtherEventsTell(t *testing.T) {
 		},
 		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, notMade},
 		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made},
-		"two users at once":                  {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
-		"two users at once, and a later one": {updated("7", "1", "2").by("bob"), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
+		"two users at once":                  {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
+		"two users at once, and a later one": {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
 		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},
 		"an unknown value":                   {updated("7", "1", "2"), []attempt{updated("9", "5", "6")}, unsure},
 		"another place":                      {updated("7", "1", "2"), []attempt{elsewhere("8")}, unsure},
@@ -102,22 +114,31 @@ func TestOtherEventsTell(t *testing.T) {
 		"the deleted object did not":         {updated("7", "1", "2"), []attempt{deleted("8", "1")}, notMade},
 		"what was deleted had been created":  {created(), []attempt{deleted("7", "1")}, made},
 		"what is there was not deleted":      {deleted("7", "1"), []attempt{updated("8", "1", "2")}, notMade},
+		"a scale does not show a deletion":   {deleted("7", "1"), []attempt{scaled("8"), completed("9")}, made},
 		"a deletion tried again":             {deleted("7", "1"), []attempt{deleted("8", "1")}, notMade},
 		"what is being deleted was":          {deleted("7", "1"), []attempt{completed("8")}, made},
 		"two deletions, nothing known":       {deleted("7", "1"), []attempt{deleted("7", "1")}, unsure},
 		"refused, then somebody else did":    {deleted("7", "1"), []attempt{deleted("7", "1").after(time.Second), completed("8")}, notMade},
 		"a completion, nothing known":        {completed("8"), []attempt{completed("9")}, unsure},
-		"a completion that was refused":      {completed("8"), []attempt{updated("9", "1", "2").deleting(0).after(time.Second)}, notMade},
+		"a completion that was refused":      {completed("8"), []attempt{updated("9", "1", "2").deleting(0).after(2 * time.Second)}, notMade},
 		"an update beside a completion":      {updated("8", "1", "2"), []attempt{completed("8"), updated("9", "2", "3").deleting(0)}, made},
+		"evicted after an update":            {evicted(), []attempt{updated("7", "1", "2"), completed("8")}, made},
+		"updated beside an eviction":         {updated("7", "1", "2"), []attempt{evicted(), updated("8", "2", "3")}, made},
+		"an eviction that was refused":       {evicted(), []attempt{updated("7", "1", "2").after(2 * time.Second), completed("8")}, notMade},
+		"evicted or deleted":                 {evicted(), []attempt{deleted("7", "1").byBob().after(500 * ms), completed("8")}, contest},
+		"evicted in vain, then deleted":      {evicted(), []attempt{deleted("7", "1").byBob().after(2 * time.Second), completed("8")}, notMade},
+		"tried again on the next version": {
+			updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3"), updated("9", "1", "2").byBob()}, notMade,
+		},
 		"the second half of a deletion":      {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
-		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).by("bob"), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
+		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).byBob(), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
 		"a hastening that was refused":       {deleted("8", "1").deleting(30 * time.Second), []attempt{updated("9", "1", "2").deleting(30 * time.Second)}, notMade},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			events := []*Event{test.first.Event}
 			for i, other := range test.others {
-				other.ResourceVersion = uint64(i) + 1 //nolint:gosec // There are few.
+				other.ResourceVersion = uint64(i) + 1
 				events = append(events, other.Event)
 			}
 			NewWithT(t).Expect(newHistory(testDigester, events).fate(test.first.Event)).To(Equal(test.want))

@@ -19,6 +19,8 @@ const (
 	readers = 8
 	// readTries bounds the reads for one event when they fail: a kind whose API server is away must not stop the trail.
 	readTries = 3
+	// fresh is how old a change may be for others of the same object to be likely at the moment.
+	fresh = 30 * time.Second
 )
 
 // reader is how the judge sees objects.
@@ -54,9 +56,11 @@ type verdict struct {
 	seen *sight
 }
 
-// isOpen says that events that were recorded before the read, and are known only later, may tell more.
-func (v *verdict) isOpen(event *Event) bool {
-	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action == v1alpha1.ActionDelete)
+// isOpen says that events that were recorded before the read, and are known only later, may tell more: always of what was
+// not found, and of what was when somebody else may just have done the same.
+func (v *verdict) isOpen(event *Event, now time.Time) bool {
+	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted ||
+		event.Head.Action != v1alpha1.ActionCreate && now.Sub(event.Head.Time.Time) < fresh)
 }
 
 // all judges events in their order. others are further events that are known.
@@ -98,7 +102,7 @@ type openCase struct {
 func (j *judge) again(events, others []Event, verdicts []verdict) {
 	histories := j.histories(events, others)
 	for i := range verdicts {
-		if verdicts[i].isOpen(&events[i]) {
+		if verdicts[i].isOpen(&events[i], j.clock.Now()) {
 			verdicts[i].Judgement = j.decide(&events[i], histories[events[i].Head.Resource.UID], *verdicts[i].seen)
 		}
 	}
@@ -173,7 +177,7 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 		case !cached:
 			return verdict{judged, &seen}
 		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete:
-			return verdict{Judgement: judged}
+			return verdict{judged, &seen}
 		}
 		// What the cache does not show may exist: only a consistent read speaks against a change.
 	}

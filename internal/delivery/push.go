@@ -56,7 +56,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judge
 	verdicts := c.judge.all(ctx, events, c.later(len(events)))
 	open := false
 	for i := range verdicts {
-		open = open || verdicts[i].isOpen(&events[i])
+		open = open || verdicts[i].isOpen(&events[i], c.clock().Now())
 	}
 	if open {
 		sleep(ctx, secondLook)

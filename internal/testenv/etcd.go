@@ -20,15 +20,25 @@ func (e *Env) MakeRoomInEtcd(ctx context.Context) error {
 	if err := e.etcdCall(ctx, "/v3/maintenance/status", map[string]any{}, &status); err != nil {
 		return err
 	}
-	for _, call := range []struct {
-		path string
-		body map[string]any
-	}{
-		{"/v3/kv/compaction", map[string]any{"revision": status.Header.Revision, "physical": true}},
-		{"/v3/maintenance/defragment", map[string]any{}},
-		{"/v3/maintenance/alarm", map[string]any{"action": "DEACTIVATE", "alarm": "NOSPACE"}},
-	} {
-		if err := e.etcdCall(ctx, call.path, call.body, nil); err != nil {
+	compaction := map[string]any{"revision": status.Header.Revision, "physical": true}
+	if err := e.etcdCall(ctx, "/v3/kv/compaction", compaction, nil); err != nil {
+		return err
+	}
+	if err := e.etcdCall(ctx, "/v3/maintenance/defragment", map[string]any{}, nil); err != nil {
+		return err
+	}
+	var raised struct {
+		Alarms []struct {
+			MemberID string `json:"memberID"`
+			Alarm    string `json:"alarm"`
+		} `json:"alarms"`
+	}
+	if err := e.etcdCall(ctx, "/v3/maintenance/alarm", map[string]any{"action": "GET"}, &raised); err != nil {
+		return err
+	}
+	for _, alarm := range raised.Alarms {
+		body := map[string]any{"action": "DEACTIVATE", "memberID": alarm.MemberID, "alarm": alarm.Alarm}
+		if err := e.etcdCall(ctx, "/v3/maintenance/alarm", body, nil); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +81,3 @@ func (d *denier) expectBusy(g Gomega) {
 	share := float64(d.denied.Load()) / float64(d.asked.Load())
 	g.Expect(share).To(BeNumerically("~", 1.0/3, 0.05))
 }
-
-// isPerson says whether a user is one of the people.
-func isPerson(username string) bool { return strings.HasPrefix(username, "user-") }

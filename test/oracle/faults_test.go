@@ -133,20 +133,7 @@ func TestOracleEtcdFull(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		deleted := 0
-		until := time.Now().Add(15 * time.Second)
-		for time.Now().Before(until) {
-			for _, p := range w.people {
-				maps, err := p.clients.CoreV1().ConfigMaps(teams[1]).List(ctx, metav1.ListOptions{})
-				if err != nil || len(maps.Items) == 0 {
-					continue
-				}
-				if p.clients.CoreV1().ConfigMaps(teams[1]).Delete(ctx, maps.Items[0].Name, metav1.DeleteOptions{}) == nil {
-					deleted++
-				}
-			}
-			pause(ctx, 100*time.Millisecond)
-		}
+		deleted := w.deleteFor(ctx, 15*time.Second)
 		w.say("%d deletions while etcd was full", deleted)
 		for i := range filler {
 			if err := w.admin.Delete(ctx, &filler[i]); err != nil {
@@ -156,6 +143,24 @@ func TestOracleEtcdFull(t *testing.T) {
 		return w.env.MakeRoomInEtcd(ctx)
 	})
 	w.expectTruth()
+}
+
+// deleteFor has people delete what they find for a while, and says how much that was.
+func (w *world) deleteFor(ctx context.Context, while time.Duration) (deleted int) {
+	until := time.Now().Add(while)
+	for time.Now().Before(until) {
+		for _, p := range w.people {
+			maps, err := p.clients.CoreV1().ConfigMaps(teams[1]).List(ctx, metav1.ListOptions{})
+			if err != nil || len(maps.Items) == 0 {
+				continue
+			}
+			if p.clients.CoreV1().ConfigMaps(teams[1]).Delete(ctx, maps.Items[0].Name, metav1.DeleteOptions{}) == nil {
+				deleted++
+			}
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	return deleted
 }
 
 // fillEtcd makes large objects until etcd takes no more.

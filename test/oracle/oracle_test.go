@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func (w *world) expectTruth() {
 	}
 	w.say("%d requests, %d of %d refused by the other webhook, seed %d",
 		w.people[0].requests.Load(), w.denier.denied.Load(), w.denier.asked.Load(), w.seed)
-	fmt.Printf("oracle: %s\n", total.Summary())
+	_, _ = fmt.Fprintf(os.Stdout, "oracle: %s\n", total.Summary())
 }
 
 // settle waits until nobody makes changes any more and every event was judged, and returns all events.

@@ -31,7 +31,7 @@ func (p *person) createDeployment(ctx context.Context, namespace string) {
 	object := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To(int32(p.random.IntN(3))), //nolint:gosec // Below 3.
+			Replicas: ptr.To(int32(p.random.IntN(3))),
 			Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template(labels, p.value()),
 		},
 	}

@@ -32,8 +32,6 @@ const (
 	patience = 60 * time.Second
 	// users is how many people make changes.
 	users = 10
-	// widgets are a custom resource.
-	widgets = "widgets.example.com"
 )
 
 // teams are the namespaces in which people work. The first has a trail of its own, and the last a quota.
@@ -98,7 +96,7 @@ func seed(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("TRAILKEEPER_SEED")
 	if text == "" {
-		return uint64(time.Now().UnixNano()) //nolint:gosec // Any number will do.
+		return uint64(time.Now().UnixNano())
 	}
 	parsed, err := strconv.ParseUint(text, 10, 64)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())

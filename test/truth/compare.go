@@ -16,60 +16,68 @@ type Difference struct {
 	Duplicated, Extra []Claim
 }
 
-// Compare gives each fact its event. requests are all facts of the log, wanted by the trail or not, which is what an
-// event of a change that was not made may be about.
+// Compare gives each fact its event, those that surely happened first.
 func Compare(facts []Fact, claims []Claim) Difference {
 	var d Difference
-	var open []*Claim
-	for i := range claims {
-		if !claims[i].denied() {
-			open = append(open, &claims[i])
-		}
-	}
-	byObject := map[string][]*Claim{}
-	for _, claim := range open {
-		byObject[claim.Spec.Actor.Username] = append(byObject[claim.Spec.Actor.Username], claim)
-	}
-	taken := map[*Claim]*Fact{}
-	take := func(f *Fact) bool {
-		var best *Claim
-		for _, user := range f.Users {
-			for _, claim := range byObject[user] {
-				if taken[claim] == nil && claim.isOf(f) && (best == nil || closer(claim, best, f)) {
-					best = claim
-				}
-			}
-		}
-		if best != nil {
-			taken[best] = f
-		}
-		return best != nil
-	}
+	m := newMatching(claims)
 	for i := range facts {
-		if facts[i].Doubt == "" {
-			d.Truth++
-			if !take(&facts[i]) {
-				d.Missed = append(d.Missed, facts[i])
-			}
+		if facts[i].Doubt != "" {
+			continue
+		}
+		d.Truth++
+		if !m.take(&facts[i]) {
+			d.Missed = append(d.Missed, facts[i])
 		}
 	}
 	for i := range facts {
 		// A request for many objects may have any number of events.
-		for facts[i].Doubt != "" && take(&facts[i]) && facts[i].Name == "" {
+		for facts[i].Doubt != "" && m.take(&facts[i]) && facts[i].Name == "" {
 			continue
 		}
 	}
-	for _, claim := range open {
-		if taken[claim] != nil {
-			continue
-		}
-		if slices.ContainsFunc(facts, func(f Fact) bool { return f.Doubt == "" && claim.isOf(&f) }) {
+	for _, claim := range m.open {
+		switch {
+		case m.taken[claim]:
+		case slices.ContainsFunc(facts, func(f Fact) bool { return f.Doubt == "" && claim.isOf(&f) }):
 			d.Duplicated = append(d.Duplicated, *claim)
-		} else {
+		default:
 			d.Extra = append(d.Extra, *claim)
 		}
 	}
 	return d
+}
+
+// matching gives claims to facts.
+type matching struct {
+	// open are the claims that something was done.
+	open   []*Claim
+	byUser map[string][]*Claim
+	taken  map[*Claim]bool
+}
+
+func newMatching(claims []Claim) *matching {
+	m := &matching{byUser: map[string][]*Claim{}, taken: map[*Claim]bool{}}
+	for i := range claims {
+		if claim := &claims[i]; !claim.denied() {
+			m.open = append(m.open, claim)
+			m.byUser[claim.Spec.Actor.Username] = append(m.byUser[claim.Spec.Actor.Username], claim)
+		}
+	}
+	return m
+}
+
+// take gives the fact the nearest claim that can be its own.
+func (m *matching) take(f *Fact) bool {
+	var best *Claim
+	for _, user := range f.Users {
+		for _, claim := range m.byUser[user] {
+			if !m.taken[claim] && claim.isOf(f) && (best == nil || closer(claim, best, f)) {
+				best = claim
+			}
+		}
+	}
+	m.taken[best] = best != nil
+	return best != nil
 }
 
 // closer says which of two claims was made nearer to when the fact's request was received.

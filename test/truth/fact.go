@@ -106,7 +106,7 @@ func (c *Claim) isOf(f *Fact) bool {
 	case f.Name != "" && r.Name != f.Name, f.UID != "" && r.UID != "" && r.UID != f.UID:
 		return false
 	case c.Spec.Time.Time.Before(f.Entry.RequestReceivedTimestamp.Add(-slack - coalesced)),
-		c.Spec.Time.Time.After(f.Entry.StageTimestamp.Add(slack)):
+		c.Spec.Time.After(f.Entry.StageTimestamp.Add(slack)):
 		return false
 	}
 	if f.Contested && c.Outcome != v1alpha1.OutcomeUnknown {

@@ -183,7 +183,7 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 		f.After = a.version
 		if before != nil {
 			f.Before = before.number
-			if !before.deleting && now.deleting {
+			if now.entry == entry && !before.deleting && now.deleting {
 				f.Doubt = "the object was evicted in between, which the log does not show"
 			}
 		}
@@ -205,10 +205,15 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 		return // The kubelet ends what somebody else asked for.
 	}
 	const second = time.Second // Times of deletion are cut to it.
-	if asked := a.deletionAsked(); !asked.IsZero() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
+	asked := a.deletionAsked()
+	if !asked.IsZero() && !a.isGone() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
 		return // A request that failed on its way had it deleted.
 	}
-	l.add(entry, a, func(*Fact) {})
+	l.add(entry, a, func(f *Fact) {
+		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
+			f.Doubt = "it was evicted just before, which the log does not show"
+		}
+	})
 }
 
 func (l *log) readDeleteCollection(entry *testenv.AuditEntry, a *answer) {

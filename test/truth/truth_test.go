@@ -1,0 +1,112 @@
+package truth
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// request is a request for the ConfigMap "web" and its answer, some seconds after the start.
+func request(second int, user, verb string, code int, answer string) testenv.AuditEntry {
+	at := start.Add(time.Duration(second) * time.Second)
+	return testenv.AuditEntry{
+		Verb: verb, User: testenv.AuditUser{Username: user},
+		ObjectRef:                testenv.AuditObject{Resource: "configmaps", Namespace: "shop", Name: "web"},
+		ResponseStatus:           testenv.AuditStatus{Code: code},
+		ResponseObject:           json.RawMessage(answer),
+		RequestReceivedTimestamp: at, StageTimestamp: at.Add(10 * time.Millisecond),
+	}
+}
+
+// object is the ConfigMap of a version; more is what else its metadata has.
+func object(version int, value, more string) string {
+	return fmt.Sprintf(`{"kind":"ConfigMap","metadata":{"name":"web","uid":"u1","resourceVersion":"%d"%s},"data":{"a":%q}}`, version, more, value)
+}
+
+const (
+	held  = `,"finalizers":["example.com/held"]`
+	going = `,"deletionTimestamp":"2026-03-01T12:00:20Z","deletionGracePeriodSeconds":0`
+)
+
+func life() []testenv.AuditEntry {
+	return []testenv.AuditEntry{
+		request(1, "alice", "create", 201, object(5, "1", held)),
+		request(2, "alice", "patch", 200, object(5, "1", held)),                                   // no difference
+		request(3, "bob", "patch", 200, object(6, "1", held+`,"managedFields":[{}]`)),             // bookkeeping only
+		request(4, "bob", "update", 200, object(7, "2", held)),                                    //
+		request(5, "bob", "update", 409, `{"kind":"Status"}`),                                     // refused
+		request(20, "alice", "delete", 200, object(8, "2", held+going)),                           //
+		request(30, "bob", "delete", 200, object(8, "2", held+going)),                             // again
+		request(40, "system:serviceaccount:gc", "patch", 200, object(8, "2", going)),              // the last finalizer
+		request(50, "bob", "patch", 404, `{"kind":"Status"}`),                                     //
+		request(60, "bob", "deletecollection", 500, `{"kind":"Status"}`),                          // nobody knows
+		request(70, "alice", "create", 201, `{"metadata":{"name":"web","uid":"u2"}}`),             //
+		request(80, "alice", "delete", 200, `{"kind":"Status","details":{"uid":"u2","name":""}}`), //
+	}
+}
+
+func TestRead(t *testing.T) {
+	g := NewWithT(t)
+	facts, err := Read(life())
+	g.Expect(err).NotTo(HaveOccurred())
+	var sure []string
+	for i := range facts {
+		if facts[i].Doubt == "" {
+			sure = append(sure, fmt.Sprintf("%s %s %s %d-%d", facts[i].Users[0], facts[i].Action, facts[i].UID, facts[i].Before, facts[i].After))
+		}
+	}
+	g.Expect(sure).To(Equal([]string{
+		"alice Create u1 0-0", "bob Update u1 6-7", "alice Delete u1 0-0", "system:serviceaccount:gc Delete u1 7-8",
+		"alice Create u2 0-0", "alice Delete u2 0-0",
+	}))
+}
+
+// claim is an event of the ConfigMap u1.
+func claim(second int, user string, action v1alpha1.Action, base string, outcome v1alpha1.Outcome) Claim {
+	return Claim{Event: fmt.Sprint(second), Outcome: outcome, Spec: &v1alpha1.AuditEventSpec{
+		Action: action, Actor: v1alpha1.Actor{Username: user}, Time: metav1.NewMicroTime(start.Add(time.Duration(second) * time.Second)),
+		Resource: v1alpha1.ResourceReference{Resource: "configmaps", Namespace: "shop", Name: "web", UID: "u1", ResourceVersion: base},
+	}}
+}
+
+func TestCompare(t *testing.T) {
+	all := func() []Claim {
+		return []Claim{
+			claim(1, "alice", v1alpha1.ActionCreate, "", ""),
+			claim(4, "bob", v1alpha1.ActionUpdate, "6", v1alpha1.OutcomeUnknown),
+			claim(5, "bob", v1alpha1.ActionUpdate, "7", v1alpha1.OutcomeNotPersisted),
+			claim(20, "alice", v1alpha1.ActionDelete, "7", ""),
+		}
+	}
+	tests := map[string]struct {
+		claims []Claim
+		want   string
+	}{
+		"as it was":            {all(), "truth=4 missed=1 extra=0 duplicated=0"},
+		"one is missing":       {all()[1:], "truth=4 missed=2 extra=0 duplicated=0"},
+		"one is there twice":   {append(all(), claim(4, "bob", v1alpha1.ActionUpdate, "6", "")), "truth=4 missed=1 extra=0 duplicated=1"},
+		"of a refused request": {append(all(), claim(5, "bob", v1alpha1.ActionUpdate, "7", "")), "truth=4 missed=1 extra=1 duplicated=0"},
+		"of another version": {
+			append(all()[2:], all()[0], claim(4, "bob", v1alpha1.ActionUpdate, "7", "")), "truth=4 missed=2 extra=1 duplicated=0",
+		},
+		"by somebody else": {append(all()[1:], claim(1, "bob", v1alpha1.ActionCreate, "", "")), "truth=4 missed=2 extra=1 duplicated=0"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			facts, err := Read(life()[:10])
+			g.Expect(err).NotTo(HaveOccurred())
+			d := Compare(facts, test.claims)
+			g.Expect(d.Summary()).To(Equal(test.want), d.Details(10))
+		})
+	}
+}
