@@ -3,6 +3,7 @@ package observer
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,9 @@ func requestOf(resource schema.GroupVersionResource, before, after *unstructured
 		request.Operation = admissionv1.Delete
 	default:
 		request.Operation = admissionv1.Update
+		if onlyStatus(before, after) {
+			request.SubResource = "status"
+		}
 	}
 	var err error
 	if request.OldObject.Raw, err = encode(before); err != nil {
@@ -42,6 +46,21 @@ func requestOf(resource schema.GroupVersionResource, before, after *unstructured
 		request.Options, err = options(latestManager(after))
 	}
 	return request, err
+}
+
+// onlyStatus says that an update changed the status and nothing else that anybody decides, which only an update of that
+// subresource does.
+func onlyStatus(before, after *unstructured.Unstructured) bool {
+	return !reflect.DeepEqual(before.Object["status"], after.Object["status"]) &&
+		reflect.DeepEqual(withoutStatus(before), withoutStatus(after))
+}
+
+func withoutStatus(object *unstructured.Unstructured) map[string]any {
+	rest := object.DeepCopy()
+	rest.SetManagedFields(nil)
+	rest.SetResourceVersion("")
+	delete(rest.Object, "status")
+	return rest.Object
 }
 
 func encode(object *unstructured.Unstructured) ([]byte, error) {

@@ -2,6 +2,7 @@ package observer
 
 import (
 	"context"
+	"path"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,7 @@ type recorded []string
 func (r *recorded) observer(own ...string) *Observer {
 	return New(Options{
 		Record: func(_ context.Context, request *admissionv1.AdmissionRequest) {
-			*r = append(*r, string(request.Operation)+" "+request.Name+" "+string(request.Options.Raw))
+			*r = append(*r, string(request.Operation)+" "+path.Join(request.Name, request.SubResource)+" "+string(request.Options.Raw))
 		},
 		OwnName: "x",
 		Own: func(version string) bool {
@@ -50,12 +51,18 @@ func TestWhatTheWatchShows(t *testing.T) {
 	before := configuration(kind, "u1", "1", manager("helm", "2026-03-01T10:00:00Z"))
 	after := configuration(kind, "u1", "2", manager("kubectl-edit", "2026-03-01T11:00:00Z"), manager("helm", "2026-03-01T10:00:00Z"))
 	another := configuration(kind, "u2", "3")
+	checked, edited := configuration(kind, "u2", "4"), configuration(kind, "u2", "5")
+	checked.Object["status"] = map[string]any{"observedGeneration": int64(1)}
+	edited.Object["status"] = map[string]any{"observedGeneration": int64(2)}
+	edited.SetLabels(map[string]string{"team": "blue"})
 	for name, test := range map[string]struct {
 		before, after any
 		want          recorded
 	}{
 		"created":                {nil, before, recorded{`CREATE x {"fieldManager":"helm"}`}},
 		"updated":                {before, after, recorded{`UPDATE x {"fieldManager":"kubectl-edit"}`}},
+		"status":                 {another, checked, recorded{"UPDATE x/status "}},
+		"status and more":        {checked, edited, recorded{"UPDATE x "}},
 		"deleted":                {after, nil, recorded{"DELETE x "}},
 		"replaced unseen":        {before, another, recorded{"DELETE x ", "CREATE x "}},
 		"nothing that one knows": {"text", nil, nil},

@@ -48,6 +48,7 @@ func manyTags(count, key, value int) map[string]any {
 // TestEveryPartition shows that what is in a region must be in the region's own partition.
 func TestEveryPartition(t *testing.T) {
 	c := clientOf(t, env.Admin())
+	grantRoles(t, map[string]any{"default": "*"})
 	partitions := map[string]string{
 		"eu-west-1": "aws", "us-east-1": "aws", "ap-southeast-4": "aws", "mx-central-1": "aws",
 		"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "eusc-de-east-1": "aws-eusc", "us-iso-east-1": "aws-iso",

@@ -78,7 +78,8 @@ func TestSixActionsSuffice(t *testing.T) {
 	}
 	w.account.enforce()
 	for _, trail := range trails {
-		NewWithT(t).Expect(w.admin.Create(t.Context(), trail)).To(Succeed())
+		// The admission policy hears of a grant a moment later.
+		NewWithT(t).Eventually(func() error { return w.admin.Create(t.Context(), trail) }).WithTimeout(30 * time.Second).Should(Succeed())
 	}
 	for i, c := range cases {
 		t.Run(c.name(), func(t *testing.T) { w.expectPermission(t, c, trails[i]) })
@@ -97,6 +98,7 @@ func (w *world) permitted(c permission) *v1alpha1.AuditTrail {
 	if c.byRole {
 		role := w.account.role(c.name(), policyWithout(c.lacks))
 		made.Spec.CloudWatch.Auth.STS = &v1alpha1.STS{RoleARN: role}
+		w.grantRole(namespace, role)
 		return made
 	}
 	w.owner = w.account.user(c.name(), policyWithout(c.lacks))
