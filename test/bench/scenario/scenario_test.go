@@ -25,11 +25,11 @@ import (
 	"github.com/trailkeeper/trailkeeper/test/bench/report"
 )
 
-// TestMain is the no-op webhook when a scenario runs this program as that.
+// TestMain is a webhook when a scenario runs this program as that.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == NoopCommand {
-		if err := ServeNoop(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "noop:", err)
+	if len(os.Args) == 2 && IsWebhook(os.Args[1]) {
+		if err := ServeWebhook(os.Args[1], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "webhook:", err)
 			os.Exit(1)
 		}
 		return
