@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -38,6 +39,9 @@ func TestOracleRollingRestart(t *testing.T) {
 	w.workThrough(size(faulty, 900), restart(0), restart(1), restart(2))
 	w.expectTruth()
 	w.expectNoFailedCalls()
+	for _, trail := range w.trails {
+		NewWithT(t).Expect(w.gapsOf(NewWithT(t), trail)).To(BeEmpty(), "%s was told of a gap that there was not", trail.Name)
+	}
 }
 
 func TestOracleReplicaKilled(t *testing.T) {
@@ -86,6 +90,7 @@ func TestOracleNobodyThere(t *testing.T) {
 	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
 	w.startKubelet()
+	var away window
 	w.workThrough(faulty, func(ctx context.Context) error {
 		began := time.Now()
 		w.operator.Replica(0).Kill()
@@ -94,10 +99,40 @@ func TestOracleNobodyThere(t *testing.T) {
 		if err := w.operator.Start(ctx, 0); err != nil {
 			return err
 		}
-		w.gaps = append(w.gaps, window{began.Add(-time.Second), time.Now()})
+		away = window{began, time.Now()}
 		return w.operator.Start(ctx, 1)
 	})
+	for _, trail := range w.trails {
+		w.gaps = []window{w.told(trail)} // The same for each of them.
+		NewWithT(t).Expect(w.gaps[0].from).To(BeTemporally("~", away.from, 3*time.Second), "%s: the last sign of life", trail.Name)
+		NewWithT(t).Expect(w.gaps[0].to).To(BeTemporally("~", away.to, 3*time.Second), trail.Name)
+	}
 	w.expectTruth()
+}
+
+// told is the one gap that a trail was told of.
+func (w *world) told(trail *v1alpha1.AuditTrail) window {
+	w.t.Helper()
+	var gaps []window
+	NewWithT(w.t).Eventually(func(g Gomega) {
+		gaps = w.gapsOf(g, trail)
+		g.Expect(gaps).To(HaveLen(1))
+	}).WithTimeout(30 * time.Second).WithPolling(time.Second).Should(Succeed())
+	return gaps[0]
+}
+
+// gapsOf are all that a trail was told of.
+func (w *world) gapsOf(g Gomega, trail *v1alpha1.AuditTrail) []window {
+	var list v1alpha1.AuditEventList
+	g.Expect(w.admin.List(w.t.Context(), &list, client.InNamespace(trail.Namespace),
+		client.MatchingFields{v1alpha1.FieldTrail: trail.Name, v1alpha1.FieldAction: string(v1alpha1.ActionNotice)})).To(Succeed())
+	var gaps []window
+	for i := range list.Items {
+		if notice := list.Items[i].Spec.Notice; notice.Reason == v1alpha1.NoticeGap {
+			gaps = append(gaps, window{notice.Start.Time, notice.End.Time})
+		}
+	}
+	return gaps
 }
 
 func TestOracleEtcdStopped(t *testing.T) {

@@ -57,11 +57,13 @@ type Claim struct {
 	Outcome v1alpha1.Outcome
 }
 
-// Claims are those of AuditEvents.
+// Claims are those of AuditEvents that say who changed what. A Notice tells of recording itself, and what was only watched
+// does not say who made it.
 func Claims(trail *v1alpha1.AuditTrail, events []v1alpha1.AuditEvent) []Claim {
 	var claims []Claim
 	for i := range events {
-		if events[i].Spec.TrailRef.UID == string(trail.UID) {
+		spec := &events[i].Spec
+		if spec.TrailRef.UID == string(trail.UID) && spec.Action != v1alpha1.ActionNotice && spec.Actor.Type != v1alpha1.ActorUnknown {
 			claims = append(claims, Claim{events[i].Name, &events[i].Spec, events[i].Status.Outcome})
 		}
 	}
