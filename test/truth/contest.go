@@ -10,7 +10,7 @@ import (
 
 const (
 	// near is how close two requests must be for nobody to be able to tell which of them made the change of both.
-	near = 120 * time.Millisecond
+	near = 550 * time.Millisecond
 	// settled is until when an object must stay for its events to be judged by it.
 	settled = 6 * time.Second
 )

@@ -31,12 +31,15 @@ type log struct {
 	deletions map[string]int
 	// evicted are the pods that were evicted, by namespace/name, and since when.
 	evicted map[string]time.Time
-	facts   []Fact
+	// evictions are when anybody tried to evict a pod, by namespace/name.
+	evictions map[string][]time.Time
+	facts     []Fact
 }
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
 func Read(entries []testenv.AuditEntry) ([]Fact, error) {
-	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{}}
+	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{},
+		evictions: map[string][]time.Time{}}
 	var changing []*testenv.AuditEntry
 	for i := range entries {
 		if _, ok := actions[entries[i].Verb]; (ok || isConnect(&entries[i])) && !isHidden(&entries[i]) {
@@ -50,6 +53,9 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 			return nil, fmt.Errorf("reading the response of %s %s: %w", entry.Verb, entry.RequestURI, err)
 		}
 		l.answers[entry] = a
+		if entry.ObjectRef.Subresource == "eviction" {
+			l.evictions[podOf(entry)] = append(l.evictions[podOf(entry)], entry.RequestReceivedTimestamp)
+		}
 		if succeeded(entry) && !isDryRun(entry) {
 			l.objects.add(entry, a)
 			if entry.Verb == "delete" {
@@ -134,6 +140,14 @@ func refusedByWebhook(entry *testenv.AuditEntry) bool {
 		strings.Contains(entry.ResponseStatus.Message, "failed calling webhook")
 }
 
+// mayBeEvicted says that somebody tried to evict the pod shortly before, which writes to the pod.
+func (l *log) mayBeEvicted(entry *testenv.AuditEntry) bool {
+	return entry.ObjectRef.Resource == "pods" && slices.ContainsFunc(l.evictions[podOf(entry)], func(t time.Time) bool {
+		apart := entry.StageTimestamp.Sub(t)
+		return apart > -settled && apart < settled
+	})
+}
+
 // podOf names the pod of a request.
 func podOf(entry *testenv.AuditEntry) string {
 	return entry.ObjectRef.Namespace + "/" + entry.ObjectRef.Name
@@ -183,7 +197,7 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 		f.After = a.version
 		if before != nil {
 			f.Before = before.number
-			if now.entry == entry && !before.deleting && now.deleting {
+			if now.entry == entry && !before.deleting && now.deleting || l.mayBeEvicted(entry) {
 				f.Doubt = "the object was evicted in between, which the log does not show"
 			}
 		}
@@ -204,16 +218,28 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	if deleting && strings.HasPrefix(userOf(entry).Username, "system:node:") {
 		return // The kubelet ends what somebody else asked for.
 	}
-	const second = time.Second // Times of deletion are cut to it.
-	asked := a.deletionAsked()
-	if !asked.IsZero() && !a.isGone() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
-		return // A request that failed on its way had it deleted.
+	if !a.isGone() && l.wasAskedBefore(entry, a) {
+		return // A request that the log does not show had it deleted.
 	}
 	l.add(entry, a, func(f *Fact) {
 		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
 			f.Doubt = "it was evicted just before, which the log does not show"
 		}
 	})
+}
+
+// wasAskedBefore says that the object was to be deleted at the very same time already, or that this was asked for before
+// the request came.
+func (l *log) wasAskedBefore(entry *testenv.AuditEntry, a *answer) bool {
+	const second = time.Second // Times of deletion are cut to it.
+	if a.Metadata.DeletionTimestamp == nil {
+		return false
+	}
+	before, _ := l.objects.find(uidOf(a), a.version)
+	if before != nil && before.deleting {
+		return before.deletion.Equal(a.Metadata.DeletionTimestamp.Time)
+	}
+	return a.deletionAsked().Before(entry.RequestReceivedTimestamp.Add(-second))
 }
 
 func (l *log) readDeleteCollection(entry *testenv.AuditEntry, a *answer) {
