@@ -22,7 +22,7 @@ func (l *lag) note(events []Event, now time.Time) {
 			continue
 		}
 		late := min(events[i].Seen.Sub(events[i].Head.Time.Time), maxLag)
-		if (late >= l.at(now) || events[i].Seen.After(l.when.Add(lagFor))) {
+		if late >= l.at(now) || events[i].Seen.After(l.when.Add(lagFor)) {
 			l.most, l.when = late, events[i].Seen
 		}
 	}

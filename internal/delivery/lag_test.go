@@ -16,7 +16,7 @@ func TestLateEventsDelayJudgement(t *testing.T) {
 		event.Head.Time = metav1.NewMicroTime(eventTime.Add(after - late))
 		return []Event{event}
 	}
-	at := func(after time.Duration) time.Time { return eventTime.Add(after) }
+	at := eventTime.Add
 	var l lag
 	old := come(0, time.Hour)
 	old[0].Late = false

@@ -48,22 +48,8 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 	}
 	slices.SortStableFunc(changing, func(a, b *testenv.AuditEntry) int { return a.StageTimestamp.Compare(b.StageTimestamp) })
 	for _, entry := range changing {
-		a, err := readAnswer(entry)
-		if err != nil {
+		if err := l.look(entry); err != nil {
 			return nil, fmt.Errorf("reading the response of %s %s: %w", entry.Verb, entry.RequestURI, err)
-		}
-		l.answers[entry] = a
-		if entry.ObjectRef.Subresource == "eviction" {
-			l.evictions[podOf(entry)] = append(l.evictions[podOf(entry)], entry.RequestReceivedTimestamp)
-		}
-		if succeeded(entry) && !isDryRun(entry) {
-			l.objects.add(entry, a)
-			if entry.Verb == "delete" {
-				l.deletions[uidOf(a)]++
-			}
-			if key := podOf(entry); entry.ObjectRef.Subresource == "eviction" && l.evicted[key].IsZero() {
-				l.evicted[key] = entry.StageTimestamp
-			}
 		}
 	}
 	for _, entry := range changing {
@@ -71,6 +57,30 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 	}
 	l.contest(changing)
 	return l.facts, nil
+}
+
+// look notes what a request's answer shows.
+func (l *log) look(entry *testenv.AuditEntry) error {
+	a, err := readAnswer(entry)
+	if err != nil {
+		return err
+	}
+	l.answers[entry] = a
+	eviction, pod := entry.ObjectRef.Subresource == "eviction", podOf(entry)
+	if eviction {
+		l.evictions[pod] = append(l.evictions[pod], entry.RequestReceivedTimestamp)
+	}
+	if !succeeded(entry) || isDryRun(entry) {
+		return nil
+	}
+	l.objects.add(entry, a)
+	if entry.Verb == "delete" {
+		l.deletions[uidOf(a)]++
+	}
+	if eviction && l.evicted[pod].IsZero() {
+		l.evicted[pod] = entry.StageTimestamp
+	}
+	return nil
 }
 
 // isHidden says that the API server sends such objects to no webhook.
