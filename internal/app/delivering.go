@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -39,6 +41,7 @@ func (o *leader) addDelivery() error {
 		Metrics:            &o.metrics.Delivery,
 		Digester:           o.digester,
 		DeletesAreRecorded: o.deletesAreRecorded,
+		Waiting:            o.waitingLocally,
 		Clock:              o.clock,
 	})
 	if err := o.add(o.delivery); err != nil {
@@ -74,6 +77,16 @@ func (o *leader) addTrails() error {
 		return fmt.Errorf("adding the retention controller: %w", err)
 	}
 	return nil
+}
+
+// waitingLocally is for how long the oldest event has been waiting in this replica's file. Names tell when an event was
+// recorded.
+func (o *operator) waitingLocally() time.Duration {
+	name, err := ulid.ParseStrict(strings.ToUpper(o.spill.Oldest()))
+	if err != nil {
+		return 0
+	}
+	return max(0, o.clock.Since(ulid.Time(name.Time())))
 }
 
 // deletesAreRecorded asks the rules in force. Under Ignore a deletion went unrecorded when nobody answered; this replica

@@ -222,7 +222,7 @@ func (c *courier) dueEvents() []Event {
 func (c *courier) settle() time.Duration {
 	now := c.clock().Now()
 	c.lag.note(c.box.peek(), now)
-	return c.delivery.Settle + c.lag.at(now)
+	return c.delivery.Settle + max(c.lag.at(now), min(c.delivery.Waiting(), maxLag))
 }
 
 // wait returns when the feed has something, or after a while.

@@ -197,7 +197,7 @@ func (h *history) rivals(event *Event) []*Event {
 }
 
 // fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of
-// several that came nearly at the same time it is one of the same user's, but nobody can tell which of two users'.
+// several that came nearly at the same time it is the first of the same user's, but nobody can tell which of two users'.
 func (h *history) fate(event *Event) fate {
 	own := h.alone(event)
 	var others []*Event
@@ -231,7 +231,7 @@ func beats(event, other *Event) bool {
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
 	case apart != 0:
-		return apart > 0
+		return apart < 0
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}

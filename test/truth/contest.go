@@ -84,10 +84,7 @@ func isGoneSoon(entry *testenv.AuditEntry, removals []*testenv.AuditEntry) bool 
 }
 
 func (l *log) addContested(entry *testenv.AuditEntry, why string) {
-	l.add(entry, l.answers[entry], func(f *Fact) {
-		f.Contested, f.Doubt = true, why
-		if entry.Verb == "create" {
-			f.Action = v1alpha1.ActionDelete
-		}
-	})
+	for _, action := range []v1alpha1.Action{actions[entry.Verb], v1alpha1.ActionDelete} {
+		l.add(entry, l.answers[entry], func(f *Fact) { f.Contested, f.Doubt, f.Action = true, why, action })
+	}
 }

@@ -228,10 +228,14 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	if deleting && strings.HasPrefix(userOf(entry).Username, "system:node:") {
 		return // The kubelet ends what somebody else asked for.
 	}
-	if !a.isGone() && l.wasAskedBefore(entry, a) {
+	askedBefore := !a.isGone() && l.wasAskedBefore(entry, a)
+	if askedBefore && entry.ObjectRef.Resource != "pods" {
 		return // A request that the log does not show had it deleted.
 	}
 	l.add(entry, a, func(f *Fact) {
+		if askedBefore {
+			f.Doubt = "it may only have hastened a deletion"
+		}
 		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
 			f.Doubt = "it was evicted just before, which the log does not show"
 		}
