@@ -12,6 +12,10 @@ const (
 	// differs from the account of status.callerIdentity.
 	AcceptAccountAnnotation = "audit.trailkeeper.dev/accept-account"
 
+	// KeptLocallyAnnotation on an AuditEvent says that it waited in a replica's local file before it was stored, so that
+	// events of its time may be stored later than others.
+	KeptLocallyAnnotation = "audit.trailkeeper.dev/kept-locally"
+
 	// TrailLabel on an AuditEvent is the name of its trail, where that is a valid label value.
 	TrailLabel = "audit.trailkeeper.dev/trail"
 

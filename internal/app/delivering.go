@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,6 +44,7 @@ func (o *leader) addDelivery() error {
 		Metrics:            &o.metrics.Delivery,
 		Digester:           o.digester,
 		DeletesAreRecorded: o.deletesAreRecorded,
+		Waiting:            o.waitingLocally,
 		Clock:              o.clock,
 	})
 	if err := o.add(o.delivery); err != nil {
@@ -93,6 +96,16 @@ func (o *leader) newFollowers(changed func(context.Context, types.NamespacedName
 	}
 	followers := follow.New(follow.Options{Client: c, Changed: changed})
 	return followers, o.add(followers)
+}
+
+// waitingLocally is for how long the oldest event has been waiting in this replica's file. Names tell when an event was
+// recorded.
+func (o *operator) waitingLocally() time.Duration {
+	name, err := ulid.ParseStrict(strings.ToUpper(o.spill.Oldest()))
+	if err != nil {
+		return 0
+	}
+	return max(0, o.clock.Since(ulid.Time(name.Time())))
 }
 
 // deletesAreRecorded asks the rules in force. Under Ignore a deletion went unrecorded when nobody answered; this replica

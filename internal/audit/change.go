@@ -73,13 +73,14 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 	return c, nil
 }
 
-// Noise says that the request changes nothing that is worth a record: an update without a difference, the deletion of
+// Noise says that the request changes nothing that is worth a record: an update without a difference that does not end a
+// deletion, the deletion of
 // what only its finalizers keep from being gone, the eviction of a pod that is being deleted, or the kubelet's deletion
 // of a pod whose deletion somebody has already asked for.
 func (c *Change) Noise() bool {
 	switch c.request.Operation {
 	case admissionv1.Update:
-		return len(c.difference) == 0
+		return c.action != v1alpha1.ActionDelete && len(c.difference) == 0
 	case admissionv1.Delete:
 		return c.alreadyDeleting && (c.actor.Type == v1alpha1.ActorNode || c.keptByFinalizers(c.before) && !inGrace(c.before) && !c.changesPropagation())
 	case admissionv1.Create:

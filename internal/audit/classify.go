@@ -52,7 +52,7 @@ func (c *Change) actionOf() v1alpha1.Action {
 		c.marksForDeletion = c.keptByFinalizers(c.before) && !c.alreadyDeleting
 		return v1alpha1.ActionDelete
 	case admissionv1.Update:
-		if c.alreadyDeleting && c.keptByFinalizers(c.before) && !c.keptByFinalizers(c.after) && !inGrace(c.before) {
+		if c.alreadyDeleting && !c.keptByFinalizers(c.after) && !inGrace(c.before) {
 			// The object is gone after this update, and no DELETE follows.
 			return v1alpha1.ActionDelete
 		}

@@ -61,7 +61,7 @@ func (c *Change) identify() string {
 	if content == nil {
 		content = c.before
 	}
-	if c.resource.UID == "" {
+	if c.resource.UID == "" || c.request.Operation == admissionv1.Create && c.resource.Subresource != "" && c.evicted == nil {
 		// A connection, an eviction or a token is no object: asking for the same again is not asking once. The API
 		// server does not validate these twice, and repeats a call under the same uid.
 		return c.digester.Digest([]any{string(c.request.UID), content})

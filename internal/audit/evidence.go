@@ -23,15 +23,7 @@ func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidenc
 	}
 	var places []place
 	compare(explicit(before), explicit(after), "", &places)
-	slices.SortStableFunc(places, func(a, b place) int {
-		if a.inStatus() != b.inStatus() {
-			if a.inStatus() {
-				return 1
-			}
-			return -1
-		}
-		return strings.Compare(a.pointer, b.pointer)
-	})
+	slices.SortStableFunc(places, func(a, b place) int { return ComparePlaces(a.pointer, b.pointer) })
 	evidence := make([]v1alpha1.Evidence, 0, min(len(places), maxEvidence))
 	for _, p := range places[:min(len(places), maxEvidence)] {
 		evidence = append(evidence, v1alpha1.Evidence{
@@ -63,7 +55,17 @@ type place struct {
 	before, after any
 }
 
-func (p place) inStatus() bool { return strings.HasPrefix(p.pointer, "/status") }
+// ComparePlaces orders the places of evidence: those in status come last.
+func ComparePlaces(a, b string) int {
+	switch inA, inB := strings.HasPrefix(a, "/status"), strings.HasPrefix(b, "/status"); {
+	case inA == inB:
+		return strings.Compare(a, b)
+	case inA:
+		return 1
+	default:
+		return -1
+	}
+}
 
 // absent stands for a value that is not there, which is not the same as null.
 type absent struct{}

@@ -37,6 +37,8 @@ type courier struct {
 
 	// queue are events that were taken and not delivered yet, in order.
 	queue []Event
+	// lag is how late events come from local files.
+	lag lag
 	// ahead are the events of a backlog that follow those of the queue.
 	ahead []Event
 	// at is how far events were delivered, and committed how far the status says so.
@@ -101,6 +103,7 @@ func (c *courier) fill() (behind bool) {
 		return false
 	}
 	events, behind := c.box.take()
+	c.lag.note(events, c.clock().Now())
 	for i := range events {
 		if events[i].ResourceVersion > c.reached() {
 			c.queue = append(c.queue, events[i])
@@ -198,21 +201,30 @@ func (c *courier) deliverAll(ctx context.Context, events []Event) error {
 
 // untilDue is how long to wait until the first event may be judged, and until a batch is worth a call.
 func (c *courier) untilDue() time.Duration {
-	due := c.queue[0].due(c.delivery.Settle).Add(c.delivery.Linger)
+	settle := c.settle()
+	due := c.queue[0].due(settle).Add(c.delivery.Linger)
 	if len(c.queue) >= urgent {
-		due = c.queue[urgent-1].due(c.delivery.Settle)
+		due = c.queue[urgent-1].due(settle)
 	}
 	return max(0, due.Sub(c.clock().Now()))
 }
 
 // dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed.
 func (c *courier) dueEvents() []Event {
-	now := c.clock().Now()
+	now, settle := c.clock().Now(), c.settle()
 	count := 1
-	for count < min(len(c.queue), window) && !c.queue[count].due(c.delivery.Settle).After(now) {
+	for count < min(len(c.queue), window) && !c.queue[count].due(settle).After(now) {
 		count++
 	}
 	return c.queue[:count]
+}
+
+// settle is how long after an event was stored it may be judged: while events of the same time still come from local
+// files, what they tell is not known yet.
+func (c *courier) settle() time.Duration {
+	now := c.clock().Now()
+	c.lag.note(c.box.peek(), now)
+	return c.delivery.Settle + max(c.lag.at(now), min(c.delivery.Waiting(), maxLag))
 }
 
 // wait returns when the feed has something, or after a while.

@@ -47,6 +47,8 @@ type Options struct {
 	Digester audit.Digester
 	// DeletesAreRecorded says whether a trail has an event for every deletion of such objects since a moment.
 	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
+	// Waiting is for how long events have been waiting in local files. Default none.
+	Waiting func() time.Duration
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
@@ -88,6 +90,9 @@ func New(options Options) *Delivery {
 	}
 	if options.CommitEvery == 0 {
 		options.CommitEvery = 5 * time.Second
+	}
+	if options.Waiting == nil {
+		options.Waiting = func() time.Duration { return 0 }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}

@@ -30,6 +30,8 @@ type Event struct {
 	Status v1alpha1.AuditEventStatus
 	// Seen is when this replica knew that the event was stored, by its own clock.
 	Seen time.Time
+	// Late says that the event waited in a local file before it was stored.
+	Late bool
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
 }
@@ -60,6 +62,9 @@ type wireEvent struct {
 		Name            string `json:"name"`
 		Namespace       string `json:"namespace"`
 		ResourceVersion string `json:"resourceVersion"`
+		Annotations     struct {
+			KeptLocally string `json:"audit.trailkeeper.dev/kept-locally"`
+		} `json:"annotations"`
 	} `json:"metadata"`
 	Spec   jsontext.Value            `json:"spec"`
 	Status v1alpha1.AuditEventStatus `json:"status"`
@@ -67,7 +72,7 @@ type wireEvent struct {
 
 // event decodes what delivery needs. The result owns its memory.
 func (w *wireEvent) event() (Event, error) {
-	event := Event{NamespacedName: w.key(), Spec: w.Spec, Status: w.Status}
+	event := Event{NamespacedName: w.key(), Spec: w.Spec, Status: w.Status, Late: w.Metadata.Annotations.KeptLocally != ""}
 	version, err := w.recordedAt()
 	if err != nil {
 		return Event{}, err

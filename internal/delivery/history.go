@@ -26,7 +26,7 @@ const (
 	// race is how far apart two requests may have come that were both based on the version that only one of them
 	// replaced. When they are further apart the earlier one was refused: had it been made, the later one would have seen
 	// that.
-	race = 200 * time.Millisecond
+	race = 500 * time.Millisecond
 	// unversioned is within which a change that does not depend on the object's version is made after its validation.
 	unversioned = time.Second
 	// retried is within which the API server validates a change again that conflicted with another.
@@ -197,7 +197,7 @@ func (h *history) rivals(event *Event) []*Event {
 }
 
 // fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of
-// several that came nearly at the same time it is one of the same user's, but nobody can tell which of two users'.
+// several that came nearly at the same time it is the first of the same user's, but nobody can tell which of two users'.
 func (h *history) fate(event *Event) fate {
 	own := h.alone(event)
 	var others []*Event
@@ -231,7 +231,7 @@ func beats(event, other *Event) bool {
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
 	case apart != 0:
-		return apart > 0
+		return apart < 0
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}
@@ -359,12 +359,16 @@ func (h *history) ofHastening(event *Event) fate {
 	switch {
 	case event.Head.Time.Sub(deletion.Time).Abs() <= secondHalf && h.hasFirstHalf(event):
 		return notMade
+	case h.isAt(baseOf(event)):
+		return notMade
+	case !deletion.After(event.Head.Time.Time):
+		// There is nothing to hasten. It changed what becomes of the object's dependents, if it did anything.
+		return unsure
 	case replaced && next.deletion != nil && next.deletion.Before(deletion), !replaced && h.isGone():
 		return made
-	case h.isAt(baseOf(event)), replaced && deletion.After(event.Head.Time.Time):
+	case replaced:
 		return notMade
 	default:
-		// It changed what becomes of the object's dependents, if it did anything.
 		return unsure
 	}
 }
@@ -394,7 +398,7 @@ func (h *history) ofUpdate(event *Event) fate {
 		for _, other := range h.byBase[v.number] {
 			switch sighting, shown := sightLater(h.digester, event, other); {
 			case !shown:
-				blurred = blurred || len(other.Head.Evidence) >= mostEvidence
+				blurred = blurred || mayHide(other, event)
 			case sighting == audit.SawAfter:
 				return made
 			case sighting == audit.SawBefore:
@@ -408,6 +412,17 @@ func (h *history) ofUpdate(event *Event) fate {
 		return unsure // It may have been overwritten by what has more changes than evidence.
 	}
 	return h.ofLiveUpdate(event)
+}
+
+// mayHide says that one event may have changed a place of another without having evidence of it. Evidence is in the order
+// of its places, those in status last, and ends where there are too many.
+func mayHide(event, other *Event) bool {
+	evidence := event.Head.Evidence
+	if len(evidence) < mostEvidence {
+		return false
+	}
+	last := evidence[len(evidence)-1].Path
+	return slices.ContainsFunc(other.Head.Evidence, func(e v1alpha1.Evidence) bool { return audit.ComparePlaces(e.Path, last) > 0 })
 }
 
 func (h *history) ofLiveUpdate(event *Event) fate {

@@ -103,8 +103,8 @@ func TestOtherEventsTell(t *testing.T) {
 		"the last of several tries": {
 			updated("7", "1", "2").after(1500 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made,
 		},
-		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, notMade},
-		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, made},
+		"the first of two at once":           {updated("7", "1", "2"), []attempt{updated("7", "1", "2").after(5 * ms), updated("8", "2", "3")}, made},
+		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, notMade},
 		"two users at once":                  {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
 		"two users at once, and a later one": {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
 		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},

@@ -77,20 +77,20 @@ func sightLater(digester audit.Digester, event, next *Event) (sighting audit.Sig
 	for i := range next.Head.Evidence {
 		was[next.Head.Evidence[i].Path] = next.Head.Evidence[i].Was
 	}
+	after, before := true, true
 	for i := range event.Head.Evidence {
 		evidence := &event.Head.Evidence[i]
-		switch digest, shared := was[evidence.Path]; {
-		case !shared:
-			continue
-		case digest == evidence.Digest:
-			return audit.SawAfter, true
-		case digest == evidence.Was:
-			return audit.SawBefore, true
-		default:
+		if digest, shared := was[evidence.Path]; shared {
 			shown = true
+			after, before = after && digest == evidence.Digest, before && digest == evidence.Was
 		}
 	}
-	if shown || next.Head.Action != v1alpha1.ActionDelete {
+	switch {
+	case shown && after:
+		return audit.SawAfter, true
+	case shown && before:
+		return audit.SawBefore, true
+	case shown || next.Head.Action != v1alpha1.ActionDelete:
 		return audit.SawNeither, shown
 	}
 	removed := removedObject(next.Spec)

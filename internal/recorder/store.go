@@ -46,25 +46,35 @@ func (s *Store) Record(ctx context.Context, event *v1alpha1.AuditEvent, durabili
 	// The event is recorded even when the API server gives up waiting: the change may still be admitted.
 	ctx = context.WithoutCancel(ctx)
 	key := types.NamespacedName{Namespace: event.Namespace, Name: event.Name}
+	if durability == v1alpha1.DurabilityLocal && s.keep(ctx, event) == nil {
+		s.metrics.EventStored(metrics.StoredLocal)
+		return key, nil
+	}
 	body, err := json.Marshal(event)
 	if err != nil {
 		return key, fmt.Errorf("encoding an AuditEvent: %w", err)
-	}
-	record := spill.Record{Namespace: key.Namespace, Name: key.Name, Body: body}
-	if durability == v1alpha1.DurabilityLocal && s.spill.Append(ctx, record) == nil {
-		s.metrics.EventStored(metrics.StoredLocal)
-		return key, nil
 	}
 	stored, createErr := s.Create(ctx, key, body)
 	if createErr == nil {
 		s.metrics.EventStored(metrics.StoredReplicated)
 		return stored, nil
 	}
-	if err := s.spill.Append(ctx, record); err != nil {
+	if err := s.keep(ctx, event); err != nil {
 		return key, fmt.Errorf("creating an AuditEvent: %w; keeping it in the local file: %w", createErr, err)
 	}
 	s.metrics.EventStored(metrics.StoredSpilled)
 	return key, nil
+}
+
+// keep stores an event in the local file, marked as one that delivery sees later than others of its time.
+func (s *Store) keep(ctx context.Context, event *v1alpha1.AuditEvent) error {
+	marked := *event
+	marked.Annotations = map[string]string{v1alpha1.KeptLocallyAnnotation: "true"}
+	body, err := json.Marshal(&marked)
+	if err != nil {
+		return fmt.Errorf("encoding an AuditEvent: %w", err)
+	}
+	return s.spill.Append(ctx, spill.Record{Namespace: event.Namespace, Name: event.Name, Body: body})
 }
 
 // Create stores an encoded event in the API server. An event that is there already was stored by an earlier try. When

@@ -168,6 +168,7 @@ func TestStoreSpillsUnderTheTrailsNamespace(t *testing.T) {
 	g.Expect(r.spill.records[0].Name).To(Equal("01j"))
 	var kept v1alpha1.AuditEvent
 	g.Expect(json.Unmarshal(r.spill.records[0].Body, &kept)).To(Succeed())
+	g.Expect(kept.Annotations).To(HaveKey(v1alpha1.KeptLocallyAnnotation))
 	g.Expect(kept.Spec.ID).To(Equal("abc"))
 }
 

@@ -2,7 +2,10 @@ package spill
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -31,19 +34,47 @@ func (s *Store) Replay(ctx context.Context, write func(context.Context, Record) 
 			return fmt.Errorf("reading spilled events: %w", err)
 		}
 		if len(batch) == 0 {
-			return nil
+			return s.removeWritten(ctx)
 		}
 		written, failure := s.writeBatch(ctx, batch, write)
-		if len(written) > 0 {
-			// Not bound to ctx: what was written must not be written again at every start.
-			if err := s.submit(context.WithoutCancel(ctx), request{remove: written}); err != nil {
-				return fmt.Errorf("removing replayed events: %w", err)
-			}
+		for _, done := range written {
+			s.written[string(done.key)] = done
 		}
+		// A disk that is too full to remove records must not keep those behind them from being written.
+		removal := s.removeWritten(ctx)
 		if failure != nil {
-			return failure
+			return errors.Join(failure, removal)
 		}
 	}
+}
+
+// removeWritten removes what was written.
+func (s *Store) removeWritten(ctx context.Context) error {
+	if len(s.written) == 0 {
+		return nil
+	}
+	// Not bound to ctx: what was written must not be written again at every start.
+	if err := s.submit(context.WithoutCancel(ctx), request{remove: slices.Collect(maps.Values(s.written))}); err != nil {
+		return fmt.Errorf("removing replayed events: %w", err)
+	}
+	clear(s.written)
+	return nil
+}
+
+// Oldest is the name of the record that waits longest; empty when none does.
+func (s *Store) Oldest() string {
+	name := ""
+	// A file that cannot be read is found out by whoever replays it.
+	_ = s.db.View(func(tx *bolt.Tx) error {
+		_, value := tx.Bucket(eventsBucket).Cursor().First()
+		if value == nil {
+			return nil
+		}
+		record, err := decode(value)
+		name = record.Name
+		return err
+	})
+	return name
 }
 
 // writeBatch writes a batch, and returns what was written also when something failed.
@@ -91,6 +122,9 @@ func (s *Store) oldest() ([]entry, error) {
 		for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
 			if len(batch) == replayRecords || (len(batch) > 0 && size+len(value) > replayBytes) {
 				return nil
+			}
+			if _, done := s.written[string(key)]; done {
+				continue
 			}
 			record, err := decode(value)
 			if err != nil {

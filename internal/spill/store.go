@@ -50,6 +50,8 @@ type Store struct {
 	requests chan request
 	appended chan struct{}
 	replay   chan struct{}
+	// written are records that were written and not removed yet; it belongs to whoever replays.
+	written map[string]entry
 
 	length, bytes atomic.Int64
 
@@ -78,6 +80,7 @@ func Open(dir string, options Options) (*Store, error) {
 		requests: make(chan request),
 		appended: make(chan struct{}, 1),
 		replay:   make(chan struct{}, 1),
+		written:  map[string]entry{},
 		closing:  make(chan struct{}),
 	}
 	s.length.Store(opened.length)

@@ -1,14 +1,14 @@
 package testenv
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // OperatorOptions say how to run several replicas of the operator.
@@ -122,20 +122,33 @@ func (o *Operator) Close() {
 	o.balancer.Close()
 }
 
-// leads reads the replica's own metrics.
 func (m *Manager) leads(ctx context.Context) (bool, error) {
+	leads, err := m.Metric(ctx, `leader_election_master_status{name="trailkeeper-leader"}`)
+	return leads == 1, err
+}
+
+// Spilled is how many events wait in the replica's local file.
+func (m *Manager) Spilled(ctx context.Context) (int, error) {
+	waiting, err := m.Metric(ctx, "trailkeeper_spill_records")
+	return int(waiting), err
+}
+
+// Metric is the value of one of the replica's own metrics, by its name and labels; 0 when it does not have that.
+func (m *Manager) Metric(ctx context.Context, name string) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.MetricsURL, http.NoBody)
 	if err != nil {
-		return false, fmt.Errorf("asking a replica whether it leads: %w", err)
+		return 0, fmt.Errorf("asking a replica for metrics: %w", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return false, fmt.Errorf("asking a replica whether it leads: %w", err)
+		return 0, fmt.Errorf("asking a replica for metrics: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return false, fmt.Errorf("reading a replica's metrics: %w", err)
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
 	}
-	return bytes.Contains(body, []byte("\nleader_election_master_status{name=\"trailkeeper-leader\"} 1\n")), nil
+	return 0, lines.Err()
 }

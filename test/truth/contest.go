@@ -10,7 +10,7 @@ import (
 
 const (
 	// near is how close two requests must be for nobody to be able to tell which of them made the change of both.
-	near = 120 * time.Millisecond
+	near = 550 * time.Millisecond
 	// settled is until when an object must stay for its events to be judged by it.
 	settled = 6 * time.Second
 )
@@ -84,10 +84,7 @@ func isGoneSoon(entry *testenv.AuditEntry, removals []*testenv.AuditEntry) bool 
 }
 
 func (l *log) addContested(entry *testenv.AuditEntry, why string) {
-	l.add(entry, l.answers[entry], func(f *Fact) {
-		f.Contested, f.Doubt = true, why
-		if entry.Verb == "create" {
-			f.Action = v1alpha1.ActionDelete
-		}
-	})
+	for _, action := range []v1alpha1.Action{actions[entry.Verb], v1alpha1.ActionDelete} {
+		l.add(entry, l.answers[entry], func(f *Fact) { f.Contested, f.Doubt, f.Action = true, why, action })
+	}
 }

@@ -31,12 +31,15 @@ type log struct {
 	deletions map[string]int
 	// evicted are the pods that were evicted, by namespace/name, and since when.
 	evicted map[string]time.Time
-	facts   []Fact
+	// evictions are when anybody tried to evict a pod, by namespace/name.
+	evictions map[string][]time.Time
+	facts     []Fact
 }
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
 func Read(entries []testenv.AuditEntry) ([]Fact, error) {
-	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{}}
+	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{},
+		evictions: map[string][]time.Time{}}
 	var changing []*testenv.AuditEntry
 	for i := range entries {
 		if _, ok := actions[entries[i].Verb]; (ok || isConnect(&entries[i])) && !isHidden(&entries[i]) {
@@ -45,19 +48,8 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 	}
 	slices.SortStableFunc(changing, func(a, b *testenv.AuditEntry) int { return a.StageTimestamp.Compare(b.StageTimestamp) })
 	for _, entry := range changing {
-		a, err := readAnswer(entry)
-		if err != nil {
+		if err := l.look(entry); err != nil {
 			return nil, fmt.Errorf("reading the response of %s %s: %w", entry.Verb, entry.RequestURI, err)
-		}
-		l.answers[entry] = a
-		if succeeded(entry) && !isDryRun(entry) {
-			l.objects.add(entry, a)
-			if entry.Verb == "delete" {
-				l.deletions[uidOf(a)]++
-			}
-			if key := podOf(entry); entry.ObjectRef.Subresource == "eviction" && l.evicted[key].IsZero() {
-				l.evicted[key] = entry.StageTimestamp
-			}
 		}
 	}
 	for _, entry := range changing {
@@ -65,6 +57,30 @@ func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 	}
 	l.contest(changing)
 	return l.facts, nil
+}
+
+// look notes what a request's answer shows.
+func (l *log) look(entry *testenv.AuditEntry) error {
+	a, err := readAnswer(entry)
+	if err != nil {
+		return err
+	}
+	l.answers[entry] = a
+	eviction, pod := entry.ObjectRef.Subresource == "eviction", podOf(entry)
+	if eviction {
+		l.evictions[pod] = append(l.evictions[pod], entry.RequestReceivedTimestamp)
+	}
+	if !succeeded(entry) || isDryRun(entry) {
+		return nil
+	}
+	l.objects.add(entry, a)
+	if entry.Verb == "delete" {
+		l.deletions[uidOf(a)]++
+	}
+	if eviction && l.evicted[pod].IsZero() {
+		l.evicted[pod] = entry.StageTimestamp
+	}
+	return nil
 }
 
 // isHidden says that the API server sends such objects to no webhook.
@@ -134,6 +150,14 @@ func refusedByWebhook(entry *testenv.AuditEntry) bool {
 		strings.Contains(entry.ResponseStatus.Message, "failed calling webhook")
 }
 
+// mayBeEvicted says that somebody tried to evict the pod shortly before, which writes to the pod.
+func (l *log) mayBeEvicted(entry *testenv.AuditEntry) bool {
+	return entry.ObjectRef.Resource == "pods" && slices.ContainsFunc(l.evictions[podOf(entry)], func(t time.Time) bool {
+		apart := entry.StageTimestamp.Sub(t)
+		return apart > -settled && apart < settled
+	})
+}
+
 // podOf names the pod of a request.
 func podOf(entry *testenv.AuditEntry) string {
 	return entry.ObjectRef.Namespace + "/" + entry.ObjectRef.Name
@@ -183,7 +207,7 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 		f.After = a.version
 		if before != nil {
 			f.Before = before.number
-			if now.entry == entry && !before.deleting && now.deleting {
+			if now.entry == entry && !before.deleting && now.deleting || l.mayBeEvicted(entry) {
 				f.Doubt = "the object was evicted in between, which the log does not show"
 			}
 		}
@@ -204,16 +228,32 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	if deleting && strings.HasPrefix(userOf(entry).Username, "system:node:") {
 		return // The kubelet ends what somebody else asked for.
 	}
-	const second = time.Second // Times of deletion are cut to it.
-	asked := a.deletionAsked()
-	if !asked.IsZero() && !a.isGone() && asked.Before(entry.RequestReceivedTimestamp.Add(-second)) {
-		return // A request that failed on its way had it deleted.
+	askedBefore := !a.isGone() && l.wasAskedBefore(entry, a)
+	if askedBefore && entry.ObjectRef.Resource != "pods" {
+		return // A request that the log does not show had it deleted.
 	}
 	l.add(entry, a, func(f *Fact) {
+		if askedBefore {
+			f.Doubt = "it may only have hastened a deletion"
+		}
 		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
 			f.Doubt = "it was evicted just before, which the log does not show"
 		}
 	})
+}
+
+// wasAskedBefore says that the object was to be deleted at the very same time already, or that this was asked for before
+// the request came.
+func (l *log) wasAskedBefore(entry *testenv.AuditEntry, a *answer) bool {
+	const second = time.Second // Times of deletion are cut to it.
+	if a.Metadata.DeletionTimestamp == nil {
+		return false
+	}
+	before, _ := l.objects.find(uidOf(a), a.version)
+	if before != nil && before.deleting {
+		return before.deletion.Equal(a.Metadata.DeletionTimestamp.Time)
+	}
+	return a.deletionAsked().Before(entry.RequestReceivedTimestamp.Add(-second))
 }
 
 func (l *log) readDeleteCollection(entry *testenv.AuditEntry, a *answer) {

@@ -81,6 +81,13 @@ func (a *answer) deletionAsked() time.Time {
 	return a.Metadata.DeletionTimestamp.Add(-time.Duration(grace) * time.Second)
 }
 
+func deletionOf(a *answer) time.Time {
+	if a.Metadata.DeletionTimestamp == nil {
+		return time.Time{}
+	}
+	return a.Metadata.DeletionTimestamp.Time
+}
+
 func parseVersion(text string) uint64 {
 	version, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -96,6 +103,7 @@ type version struct {
 	content  string
 	replicas *int
 	deleting bool
+	deletion time.Time
 	entry    *testenv.AuditEntry
 	// also are the users of requests that went on at the same time and showed the same.
 	also []string
@@ -121,7 +129,7 @@ func (o objects) add(entry *testenv.AuditEntry, a *answer) {
 	if !found {
 		o[uid] = slices.Insert(versions, at, &version{
 			number: a.version, name: a.Metadata.Name, content: content, replicas: a.Spec.Replicas,
-			deleting: a.Metadata.DeletionTimestamp != nil, entry: entry,
+			deleting: a.Metadata.DeletionTimestamp != nil, deletion: deletionOf(a), entry: entry,
 		})
 		return
 	}
