@@ -182,18 +182,9 @@ func newTrail(namespace, name string, policy v1alpha1.RecordingPolicy, rules ...
 	}
 }
 
-// everything is rules that leave out heartbeats, the API's own bookkeeping and questions only. What controllers write to
-// status is in the long form alone: they write the same again when they meet each other, and which of two equal writes
-// stuck is not always told apart yet.
+// everything is rules that leave out heartbeats, the API's own bookkeeping and questions only.
 func everything() []v1alpha1.Rule {
-	var short []v1alpha1.Rule
-	if !isSoak() {
-		short = []v1alpha1.Rule{{
-			Level: v1alpha1.LevelNone, Actors: []v1alpha1.ActorType{v1alpha1.ActorControlPlane},
-			Resources: []v1alpha1.GroupResources{{Group: "*", Resources: []string{"*/status"}}},
-		}}
-	}
-	return append(short, []v1alpha1.Rule{
+	return []v1alpha1.Rule{
 		{Level: v1alpha1.LevelNone, Resources: []v1alpha1.GroupResources{
 			{Group: "coordination.k8s.io", Resources: []string{"leases"}},
 			{Resources: []string{"events"}},
@@ -203,7 +194,7 @@ func everything() []v1alpha1.Rule {
 			{Group: v1alpha1.GroupVersion.Group, Resources: []string{"*/*"}},
 		}},
 		{Level: v1alpha1.LevelChanges, Resources: []v1alpha1.GroupResources{{Group: "*", Resources: []string{"*/*"}}}},
-	}...)
+	}
 }
 
 // restartAPIServer ends the API server as a crash does, and starts it again.
