@@ -44,6 +44,7 @@ func (o *leader) addDelivery() error {
 		Metrics:            &o.metrics.Delivery,
 		Digester:           o.digester,
 		DeletesAreRecorded: o.deletesAreRecorded,
+		NothingMissed:      o.nothingMissed,
 		Waiting:            o.waitingLocally,
 		Clock:              o.clock,
 	})
@@ -108,14 +109,26 @@ func (o *operator) waitingLocally() time.Duration {
 	return max(0, o.clock.Since(ulid.Time(name.Time())))
 }
 
-// deletesAreRecorded asks the rules in force. Under Ignore a deletion went unrecorded when nobody answered; this replica
-// knows of the time since it was ready.
-func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool {
+// deletesAreRecorded asks the rules in force.
+func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool {
 	set := o.rules.Load()
 	if set == nil {
 		return false
 	}
 	compiled := set.Trail(trail.Namespace, trail.Name)
-	return compiled != nil && compiled.RecordsDeletesOf(ref) &&
-		(set.Refuses(compiled, ref.Namespace) || o.hasAnsweredSince(since))
+	return compiled != nil && compiled.RecordsDeletesOf(ref)
+}
+
+// nothingMissed says that no change went unrecorded since a moment. Under Ignore one did when nobody answered; this
+// replica knows of the time since it was ready.
+func (o *operator) nothingMissed(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool {
+	if o.hasAnsweredSince(since) {
+		return true
+	}
+	set := o.rules.Load()
+	if set == nil {
+		return false
+	}
+	compiled := set.Trail(trail.Namespace, trail.Name)
+	return compiled != nil && set.Refuses(compiled, ref.Namespace)
 }

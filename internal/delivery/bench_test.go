@@ -37,7 +37,7 @@ func newBench(t *testing.T, trail *v1alpha1.AuditTrail) *bench {
 		Forget:             func(*v1alpha1.AuditTrail) { b.sink.note("forget") },
 		Metrics:            &metrics.Register(prometheus.NewRegistry()).Delivery,
 		Digester:           audit.NewDigester([]byte("key")),
-		DeletesAreRecorded: func(types.NamespacedName, *v1alpha1.ResourceReference, time.Time) bool { return true },
+		DeletesAreRecorded: func(types.NamespacedName, *v1alpha1.ResourceReference) bool { return true },
 		Clock:              clock.RealClock{},
 	})
 	b.feed.begin(1)

@@ -206,7 +206,7 @@ func (c *courier) untilDue() time.Duration {
 	if len(c.queue) >= urgent {
 		due = c.queue[urgent-1].due(settle)
 	}
-	return max(0, due.Sub(c.clock().Now()))
+	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm())
 }
 
 // dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed.

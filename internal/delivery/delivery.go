@@ -45,8 +45,10 @@ type Options struct {
 	Metrics *metrics.Delivery
 	// Digester compares evidence; its key is the recorders'.
 	Digester audit.Digester
-	// DeletesAreRecorded says whether a trail has an event for every deletion of such objects since a moment.
-	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
+	// DeletesAreRecorded says whether a trail's rules ask for every deletion of such objects.
+	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
+	// NothingMissed says whether all that a trail asks for was recorded since a moment. Default it was.
+	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
 	// Clock is the time. Default the real one.
@@ -219,8 +221,11 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			digester: d.Digester,
 			clock:    d.Clock,
 			settle:   d.Settle,
-			deletesAreRecorded: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
-				return d.DeletesAreRecorded(key, ref, since)
+			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
+				return d.DeletesAreRecorded(key, ref)
+			},
+			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
+				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
 			},
 		},
 	}

@@ -186,7 +186,7 @@ func (r *rig) lead(t *testing.T, change ...func(*Options)) *leader {
 		Forget:             r.auth.Forget,
 		Metrics:            &metrics.Register(prometheus.NewRegistry()).Delivery,
 		Digester:           audit.NewDigester([]byte("key")),
-		DeletesAreRecorded: func(types.NamespacedName, *v1alpha1.ResourceReference, time.Time) bool { return true },
+		DeletesAreRecorded: func(types.NamespacedName, *v1alpha1.ResourceReference) bool { return true },
 		Clock:              clock.RealClock{},
 		Settle:             50 * time.Millisecond,
 		Linger:             20 * time.Millisecond,

@@ -20,9 +20,19 @@ type feed struct {
 
 	mu      sync.Mutex
 	inboxes map[types.UID]*inbox
+	// troubled is since when the API server has not been followed; zero while it is.
+	troubled time.Time
+	// calm is from when events of the last trouble are known.
+	calm time.Time
 	// position is the resourceVersion up to which everything was given out; 0 before the first watch.
 	position uint64
 }
+
+// Bounds of how long delivery waits for what replicas kept while the API server was away.
+const (
+	minCalm = 3 * time.Second
+	maxCalm = 40 * time.Second
+)
 
 func newFeed(source *source, clock clock.PassiveClock) *feed {
 	return &feed{source: source, clock: clock, inboxes: map[types.UID]*inbox{}}
@@ -61,6 +71,7 @@ func (f *feed) run(ctx context.Context) {
 			f.reset()
 		default:
 			log.FromContext(ctx).Error(err, "Watching AuditEvents again after a pause")
+			f.trouble()
 		}
 		sleep(ctx, retry.Step())
 	}
@@ -73,6 +84,7 @@ func (f *feed) watchOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.recover()
 	from := f.at()
 	switch {
 	case from == 0:
@@ -85,6 +97,35 @@ func (f *feed) watchOnce(ctx context.Context) error {
 	return f.source.watch(ctx, from, func(version uint64, created *wireEvent) {
 		f.give(ctx, version, created)
 	})
+}
+
+// trouble notes that the API server cannot be followed.
+func (f *feed) trouble() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.troubled.IsZero() {
+		f.troubled = f.clock.Now()
+	}
+}
+
+// recover notes that the API server is followed again. Meanwhile replicas have kept events in their files, and write
+// them after a pause that is not longer than the trouble was.
+func (f *feed) recover() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.troubled.IsZero() {
+		return
+	}
+	now := f.clock.Now()
+	f.calm = now.Add(min(now.Sub(f.troubled)+minCalm, maxCalm))
+	f.troubled = time.Time{}
+}
+
+// untilCalm is how long events of the last trouble may still come.
+func (f *feed) untilCalm() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return max(0, f.calm.Sub(f.clock.Now()))
 }
 
 // at is the position; 0 when the watch has to begin anew.

@@ -30,7 +30,7 @@ const (
 	// unversioned is within which a change that does not depend on the object's version is made after its validation.
 	unversioned = time.Second
 	// retried is within which the API server validates a change again that conflicted with another.
-	retried = time.Second
+	retried = 300 * time.Millisecond
 	// mostEvidence is of how many places an event has evidence at most.
 	mostEvidence = 8
 )
@@ -54,6 +54,9 @@ type history struct {
 	versions []version
 	// live is what a read showed; nil when there was none.
 	live *sight
+	// complete says that everything that was done to the object was recorded: only then what is gone, or is as it was,
+	// speaks for or against a change.
+	complete bool
 }
 
 // version is one version of the object.
@@ -89,12 +92,15 @@ func newHistory(digester audit.Digester, events []*Event) *history {
 	return h
 }
 
-// with is the history together with what a read showed: seen is the object of that name, perhaps another one.
-func (h *history) with(seen sight, uid string) *history {
+// with is the history together with what a read showed: seen is the object of that name, perhaps another one. complete
+// says that there is an event for all that was done to it.
+func (h *history) with(seen sight, uid string, complete bool) *history {
 	if seen.exists && string(seen.meta.UID) != uid {
 		seen = sight{}
 	}
-	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions, versions: slices.Clone(h.versions), live: &seen}
+	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions,
+		versions: slices.Clone(h.versions), live: &seen, complete: complete,
+	}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {
 		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp, false})
 	}
@@ -146,7 +152,7 @@ func (h *history) next(number uint64) (version, bool) {
 }
 
 // isGone says that the object was read for, and is not there.
-func (h *history) isGone() bool { return h.live != nil && !h.live.exists }
+func (h *history) isGone() bool { return h.complete && h.live != nil && !h.live.exists }
 
 // isAt says that the object was read, and still is what it was at this version.
 func (h *history) isAt(number uint64) bool {
@@ -319,7 +325,7 @@ func (h *history) ofEviction(event *Event) fate {
 	switch {
 	case going:
 		return made
-	case h.live != nil:
+	case h.live != nil && h.live.exists:
 		return notMade
 	default:
 		return unsure
@@ -341,7 +347,7 @@ func (h *history) ofCompletion(event *Event) fate {
 	switch {
 	case h.isGone():
 		return made
-	case h.live != nil:
+	case h.live != nil && h.live.exists:
 		return notMade
 	default:
 		return unsure
@@ -437,7 +443,7 @@ func (h *history) ofLiveUpdate(event *Event) fate {
 		return unsure
 	case sighting == audit.SawAfter:
 		return made
-	case sighting == audit.SawBefore:
+	case sighting == audit.SawBefore && h.complete:
 		return notMade
 	default:
 		return unsure

@@ -152,10 +152,13 @@ func TestTheGoneObjectTells(t *testing.T) {
 	first, second := completed("8"), completed("9").after(20*time.Millisecond)
 	second.ResourceVersion = 1
 	beside := updated("8", "1", "2").deleting(0)
-	gone := newHistory(testDigester, []*Event{first.Event, second.Event, beside.Event}).with(sight{}, "u1")
+	gone := newHistory(testDigester, []*Event{first.Event, second.Event, beside.Event}).with(sight{}, "u1", true)
 	g.Expect(gone.fate(first.Event)).To(Equal(notMade), "it was tried again")
 	g.Expect(gone.fate(second.Event)).To(Equal(made))
 	g.Expect(gone.fate(beside.Event)).To(Equal(unsure))
+
+	gap := newHistory(testDigester, []*Event{first.Event, second.Event}).with(sight{}, "u1", false)
+	g.Expect(gap.fate(second.Event)).To(Equal(unsure), "somebody may have removed it while nobody recorded")
 }
 
 // wasAfter makes the old object show what an update elsewhere wrote.

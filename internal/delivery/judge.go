@@ -3,10 +3,11 @@ package delivery
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -28,6 +29,8 @@ type reader interface {
 	read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error)
 	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
 		visit func(name string, seen sight)) (complete bool, err error)
+	// ready fails when the API server does not even let the operator read its own events.
+	ready(ctx context.Context) error
 }
 
 // judge finds out whether changes stuck.
@@ -35,8 +38,10 @@ type judge struct {
 	objects  reader
 	digester audit.Digester
 	clock    clock.PassiveClock
-	// deletesAreRecorded says whether the trail has an event for every deletion of such objects since a moment.
-	deletesAreRecorded func(ref *v1alpha1.ResourceReference, since time.Time) bool
+	// deletesAreRecorded says whether the trail's rules ask for every deletion of such objects.
+	deletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
+	// nothingMissed says whether all that the trail asks for was recorded since a moment.
+	nothingMissed func(ref *v1alpha1.ResourceReference, since time.Time) bool
 
 	// settle is how long after its recording an event is due.
 	settle time.Duration
@@ -64,7 +69,7 @@ func (v *verdict) isOpen(event *Event, now time.Time) bool {
 }
 
 // all judges events in their order. others are further events that are known.
-func (j *judge) all(ctx context.Context, events, others []Event) []verdict {
+func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, error) {
 	histories := j.histories(events, others)
 	verdicts := make([]verdict, len(events))
 	var open []openCase
@@ -78,17 +83,15 @@ func (j *judge) all(ctx context.Context, events, others []Event) []verdict {
 	}
 	objects := j.glanceFor(open)
 	j.survey(ctx, objects, open)
-	limit := make(chan struct{}, readers)
-	var group sync.WaitGroup
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
 	for _, c := range open {
-		limit <- struct{}{}
-		group.Go(func() {
-			defer func() { <-limit }()
-			*c.verdict = j.byReading(ctx, objects, c.event, c.known)
+		group.Go(func() (err error) {
+			*c.verdict, err = j.byReading(ctx, objects, c.event, c.known)
+			return err
 		})
 	}
-	group.Wait()
-	return verdicts
+	return verdicts, group.Wait()
 }
 
 // openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.
@@ -153,21 +156,30 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 }
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
-// consistently.
-func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, known *history) verdict {
+// consistently. It fails when the API server cannot be asked.
+func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, known *history) (verdict, error) {
 	ref := &event.Head.Resource
 	if j.forbidden.has(ref, j.clock.Now()) {
-		return verdict{Judgement: notAllowed}
+		return verdict{Judgement: notAllowed}, nil
 	}
 	for try := range readTries {
 		cached := try == 0
 		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
+			// An API server that has just started does not know yet who may do what.
+			if err := j.objects.ready(ctx); err != nil {
+				return verdict{}, err
+			}
+			if cached {
+				continue
+			}
 			j.forbidden.add(ref, j.clock.Now())
-			return verdict{Judgement: notAllowed}
+			return verdict{Judgement: notAllowed}, nil
 		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):
-			return verdict{Judgement: notReadable}
+			return verdict{Judgement: notReadable}, nil
+		case err != nil && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && ctx.Err() == nil && try == readTries-1:
+			return verdict{}, err
 		case err != nil:
 			sleep(ctx, time.Duration(try)*time.Second)
 			continue
@@ -175,19 +187,21 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 		judged := j.decide(event, known, seen)
 		switch {
 		case !cached:
-			return verdict{judged, &seen}
+			return verdict{judged, &seen}, nil
 		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete:
-			return verdict{judged, &seen}
+			return verdict{judged, &seen}, nil
 		}
 		// What the cache does not show may exist: only a consistent read speaks against a change.
 	}
-	return verdict{Judgement: notReadable}
+	return verdict{Judgement: notReadable}, nil
 }
 
 // decide judges by what is known and what was read.
 func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgement {
-	if event.Head.Resource.UID != "" {
-		switch known.with(seen, event.Head.Resource.UID).fate(event) {
+	ref := &event.Head.Resource
+	complete := j.nothingMissed(ref, event.Head.Time.Time)
+	if ref.UID != "" {
+		switch known.with(seen, ref.UID, complete).fate(event) {
 		case made:
 			return persisted
 		case notMade:
@@ -197,5 +211,5 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		case unsure:
 		}
 	}
-	return decide(&event.Head, seen, j.deletesAreRecorded(&event.Head.Resource, event.Head.Time.Time))
+	return decide(&event.Head, seen, complete && j.deletesAreRecorded(ref))
 }

@@ -30,6 +30,8 @@ type fakeObjects struct {
 	refusing error
 	complete bool
 	surveys  int
+	// notReady is why the API server does not know yet who may do what.
+	notReady error
 }
 
 func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, consistent bool) (sight, error) {
@@ -56,20 +58,29 @@ func (f *fakeObjects) survey(_ context.Context, _ *v1alpha1.ResourceReference, _
 	return f.complete, f.refusing
 }
 
-var errAway = errors.New("the API server is away")
+// ready fails as a test says.
+func (f *fakeObjects) ready(context.Context) error { return f.notReady }
+
+// errAway is what the API server says when it cannot reach the API server of a kind.
+var errAway = apierrors.NewServiceUnavailable("the API server of such objects is away")
 
 func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 	clock := clocktesting.NewFakePassiveClock(eventTime)
 	return &judge{
 		objects: objects, digester: audit.NewDigester([]byte("key")), clock: clock,
-		deletesAreRecorded: func(*v1alpha1.ResourceReference, time.Time) bool { return true },
+		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
+		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 	}, clock
 }
 
 // judgeAll is the judge's judgements alone.
 func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Judgement { //nolint:revive // As the method.
 	var judgements []ledger.Judgement
-	for _, v := range j.all(ctx, events, others) {
+	verdicts, err := j.all(ctx, events, others)
+	if err != nil {
+		panic(err)
+	}
+	for _, v := range verdicts {
 		judgements = append(judgements, v.Judgement)
 	}
 	return judgements
@@ -103,7 +114,8 @@ func TestJudgeReadsTheCacheFirst(t *testing.T) {
 			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{err: errAway}, notReadable, []bool{false, true, true},
 		},
 		"the cache fails":        {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
-		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden}, notAllowed, []bool{false}},
+		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true}},
+		"not allowed at first":   {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, consistent: seen("u1", "8")}, persisted, []bool{false, true}},
 		"cannot be read at all":  {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: notSupported}, notReadable, []bool{false}},
 		"a connection":           {changed(v1alpha1.ActionConnect, ""), &fakeObjects{}, ledger.Judgement{}, nil},
 		"the update's old state": {changed(v1alpha1.ActionUpdate, "u1"), &fakeObjects{cached: seen("u1", "7"), consistent: seen("u1", "8")}, overwritten, []bool{false, true}},
@@ -122,22 +134,43 @@ func TestJudgeReadsTheCacheFirst(t *testing.T) {
 
 func TestJudgeRemembersForAMinuteWhatItMayNotRead(t *testing.T) {
 	g := NewWithT(t)
-	objects := &fakeObjects{cachedErr: apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)}
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)
+	objects := &fakeObjects{cachedErr: forbidden, err: forbidden}
 	j, clock := newJudge(objects)
 	event := changed(v1alpha1.ActionCreate, "u1")
 	for range 3 {
 		g.Expect(judgeOne(t, j, event)).To(Equal(notAllowed))
 	}
-	g.Expect(objects.reads).To(HaveLen(1))
+	g.Expect(objects.reads).To(HaveLen(2), "cached and consistently")
 
 	elsewhere := changed(v1alpha1.ActionCreate, "u1")
 	elsewhere.Head.Resource.Namespace = "elsewhere"
 	g.Expect(judgeOne(t, j, elsewhere)).To(Equal(notAllowed))
-	g.Expect(objects.reads).To(HaveLen(2), "rights differ from namespace to namespace")
+	g.Expect(objects.reads).To(HaveLen(4), "rights differ from namespace to namespace")
 
 	clock.SetTime(eventTime.Add(forbiddenFor + time.Second))
 	objects.cachedErr, objects.cached = nil, seen("u1", "8")
 	g.Expect(judgeOne(t, j, event)).To(Equal(persisted))
+}
+
+// TestJudgeConcludesNothingFromAnAPIServerThatIsAway, or that does not know yet who may do what: delivery tries again.
+func TestJudgeConcludesNothingFromAnAPIServerThatIsAway(t *testing.T) {
+	refused := errors.New("connection refused")
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)
+	for name, objects := range map[string]*fakeObjects{
+		"away":        {cachedErr: refused, err: refused},
+		"not yet":     {cachedErr: forbidden, err: forbidden, notReady: errAway},
+		"not yet, in": {err: forbidden, notReady: errAway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				j, _ := newJudge(objects)
+				_, err := j.all(t.Context(), []Event{*changed(v1alpha1.ActionCreate, "u1")}, nil)
+				g.Expect(err).To(HaveOccurred())
+			})
+		})
+	}
 }
 
 // TestJudgeKeepsWhatWasWritten: an outcome that an earlier leader wrote on the event is not judged again.

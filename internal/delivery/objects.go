@@ -59,6 +59,17 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 	return sight{exists: true, meta: object.Metadata, body: body}, nil
 }
 
+// ready asks for one of the operator's own events.
+func (o *objects) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	err := o.client.Get().AbsPath(path("")).Param("limit", "1").SetHeader("Accept", "application/json").Do(ctx).Error()
+	if err != nil {
+		return fmt.Errorf("asking the API server whether it is ready: %w", err)
+	}
+	return nil
+}
+
 // errNoSuchKind says that the API server does not serve the kind, so that nothing is known of its objects.
 var errNoSuchKind = errors.New("the API server does not serve such objects")
 

@@ -85,8 +85,8 @@ func TestRead(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			j, _ := newJudge(&fakeObjects{consistent: test.seen, cachedErr: errAway})
-			j.deletesAreRecorded = func(*v1alpha1.ResourceReference, time.Time) bool { return test.deletes }
-			got := j.all(t.Context(), []Event{{Head: *test.head}}, nil)[0]
+			j.deletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return test.deletes }
+			got := judgeAll(j, t.Context(), []Event{{Head: *test.head}}, nil)[0]
 			NewWithT(t).Expect(got.Outcome).To(Equal(test.want))
 		})
 	}

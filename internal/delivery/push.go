@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,8 +32,8 @@ type Sink interface {
 
 // deliver judges events, chains them and pushes them, and removes them from the queue. events begin the queue.
 func (c *courier) deliver(ctx context.Context, events []Event) error {
-	judgements := c.judgeTwice(ctx, events)
-	if err := ctx.Err(); err != nil {
+	judgements, err := c.judgeTwice(ctx, events)
+	if err := errors.Join(ctx.Err(), err); err != nil {
 		return err
 	}
 	if err := c.showOutcomes(ctx, events, judgements); err != nil {
@@ -52,8 +53,11 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
 // recorded before it, but may not have been known yet.
-func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judgement {
-	verdicts := c.judge.all(ctx, events, c.later(len(events)))
+func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judgement, error) {
+	verdicts, err := c.judge.all(ctx, events, c.later(len(events)))
+	if err != nil {
+		return nil, err
+	}
 	open := false
 	for i := range verdicts {
 		open = open || verdicts[i].isOpen(&events[i], c.clock().Now())
@@ -70,7 +74,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) []ledger.Judge
 			judgements[i] = goneSince
 		}
 	}
-	return judgements
+	return judgements, nil
 }
 
 // later are the events that are known to follow the first ones of the queue.
