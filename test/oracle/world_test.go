@@ -49,8 +49,6 @@ type world struct {
 	seed     uint64
 	// began is when every trail recorded.
 	began time.Time
-	// unrecorded counts the changes of which a trail has no event at all, outside of its gaps.
-	unrecorded int
 	// gaps are the times of which an Ignore trail may miss changes.
 	gaps []window
 	// blind are the times in which the API server ended requests without a line in its log.

@@ -47,11 +47,6 @@ func Compare(facts []Fact, claims []Claim) Difference {
 	return d
 }
 
-// IsRecorded says that some claim speaks of the fact, whatever it says of the outcome.
-func IsRecorded(f *Fact, claims []Claim) bool {
-	return slices.ContainsFunc(claims, func(c Claim) bool { return slices.Contains(f.Users, c.Spec.Actor.Username) && c.isOf(f) })
-}
-
 // matching gives claims to facts.
 type matching struct {
 	// open are the claims that something was done.
