@@ -82,7 +82,7 @@ func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) err
 		}
 	}
 	run := &recorderRun{Rig: rig, size: size, results: make([][configurations][]load.Result, len(phases)), delivered: rig.accepted()}
-	if err := run.warmUp(ctx); err != nil {
+	if err := run.warmUp(ctx, "recorder"); err != nil {
 		return err
 	}
 	for round := range size.Rounds {
@@ -102,11 +102,12 @@ func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) err
 }
 
 // warmUp opens connections and fills caches; what it measures is not kept, nor is the manager's use of the CPU.
-func (r *recorderRun) warmUp(ctx context.Context) error {
+// Scenarios share namespaces, so each has a name of its own for what it creates.
+func (r *recorderRun) warmUp(ctx context.Context, name string) error {
 	size := r.size
 	r.size.Phase = time.Second
 	for c := range configurations {
-		if _, err := r.measure(ctx, c, phases[len(phases)-1], "warm"); err != nil {
+		if _, err := r.measure(ctx, c, phases[len(phases)-1], "warm-"+name); err != nil {
 			return err
 		}
 	}
