@@ -47,11 +47,13 @@ type Rig struct {
 	manager *testenv.Manager
 	cloud   *cloudsim.Simulator
 	admin   client.Client
-	// user changes ConfigMaps, as somebody whom priority and fairness treats as anybody; operator is the manager.
-	user, operator *poster
-	cloudURL       string
-	trails         map[string]*v1alpha1.AuditTrail
-	closers        []func()
+	// users change ConfigMaps in turn, as people whom priority and fairness treats as anybody: it lets none of them have
+	// several hundred requests at once. operator is the manager.
+	users    [20]*poster
+	operator *poster
+	cloudURL string
+	trails   map[string]*v1alpha1.AuditTrail
+	closers  []func()
 }
 
 func newRig(out io.Writer) *Rig {
