@@ -199,6 +199,7 @@ func (o *operator) newManager(config *rest.Config, scheme *runtime.Scheme) (mana
 		WebhookServer:          server,
 		Metrics:                metricsserver.Options{BindAddress: options.MetricsBindAddress},
 		HealthProbeBindAddress: options.HealthProbeBindAddress,
+		PprofBindAddress:       options.PprofBindAddress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
