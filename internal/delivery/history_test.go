@@ -128,7 +128,10 @@ func TestOtherEventsTell(t *testing.T) {
 		"evicted or deleted":                 {evicted(), []attempt{deleted("7", "1").byBob().after(500 * ms), completed("8")}, contest},
 		"evicted in vain, then deleted":      {evicted(), []attempt{deleted("7", "1").byBob().after(2 * time.Second), completed("8")}, notMade},
 		"tried again on the next version": {
-			updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3"), updated("9", "1", "2").byBob()}, notMade,
+			deleted("7", "1").byBob(), []attempt{deleted("7", "1"), deleted("8", "1").deleting(30 * time.Second).byBob()}, notMade,
+		},
+		"the same value twice is no second try": {
+			updated("7", "1", "2"), []attempt{updated("7", "1", "3").byBob(), updated("8", "2", "1").byBob(), updated("9", "1", "2")}, made,
 		},
 		"the second half of a deletion":      {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
 		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).byBob(), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},

@@ -113,12 +113,17 @@ func (j *judge) again(events, others []Event, verdicts []verdict) {
 
 // histories are what the events show, by the object's uid.
 func (j *judge) histories(events, others []Event) map[string]*history {
-	byObject := map[string][]*Event{}
+	all := make([]*Event, 0, len(events)+len(others))
 	for _, list := range [][]Event{events, others} {
 		for i := range list {
-			uid := list[i].Head.Resource.UID
-			byObject[uid] = append(byObject[uid], &list[i])
+			all = append(all, &list[i])
 		}
+	}
+	inOrder(all)
+	byObject := map[string][]*Event{}
+	for _, event := range all {
+		uid := event.Head.Resource.UID
+		byObject[uid] = append(byObject[uid], event)
 	}
 	histories := make(map[string]*history, len(byObject))
 	for uid, same := range byObject {
