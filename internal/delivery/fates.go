@@ -73,6 +73,8 @@ func (h *history) ofEviction(event *Event) fate {
 		}
 	}
 	switch {
+	case going && len(h.versions) == 0:
+		return unsure // The pod that it did not find at first may never have been there.
 	case going:
 		return made
 	case h.live != nil && h.live.exists:

@@ -120,6 +120,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 		}
 	}
 	inOrder(all)
+	findPods(all)
 	byObject := map[string][]*Event{}
 	for _, event := range all {
 		uid := event.Head.Resource.UID
@@ -216,5 +217,7 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		case unsure:
 		}
 	}
-	return decide(&event.Head, seen, complete && j.deletesAreRecorded(ref))
+	// An eviction that found no pod may have found this one a moment later.
+	found := complete && j.deletesAreRecorded(ref) && len(known.evictions) == 0
+	return decide(&event.Head, seen, found)
 }

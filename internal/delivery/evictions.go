@@ -1,0 +1,66 @@
+package delivery
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
+// later, when somebody may have created it.
+func foundNone(head *Head) bool {
+	return head.Action == v1alpha1.ActionDelete && head.Resource.Subresource == "eviction" && head.Resource.ResourceVersion == v1alpha1.NoVersion
+}
+
+// findPods gives each eviction for which there was no pod the one that somebody was creating at that moment: rather one of
+// which more is known.
+func findPods(events []*Event) {
+	pods, known := map[types.NamespacedName][]*Event{}, map[string]bool{}
+	for _, event := range events {
+		if event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.Kind == "Pod" && event.Status.Outcome != v1alpha1.OutcomeNotPersisted {
+			pods[objectName(event)] = append(pods[objectName(event)], event)
+		}
+		if baseOf(event) != 0 {
+			known[event.Head.Resource.UID] = true
+		}
+	}
+	for _, event := range events {
+		if !foundNone(&event.Head) {
+			continue
+		}
+		event.Head.Resource.UID = ""
+		var nearest time.Duration
+		for _, pod := range pods[objectName(event)] {
+			apart := pod.Head.Time.Sub(event.Head.Time.Time).Abs()
+			if apart > unversioned {
+				continue
+			}
+			if known[pod.Head.Resource.UID] {
+				apart -= unversioned
+			}
+			if event.Head.Resource.UID == "" || apart < nearest {
+				event.Head.Resource.UID, nearest = pod.Head.Resource.UID, apart
+			}
+		}
+	}
+}
+
+func objectName(event *Event) types.NamespacedName {
+	return types.NamespacedName{Namespace: event.Head.Resource.Namespace, Name: event.Head.Resource.Name}
+}
+
+// decideEviction judges the eviction of a pod of which only the name is known.
+func decideEviction(head *Head, seen sight) ledger.Judgement {
+	going := !seen.exists || seen.meta.CreationTimestamp.After(head.Time.Time) || seen.meta.DeletionTimestamp != nil
+	switch {
+	case foundNone(head) && seen.exists && going:
+		return goneSince // It may have been created, and evicted, after it was looked for.
+	case foundNone(head), !going:
+		return notPersisted
+	default:
+		return persisted
+	}
+}
