@@ -28,24 +28,28 @@ func findPods(events []*Event) {
 		}
 	}
 	for _, event := range events {
-		if !foundNone(&event.Head) {
-			continue
-		}
-		event.Head.Resource.UID = ""
-		var nearest time.Duration
-		for _, pod := range pods[objectName(event)] {
-			apart := pod.Head.Time.Sub(event.Head.Time.Time).Abs()
-			if apart > unversioned {
-				continue
-			}
-			if known[pod.Head.Resource.UID] {
-				apart -= unversioned
-			}
-			if event.Head.Resource.UID == "" || apart < nearest {
-				event.Head.Resource.UID, nearest = pod.Head.Resource.UID, apart
-			}
+		if foundNone(&event.Head) {
+			event.Head.Resource.UID = nearest(event, pods[objectName(event)], known)
 		}
 	}
+}
+
+// nearest is the uid of the pod that was being created when the eviction came; empty when there was none.
+func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid string) {
+	var distance time.Duration
+	for _, pod := range creations {
+		apart := pod.Head.Time.Sub(eviction.Head.Time.Time).Abs()
+		if apart > unversioned {
+			continue
+		}
+		if known[pod.Head.Resource.UID] {
+			apart -= unversioned
+		}
+		if uid == "" || apart < distance {
+			uid, distance = pod.Head.Resource.UID, apart
+		}
+	}
+	return uid
 }
 
 func objectName(event *Event) types.NamespacedName {
