@@ -135,8 +135,12 @@ func removesFinalizers(event *Event) bool {
 	})
 }
 
-// secondHalf is how long after the first half of a deletion without grace its second one may come.
-const secondHalf = 2 * time.Second
+const (
+	// secondHalf is how long after the first half of a deletion without grace its second one may come when etcd is slow.
+	secondHalf = 5 * time.Second
+	// cut is how exact a time of deletion is, and two clocks.
+	cut = 2 * time.Second
+)
 
 // ofHastening judges a deletion of what is being deleted already, which shortens its grace. The API server validates a
 // deletion without grace twice, the second time when it has marked the object.
@@ -144,7 +148,7 @@ func (h *history) ofHastening(event *Event) fate {
 	deletion := event.Head.Resource.DeletionTime
 	next, replaced := h.next(baseOf(event))
 	switch {
-	case event.Head.Time.Sub(deletion.Time).Abs() <= secondHalf && h.hasFirstHalf(event):
+	case deletion.Sub(event.Head.Time.Time) <= cut && h.hasFirstHalf(event):
 		return notMade
 	case h.isAt(baseOf(event)):
 		return notMade
@@ -160,13 +164,14 @@ func (h *history) ofHastening(event *Event) fate {
 	}
 }
 
-// hasFirstHalf says that the same user asked for the deletion just before.
+// hasFirstHalf says that the same user asked for the deletion just before it was noted on the object.
 func (h *history) hasFirstHalf(event *Event) bool {
 	for base, events := range h.byBase {
 		for _, first := range events {
 			apart := event.Head.Time.Sub(first.Head.Time.Time)
 			if first.Head.Action == v1alpha1.ActionDelete && first.Head.Actor.Username == event.Head.Actor.Username &&
-				base < baseOf(event) && apart >= 0 && apart <= secondHalf && h.alone(first) != notMade {
+				base < baseOf(event) && apart >= 0 && apart <= secondHalf && h.alone(first) != notMade &&
+				first.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) <= cut {
 				return true
 			}
 		}
