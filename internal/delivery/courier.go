@@ -139,6 +139,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 	if restored {
 		c.at.version = 0
 	}
+	c.past = list.before
 	if err := c.deliverBacklog(ctx, list); err != nil {
 		c.box.lose()
 		return err

@@ -2,9 +2,11 @@ package delivery
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -33,15 +35,47 @@ func TestThePastIsBounded(t *testing.T) {
 	var p past
 	events := make([]Event, maxPast)
 	for i := range events {
-		events[i] = Event{ResourceVersion: uint64(i), Seen: eventTime, Spec: []byte("{}")}
+		events[i] = Event{ResourceVersion: uint64(i), Spec: []byte("{}"), Head: Head{Time: metav1.NewMicroTime(eventTime)}}
 	}
-	p.add(events, eventTime)
-	p.add([]Event{{ResourceVersion: maxPast, Seen: eventTime.Add(time.Second)}}, eventTime.Add(time.Second))
+	at := func(version uint64, pause time.Duration) []Event {
+		return []Event{{ResourceVersion: version, Head: Head{Time: metav1.NewMicroTime(eventTime.Add(pause))}}}
+	}
+	p.add(events)
+	p.add(at(maxPast, time.Second))
 	g.Expect(p.events).To(HaveLen(maxPast))
 	g.Expect(p.events[0].ResourceVersion).To(BeEquivalentTo(1), "the oldest is forgotten")
 	g.Expect(p.events[0].Spec).To(BeNil())
 	g.Expect(events[0].Spec).NotTo(BeNil())
 
-	p.add(nil, eventTime.Add(pastFor+time.Second))
-	g.Expect(versionsOf(p.events)).To(Equal([]uint64{maxPast}), "what is too old is forgotten")
+	p.add(at(maxPast+1, pastFor+time.Second))
+	g.Expect(versionsOf(p.events)).To(Equal([]uint64{maxPast, maxPast + 1}), "what is too old is forgotten")
+}
+
+// TestANewLeaderKnowsThePast: the first of two rivals is below the cursor, and was found made.
+func TestANewLeaderKnowsThePast(t *testing.T) {
+	for outcome, want := range map[v1alpha1.Outcome]v1alpha1.Outcome{
+		"":                           v1alpha1.OutcomeNotPersisted,
+		v1alpha1.OutcomeNotPersisted: v1alpha1.OutcomePersisted,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewWithT(t)
+			b := newBench(t, newTrail("shop", "security"))
+			c := b.courier(t)
+			c.at.version = 7
+			at := time.Now().Add(-time.Minute)
+			first := about(newEvent(b.trail, eventName(0), at), v1alpha1.ActionDelete, "u1", "5")
+			first.Status.Outcome, first.Status.RecordedResourceVersion = outcome, "7"
+			second := about(newEvent(b.trail, eventName(1), at.Add(100*time.Millisecond)), v1alpha1.ActionDelete, "u1", "5")
+			second.Spec.Actor.Username = "bob"
+			b.api.store(first, 7)
+			b.api.store(second, 8)
+			c.box.lose()
+			stop := b.start(t, c)
+			sleep(t.Context(), time.Minute)
+			stop()
+			links := b.links(t)
+			g.Expect(links).To(HaveLen(1))
+			g.Expect(links[0].Outcome).To(BeEquivalentTo(want))
+		})
+	}
 }

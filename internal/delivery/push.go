@@ -132,7 +132,7 @@ func (c *courier) keep(events []Event) {
 
 // leave takes the first events from the queue; they were judged.
 func (c *courier) leave(count int) {
-	c.past.add(c.queue[:count], c.clock().Now())
+	c.past.add(c.queue[:count])
 	c.queue = c.queue[count:]
 }
 
