@@ -9,6 +9,12 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
+const (
+	// creating is how long the creation of a pod takes at most, and evicting how long after an eviction was admitted the API server
+	// looks for its pod.
+	creating, evicting = 300 * time.Millisecond, 100 * time.Millisecond
+)
+
 // foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
 // later, when somebody may have created it.
 func foundNone(head *Head) bool {
@@ -38,12 +44,12 @@ func findPods(events []*Event) {
 func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid string) {
 	var distance time.Duration
 	for _, pod := range creations {
-		apart := pod.Head.Time.Sub(eviction.Head.Time.Time).Abs()
-		if apart > unversioned {
+		apart := pod.Head.Time.Sub(eviction.Head.Time.Time)
+		if apart < -creating || apart > evicting {
 			continue
 		}
-		if known[pod.Head.Resource.UID] {
-			apart -= unversioned
+		if apart = apart.Abs(); known[pod.Head.Resource.UID] {
+			apart -= creating
 		}
 		if uid == "" || apart < distance {
 			uid, distance = pod.Head.Resource.UID, apart
