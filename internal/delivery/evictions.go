@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// creating is how long the creation of a pod takes at most, and evicting how long after an eviction was admitted the API server
-	// looks for its pod.
-	creating, evicting = 300 * time.Millisecond, 100 * time.Millisecond
+	// creating is how long before an eviction the creation of a pod may have been admitted that was not stored yet, and evicting
+	// how long after the eviction the API server may look for its pod.
+	creating, evicting = 100 * time.Millisecond, 100 * time.Millisecond
 )
 
 // foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment

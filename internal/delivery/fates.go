@@ -89,15 +89,15 @@ func (h *history) ofCompletion(event *Event) fate {
 	if h.isAt(baseOf(event)) {
 		return notMade
 	}
-	for _, newer := range h.after(baseOf(event)) {
-		for _, other := range h.byBase[newer.number] {
-			if other.Head.Time.Sub(event.Head.Time.Time) > unversioned {
+	for base, events := range h.byBase {
+		for _, other := range events {
+			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > race {
 				return notMade
 			}
 		}
 	}
 	switch {
-	case h.isGone() && h.mayHaveEndedBefore(event):
+	case h.isGone() && h.mayHaveEndedOtherwise(event):
 		return unsure
 	case h.isGone():
 		return made
@@ -108,9 +108,9 @@ func (h *history) ofCompletion(event *Event) fate {
 	}
 }
 
-// mayHaveEndedBefore says that somebody's deletion, asked for just before the completion, may have removed the object: one
-// of a pod by its second half, and one of another object by asking for something else to become of its dependents.
-func (h *history) mayHaveEndedBefore(completion *Event) bool {
+// mayHaveEndedOtherwise says that somebody's deletion, asked for at about the same time, may have removed the object: one of
+// a pod by its second half, and one of another object by asking for something else to become of its dependents.
+func (h *history) mayHaveEndedOtherwise(completion *Event) bool {
 	pod := completion.Head.Resource.Resource == "pods"
 	if pod && removesFinalizers(completion) {
 		return false
@@ -119,7 +119,7 @@ func (h *history) mayHaveEndedBefore(completion *Event) bool {
 		for _, other := range events {
 			apart := completion.Head.Time.Sub(other.Head.Time.Time)
 			if other.Head.Action == v1alpha1.ActionDelete && !isCompletion(other) && (pod || other.Head.Resource.DeletionTime != nil) &&
-				apart >= 0 && apart <= unversioned {
+				apart.Abs() <= unversioned {
 				return true
 			}
 		}

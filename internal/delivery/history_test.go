@@ -162,6 +162,19 @@ func TestTheGoneObjectTells(t *testing.T) {
 	g.Expect(gone.fate(second.Event)).To(Equal(made))
 	g.Expect(gone.fate(beside.Event)).To(Equal(unsure))
 
+	relabelled := completed("8").ofPod("u1")
+	relabelled.Head.Evidence[0].Path = "/metadata/labels/a"
+	forced := deleted("8", "1").deleting(0).ofPod("u1").byBob()
+	for pause, want := range map[time.Duration]fate{-20 * time.Millisecond: unsure, 200 * time.Millisecond: unsure, time.Second: notMade} {
+		gone = newHistory(testDigester, []*Event{relabelled.Event, forced.after(pause).Event}).with(sight{}, "u1", true)
+		g.Expect(gone.fate(relabelled.Event)).To(Equal(want), "somebody removed it %s later", pause)
+	}
+	dependents := deleted("8", "1").deleting(0).byBob()
+	gone = newHistory(testDigester, []*Event{first.Event, dependents.Event}).with(sight{}, "u1", true)
+	g.Expect(gone.fate(first.Event)).To(Equal(unsure), "another treatment of dependents may have removed it")
+	gone = newHistory(testDigester, []*Event{first.Event, deleted("7", "1").Event}).with(sight{}, "u1", true)
+	g.Expect(gone.fate(first.Event)).To(Equal(made))
+
 	gap := newHistory(testDigester, []*Event{first.Event, second.Event}).with(sight{}, "u1", false)
 	g.Expect(gap.fate(second.Event)).To(Equal(unsure), "somebody may have removed it while nobody recorded")
 }
