@@ -64,13 +64,16 @@ func objectName(event *Event) types.NamespacedName {
 
 // decideEviction judges the eviction of a pod of which only the name is known.
 func decideEviction(head *Head, seen sight) ledger.Judgement {
-	going := !seen.exists || seen.meta.CreationTimestamp.After(head.Time.Time) || seen.meta.DeletionTimestamp != nil
+	created := seen.meta.CreationTimestamp
+	going := seen.meta.DeletionTimestamp != nil
 	switch {
-	case foundNone(head) && seen.exists && going:
-		return goneSince // It may have been created, and evicted, after it was looked for.
-	case foundNone(head), !going:
+	case foundNone(head) && seen.exists && going && !created.After(head.Time.Add(evicting)) && !before(created, head.Time):
+		return goneSince // It was created in that second, perhaps after it was looked for.
+	case foundNone(head):
 		return notPersisted
-	default:
+	case !seen.exists, created.After(head.Time.Time), going:
 		return persisted
+	default:
+		return notPersisted
 	}
 }
