@@ -12,7 +12,7 @@ import (
 const (
 	// creating is how long before an eviction the creation of a pod may have been admitted that was not stored yet, and evicting
 	// how long after the eviction the API server may look for its pod.
-	creating, evicting = 100 * time.Millisecond, 100 * time.Millisecond
+	creating, evicting = 50 * time.Millisecond, 20 * time.Millisecond
 )
 
 // foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
@@ -64,14 +64,10 @@ func objectName(event *Event) types.NamespacedName {
 
 // decideEviction judges the eviction of a pod of which only the name is known.
 func decideEviction(head *Head, seen sight) ledger.Judgement {
-	created := seen.meta.CreationTimestamp
-	going := seen.meta.DeletionTimestamp != nil
 	switch {
-	case foundNone(head) && seen.exists && going && !created.After(head.Time.Add(evicting)) && !before(created, head.Time):
-		return goneSince // It was created in that second, perhaps after it was looked for.
 	case foundNone(head):
 		return notPersisted
-	case !seen.exists, created.After(head.Time.Time), going:
+	case !seen.exists, seen.meta.CreationTimestamp.After(head.Time.Time), seen.meta.DeletionTimestamp != nil:
 		return persisted
 	default:
 		return notPersisted

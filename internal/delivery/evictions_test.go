@@ -26,8 +26,7 @@ func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
 	going.meta.DeletionTimestamp = &metav1.Time{Time: eventTime}
 	fresh := seen("u1", "7")
 	fresh.meta.CreationTimestamp = metav1.NewTime(eventTime)
-	recent, younger := going, going
-	recent.meta.CreationTimestamp = metav1.NewTime(eventTime.Add(ms))
+	younger := going
 	younger.meta.CreationTimestamp = metav1.NewTime(eventTime.Add(time.Second))
 	tests := map[string]struct {
 		others []attempt
@@ -41,7 +40,6 @@ func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
 		"neither was seen":               {[]attempt{creation}, sight{}, []ledger.Judgement{goneSince, goneSince}},
 		"another one was created":        {[]attempt{created().ofPod("u2").after(40 * ms), creation, held}, sight{}, []ledger.Judgement{persisted, notPersisted, persisted, persisted}},
 		"it was created much later":      {[]attempt{created().ofPod("u1").after(3 * time.Second)}, fresh, []ledger.Judgement{notPersisted, persisted}},
-		"its creation was not recorded":  {nil, recent, []ledger.Judgement{goneSince}},
 		"one was created a second later": {nil, younger, []ledger.Judgement{notPersisted}},
 		"somebody else deleted it later": {[]attempt{creation, deleted("7", "1").ofPod("u1").after(3 * time.Second)}, sight{}, []ledger.Judgement{notPersisted, persisted, persisted}},
 	}

@@ -67,24 +67,28 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 		sleep(ctx, secondLook)
 		c.judge.again(events, c.around(len(events)), verdicts)
 	}
+	unknown := open && c.box.isBehind() // What tells of the events may be among what the inbox does not have.
 	judgements := make([]ledger.Judgement, len(events))
 	for i := range verdicts {
 		judgements[i] = verdicts[i].Judgement
-		if open && c.box.isBehind() && isOpenCreation(&events[i], judgements[i]) && judgements[i] == notPersisted {
-			// The deletion may be among what the inbox does not have.
-			judgements[i] = goneSince
+		if unknown && verdicts[i].seen != nil && isOpen(&events[i], judgements[i]) && judgements[i] == notPersisted {
+			judgements[i] = unsettled(&events[i])
 		}
 	}
 	return judgements, nil
 }
 
+// unsettled is the judgement of what only a read speaks against, when other events may tell more.
+func unsettled(event *Event) ledger.Judgement {
+	if event.Head.Action == v1alpha1.ActionUpdate {
+		return overwritten
+	}
+	return goneSince
+}
+
 // around are the events that are known to precede or follow the first ones of the queue.
 func (c *courier) around(count int) []Event {
 	return slices.Concat(c.past.events, c.queue[count:], c.ahead, c.box.peek())
-}
-
-func isOpenCreation(event *Event, judgement ledger.Judgement) bool {
-	return event.Head.Action == v1alpha1.ActionCreate && isOpen(event, judgement)
 }
 
 // isOpen says that the judgement was made in this run and not in favour of the change.
