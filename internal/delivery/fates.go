@@ -193,7 +193,7 @@ func (h *history) ofUpdate(event *Event) fate {
 				blurred = blurred || mayHide(other, event)
 			case sighting == audit.SawAfter:
 				return made
-			case sighting == audit.SawBefore:
+			case sighting == audit.SawBefore && !blurred:
 				return notMade
 			default:
 				return unsure

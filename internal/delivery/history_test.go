@@ -46,6 +46,16 @@ func elsewhere(base string) attempt {
 	return a
 }
 
+// blurred is an update of so many places that it may have changed others, of which it has no evidence.
+func blurred(base string) attempt {
+	a := elsewhere(base)
+	a.Head.Evidence = nil
+	for i := range mostEvidence {
+		a.Head.Evidence = append(a.Head.Evidence, v1alpha1.Evidence{Path: fmt.Sprintf("/aaa/%d", i), Was: "1", Digest: "2"})
+	}
+	return a
+}
+
 func deleted(base, value string) attempt {
 	a := attempt{&Event{Head: *head(v1alpha1.ActionDelete, "u1")}}.on(base)
 	a.Spec = jsontext.Value(fmt.Sprintf(`{"changes":[{"op":"remove","path":"","from":{"data":{"a":%q}}}]}`, value))
@@ -107,6 +117,8 @@ func TestOtherEventsTell(t *testing.T) {
 		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, notMade},
 		"two users at once":                  {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
 		"two users at once, and a later one": {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
+		"hidden, then what it was":           {updated("7", "1", "2"), []attempt{blurred("8"), updated("9", "1", "3")}, unsure},
+		"hidden, then shown":                 {updated("7", "1", "2"), []attempt{blurred("8"), updated("9", "2", "3")}, made},
 		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},
 		"an unknown value":                   {updated("7", "1", "2"), []attempt{updated("9", "5", "6")}, unsure},
 		"another place":                      {updated("7", "1", "2"), []attempt{elsewhere("8")}, unsure},
