@@ -218,7 +218,10 @@ func mayHide(event, other *Event) bool {
 }
 
 func (h *history) ofLiveUpdate(event *Event) fate {
-	if h.live == nil || !h.live.exists {
+	switch {
+	case event.Upsert && h.isGone():
+		return notMade
+	case h.live == nil || !h.live.exists:
 		return unsure
 	}
 	if live, err := parseVersion(h.live.meta.ResourceVersion); err != nil || live < baseOf(event) {

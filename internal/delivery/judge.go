@@ -121,6 +121,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	}
 	inOrder(all)
 	findPods(all)
+	findUpserts(all)
 	byObject := map[string][]*Event{}
 	for _, event := range all {
 		uid := event.Head.Resource.UID
