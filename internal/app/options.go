@@ -34,6 +34,8 @@ type Options struct {
 	// MetricsBindAddress and HealthProbeBindAddress are where metrics and probes are served; 0 switches them off.
 	MetricsBindAddress     string
 	HealthProbeBindAddress string
+	// PprofBindAddress is where Go's profiles are served, to whoever reaches it; 0 switches them off.
+	PprofBindAddress string
 	// LeaderElect makes only one replica write configuration, verify and deliver.
 	LeaderElect bool
 	// DrainDelay is how long the recorder goes on answering after it was told to stop.
@@ -66,6 +68,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.Int64Var(&o.SpillMaxBytes, "spill-max-bytes", 256<<20, "how large the local file may grow")
 	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
 	flags.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "where health probes are served; 0 for nowhere")
+	flags.StringVar(&o.PprofBindAddress, "pprof-bind-address", "0",
+		"where Go's profiles are served without asking who wants them, such as 127.0.0.1:6060; 0 for nowhere")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails and deliver events")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", 5*time.Second,
 		"how long the recorder goes on answering, and is not ready, after it was told to stop")
@@ -109,6 +113,7 @@ func (o *Options) Validate() error {
 		{"--webhook-bind-address", o.bindAddress()},
 		{"--metrics-bind-address", o.MetricsBindAddress},
 		{"--health-probe-bind-address", o.HealthProbeBindAddress},
+		{"--pprof-bind-address", o.PprofBindAddress},
 	} {
 		off := address.value == "0" && address.flag != "--webhook-bind-address"
 		if _, port, err := net.SplitHostPort(address.value); !off && (err != nil || !isPort(port)) {

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"regexp"
 	"syscall"
+
+	"github.com/go-logr/logr"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/test/bench/scenario"
 )
@@ -36,6 +40,7 @@ func run(args []string) error {
 	if *short {
 		size = scenario.Short
 	}
+	logf.SetLogger(logr.Discard()) // Libraries complain when nobody takes their logs.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	figures, err := scenario.Run(ctx, size, wanted.MatchString, os.Stderr)
@@ -44,10 +49,10 @@ func run(args []string) error {
 			return err
 		}
 	}
-	if err != nil {
-		return err
+	if figures != nil {
+		err = errors.Join(err, figures.WriteJSON(*out))
 	}
-	if err := figures.WriteJSON(*out); err != nil {
+	if err != nil {
 		return err
 	}
 	if missed := figures.Missed(); len(missed) > 0 && !*short {

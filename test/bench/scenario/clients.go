@@ -19,7 +19,7 @@ func crowded(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 		return err
 	}
 	run := &recorderRun{Rig: rig, size: size, delivered: rig.accepted()}
-	if err := run.warmUp(ctx); err != nil {
+	if err := run.warmUp(ctx, "clients", withReplicated); err != nil {
 		return err
 	}
 	var ratios []float64

@@ -18,20 +18,23 @@ import (
 
 const (
 	userName   = "bench"
+	userGroup  = "developers"
 	secretName = "aws"
 )
 
 // prepareNamespaces makes the namespaces, and who may do what in them. The built-in roles are empty without
 // kube-controller-manager, so what it gives the operator on ConfigMaps is given here.
 func (r *Rig) prepareNamespaces(ctx context.Context) error {
-	config, err := r.env.AddUser(userName, "developers")
-	if err != nil {
-		return err
+	for i := range r.users {
+		config, err := r.env.AddUser(fmt.Sprintf("%s-%d", userName, i), userGroup)
+		if err != nil {
+			return err
+		}
+		if r.users[i], err = newPoster(config); err != nil {
+			return err
+		}
 	}
-	if r.user, err = newPoster(config); err != nil {
-		return err
-	}
-	user := rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: userName}
+	user := rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: userGroup}
 	var objects []client.Object
 	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, backlogNamespace} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})

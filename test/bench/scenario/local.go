@@ -202,7 +202,7 @@ func updateReview(number int) []byte {
 			UID: types.UID(fmt.Sprintf("review-%d", number)), Kind: kind, Resource: resource,
 			RequestKind: &kind, RequestResource: &resource,
 			Namespace: localNamespace, Name: "settings", Operation: admissionv1.Update,
-			UserInfo: authenticationv1.UserInfo{Username: userName, Groups: []string{"developers", "system:authenticated"}},
+			UserInfo: authenticationv1.UserInfo{Username: userName, Groups: []string{userGroup, "system:authenticated"}},
 			Object:   object("hello " + strconv.Itoa(number)), OldObject: object("hello"),
 			Options: runtime.RawExtension{Raw: []byte(`{"kind":"UpdateOptions","apiVersion":"meta.k8s.io/v1","fieldManager":"bench"}`)},
 		},

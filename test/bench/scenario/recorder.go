@@ -82,7 +82,7 @@ func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) err
 		}
 	}
 	run := &recorderRun{Rig: rig, size: size, results: make([][configurations][]load.Result, len(phases)), delivered: rig.accepted()}
-	if err := run.warmUp(ctx); err != nil {
+	if err := run.warmUp(ctx, "recorder", withNothing, withNoop, withReplicated, withLocal); err != nil {
 		return err
 	}
 	for round := range size.Rounds {
@@ -102,11 +102,12 @@ func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) err
 }
 
 // warmUp opens connections and fills caches; what it measures is not kept, nor is the manager's use of the CPU.
-func (r *recorderRun) warmUp(ctx context.Context) error {
+// Scenarios share namespaces, so each has a name of its own for what it creates.
+func (r *recorderRun) warmUp(ctx context.Context, name string, used ...configuration) error {
 	size := r.size
 	r.size.Phase = time.Second
-	for c := range configurations {
-		if _, err := r.measure(ctx, c, phases[len(phases)-1], "warm"); err != nil {
+	for _, c := range used {
+		if _, err := r.measure(ctx, c, phases[len(phases)-1], "warm-"+name); err != nil {
 			return err
 		}
 	}
@@ -122,7 +123,7 @@ func (r *recorderRun) measure(ctx context.Context, c configuration, p phase, pre
 		return load.Result{}, err
 	}
 	create := func(ctx context.Context, number int) error {
-		return r.user.createConfigMap(ctx, namespaces[c], fmt.Sprintf("%s-%d", prefix, number))
+		return r.users[number%len(r.users)].createConfigMap(ctx, namespaces[c], fmt.Sprintf("%s-%d", prefix, number))
 	}
 	var result load.Result
 	if p.rate > 0 {

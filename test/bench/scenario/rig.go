@@ -47,9 +47,13 @@ type Rig struct {
 	manager *testenv.Manager
 	cloud   *cloudsim.Simulator
 	admin   client.Client
-	// user changes ConfigMaps, as somebody whom priority and fairness treats as anybody; operator is the manager.
-	user, operator *poster
-	cloudURL       string
+	// users change ConfigMaps in turn, as people whom priority and fairness treats as anybody: it lets none of them have
+	// several hundred requests at once. operator is the manager.
+	users    [20]*poster
+	operator *poster
+	cloudURL string
+	// managerOptions are those of manager.
+	managerOptions testenv.ManagerOptions
 	trails         map[string]*v1alpha1.AuditTrail
 	closers        []func()
 }
@@ -139,15 +143,30 @@ func (r *Rig) startManager(ctx context.Context) error {
 		return err
 	}
 	address := "127.0.0.1:" + ports[0]
-	r.manager, err = r.env.StartManager(ctx, testenv.ManagerOptions{
+	r.managerOptions = testenv.ManagerOptions{
 		Name: "bench", Path: path, Kubeconfig: kubeconfig, WebhookURL: "https://" + address, WebhookBind: address,
 		Env:  []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"},
 		Args: []string{"--cluster-id=bench"},
-	})
+	}
+	if err := r.runManager(ctx); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, func() { r.manager.Stop() })
+	return nil
+}
+
+// restartManager starts the operator over, so that its memory tells of what follows.
+func (r *Rig) restartManager(ctx context.Context) error {
+	r.manager.Stop()
+	return r.runManager(ctx)
+}
+
+func (r *Rig) runManager(ctx context.Context) error {
+	manager, err := r.env.StartManager(ctx, r.managerOptions)
 	if err != nil {
 		return err
 	}
-	r.closers = append(r.closers, r.manager.Stop)
+	r.manager = manager
 	return nil
 }
 

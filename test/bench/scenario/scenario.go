@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -59,8 +60,8 @@ func All() []Scenario {
 	}
 }
 
-// Run runs the scenarios whose names are wanted on one control plane, and says on out what it does. When one fails it
-// returns what was measured before.
+// Run runs the scenarios whose names are wanted on one control plane, and says on out what it does. One that fails does
+// not keep the others from being measured.
 func Run(ctx context.Context, size Size, wanted func(name string) bool, out io.Writer) (*report.Report, error) {
 	return runAll(ctx, slices.DeleteFunc(All(), func(s Scenario) bool { return !wanted(s.Name) }), size, out)
 }
@@ -70,6 +71,7 @@ func runAll(ctx context.Context, scenarios []Scenario, size Size, out io.Writer)
 	into.AddRow(machine())
 	rig := newRig(out)
 	defer rig.close()
+	var failed []error
 	for _, scenario := range scenarios {
 		if !scenario.InProcess {
 			if err := rig.start(ctx); err != nil {
@@ -78,10 +80,13 @@ func runAll(ctx context.Context, scenarios []Scenario, size Size, out io.Writer)
 		}
 		rig.say("Measuring: %s", scenario.Name)
 		if err := scenario.Run(ctx, rig, size, into); err != nil {
-			return into, fmt.Errorf("measuring %s: %w", scenario.Name, err)
+			failed = append(failed, fmt.Errorf("measuring %s: %w", scenario.Name, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return into, nil
+	return into, errors.Join(failed...)
 }
 
 // machine says what the figures were measured on. Other work on it makes all of them worse.

@@ -35,6 +35,9 @@ func started(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 	if err := crowd.prepare(ctx, size.Trails); err != nil {
 		return err
 	}
+	if err := rig.restartManager(ctx); err != nil {
+		return err
+	}
 	readiness, err := rig.watchReadiness(ctx)
 	if err != nil {
 		return err
