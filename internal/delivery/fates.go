@@ -191,9 +191,11 @@ func (h *history) ofUpdate(event *Event) fate {
 			switch sighting, shown := sightLater(h.digester, event, other); {
 			case !shown:
 				blurred = blurred || mayHide(other, event)
+			case blurred:
+				return unsure // What has more changes than evidence may have written this.
 			case sighting == audit.SawAfter:
 				return made
-			case sighting == audit.SawBefore && !blurred:
+			case sighting == audit.SawBefore:
 				return notMade
 			default:
 				return unsure
