@@ -39,6 +39,8 @@ type courier struct {
 	queue []Event
 	// lag is how late events come from local files.
 	lag lag
+	// past are events that left the queue.
+	past past
 	// ahead are the events of a backlog that follow those of the queue.
 	ahead []Event
 	// at is how far events were delivered, and committed how far the status says so.
@@ -137,6 +139,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 	if restored {
 		c.at.version = 0
 	}
+	c.past = list.before
 	if err := c.deliverBacklog(ctx, list); err != nil {
 		c.box.lose()
 		return err
