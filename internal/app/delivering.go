@@ -95,7 +95,7 @@ func (o *leader) newFollowers(changed func(context.Context, types.NamespacedName
 	if err != nil {
 		return nil, fmt.Errorf("making a client that watches: %w", err)
 	}
-	followers := follow.New(follow.Options{Client: c, Changed: changed})
+	followers := follow.New(follow.Options{Client: c, Changed: changed, Metrics: &o.metrics.Follow})
 	return followers, o.add(followers)
 }
 

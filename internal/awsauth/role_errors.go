@@ -19,6 +19,9 @@ var refusedInput = meaning{v1alpha1.ReasonRoleNotAssumable,
 	"STS refuses the request: check that the role's maximum session duration allows durationSeconds, which may be 3600 at most " +
 		"when the operator's own identity is a role"}
 
+var refusedTokenInput = meaning{v1alpha1.ReasonRoleNotAssumable,
+	"STS refuses the request: check that the role's maximum session duration allows durationSeconds"}
+
 var operatorRefused = meaning{v1alpha1.ReasonNoIdentity,
 	"AWS does not accept the operator's own identity, which is to assume the role: check the operator's credentials, and the " +
 		"clock of its node"}
@@ -45,7 +48,7 @@ func webIdentityFault(err error) error {
 	case "AccessDenied", "AccessDeniedException", "InvalidIdentityToken", "IDPRejectedClaim", "ExpiredTokenException":
 		return refusedToken.fault(code, operation, err)
 	case "ValidationError":
-		return refusedInput.fault(code, operation, err)
+		return refusedTokenInput.fault(code, operation, err)
 	case "IDPCommunicationError":
 		return unreachable.fault(code, operation, err)
 	default:

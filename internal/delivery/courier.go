@@ -49,6 +49,8 @@ type courier struct {
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *v1alpha1.DeliveryStatus
 	commitAt time.Time
+	// idle says that the courier has nothing itself, and waits for the inbox to have something or for the trail to go on.
+	idle atomic.Bool
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -77,7 +79,9 @@ func (c *courier) run(ctx context.Context) {
 
 // step does one thing: delivers what is due, reads what the feed did not have, or waits.
 func (c *courier) step(ctx context.Context) error {
+	c.idle.Store(false)
 	if c.paused() {
+		c.idle.Store(len(c.queue) == 0)
 		c.wait(ctx, c.delivery.Linger)
 		return c.commitIfDue(ctx)
 	}
@@ -95,8 +99,15 @@ func (c *courier) step(ctx context.Context) error {
 	if behind {
 		return c.catchUp(ctx)
 	}
+	c.idle.Store(true)
 	c.wait(ctx, c.delivery.CommitEvery)
 	return c.commitIfDue(ctx)
+}
+
+// isIdle says that nothing waits to be delivered. The inbox is looked at first: what is taken from it is with a courier that
+// is not idle.
+func (c *courier) isIdle() bool {
+	return c.box.size() == 0 && c.idle.Load()
 }
 
 // fill takes what the feed has; behind says that more was recorded than the feed could give.

@@ -252,17 +252,26 @@ func (d *Delivery) windowBytesLocked() int {
 	return min(max(memory/(len(d.couriers)+1), minWindow), maxWindow)
 }
 
-// Drained says whether everything that was recorded for the trail is at or below the cursor in its status.
+// Drained says whether everything that was recorded for the trail is at or below the cursor in its status, and nothing
+// waits here that only the watch has shown: the wipe of a namespace takes the AuditEvents in it, delivered or not.
 func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error) {
 	at, err := loadCursor(trail)
 	if err != nil {
 		return false, err
 	}
-	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
+	key := client.ObjectKeyFromObject(trail)
+	list := d.backlogOf(key, trail.UID)
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
 	}
-	return len(list.order) == 0, nil
+	if len(list.order) > 0 {
+		return false, nil
+	}
+	served := d.serviceOf(key)
+	if served == nil || served.ended() {
+		return true, nil
+	}
+	return d.feed.hasShown(list.upTo, trail.DeletionTimestamp, d.Settle) && served.isIdle(), nil
 }
 
 func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
@@ -126,6 +127,17 @@ func (f *feed) untilCalm() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return max(0, f.calm.Sub(f.clock.Now()))
+}
+
+// hasShown says that all that was recorded up to a resourceVersion was given out. Where nothing has been recorded since, the
+// position may be behind for long: then it is what settled since a moment, by when all had been recorded.
+func (f *feed) hasShown(version uint64, since *metav1.Time, settle time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.position >= version {
+		return true
+	}
+	return f.position != 0 && f.troubled.IsZero() && (since == nil || f.clock.Since(since.Time) >= settle)
 }
 
 // at is the position; 0 when the watch has to begin anew.

@@ -2,10 +2,13 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -82,27 +85,36 @@ func (j *judge) survey(ctx context.Context, g *glance, open []openCase) {
 		if len(s.wanted) < surveyFrom || j.crowded.has(s.ref, now) || j.forbidden.has(s.ref, now) {
 			continue
 		}
-		if !g.survey(ctx, s.ref, s.whole, s.wanted) {
+		if err := g.survey(ctx, s.ref, s.whole, s.wanted); err != nil {
+			// That is not tried again for a while, so this is not said for every batch either.
 			j.crowded.add(s.ref, now)
+			log.FromContext(ctx).V(1).Info("Reading objects one by one that one list should have shown", "cause", err.Error(),
+				"resource", s.ref.Resource, "namespace", s.ref.Namespace, "wanted", len(s.wanted), "for", forbiddenFor.String())
 		}
 	}
 }
 
+// errTooLong says that a list was given up.
+var errTooLong = errors.New("the list has far more than what is wanted")
+
 // survey lists a place, and notes what the list shows of the wanted objects, and that it does not show the others. It
-// says whether that was possible.
-func (g *glance) survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool) bool {
+// fails when the list is refused or too long.
+func (g *glance) survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool) error {
 	missing := maps.Clone(wanted)
 	complete, err := g.objects.survey(ctx, ref, whole, wanted, func(name string, seen sight) {
 		delete(missing, name)
 		g.note(ref, name, whole, seen)
 	})
-	if err != nil || !complete {
-		return false
+	if err != nil {
+		return err
+	}
+	if !complete {
+		return errTooLong
 	}
 	for name := range missing {
 		g.note(ref, name, whole, sight{})
 	}
-	return true
+	return nil
 }
 
 // note remembers what a list showed, which is consistent, if there is room for it.

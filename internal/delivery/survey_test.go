@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
@@ -56,27 +58,35 @@ func TestAFewObjectsAreReadOneByOne(t *testing.T) {
 	g.Expect(len(objects.reads)).To(BeNumerically(">=", surveyFrom-1))
 }
 
-// TestAListThatIsRefusedOrTooLong: what it did not show is read, and the list is not asked for again at once.
+// TestAListThatIsRefusedOrTooLong: what it did not show is read, and the list is not asked for again at once. It is said
+// once, not for each batch.
 func TestAListThatIsRefusedOrTooLong(t *testing.T) {
-	for name, objects := range map[string]*fakeObjects{
-		"refused":  {refusing: errAway},
-		"too long": {},
+	for name, test := range map[string]struct {
+		objects *fakeObjects
+		cause   error
+	}{
+		"refused":  {&fakeObjects{refusing: errAway}, errAway},
+		"too long": {&fakeObjects{}, errTooLong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
+			objects := test.objects
+			var said []string
+			ctx := log.IntoContext(t.Context(), funcr.New(func(_, line string) { said = append(said, line) }, funcr.Options{Verbosity: 1}))
 			events := manyCreated(surveyFrom)
 			objects.shown = map[string]sight{"web-0": seen("u0", "8")}
 			objects.consistent = seen("another", "9")
 			j, clock := newJudge(objects)
-			judgements := judgeAll(j, t.Context(), events, nil)
+			judgements := judgeAll(j, ctx, events, nil)
 			g.Expect(judgements[0]).To(Equal(persisted), "the list showed it")
 			g.Expect(judgements[1:]).To(HaveEach(notPersisted))
 			g.Expect(objects.reads).To(HaveLen(2*(surveyFrom-1)), "each was read from the cache, and then consistently")
 
-			judgeAll(j, t.Context(), events, nil)
+			judgeAll(j, ctx, events, nil)
 			g.Expect(objects.surveys).To(Equal(1))
+			g.Expect(said).To(ConsistOf(And(ContainSubstring("one by one"), ContainSubstring(test.cause.Error()))))
 			clock.SetTime(clock.Now().Add(forbiddenFor + time.Second))
-			judgeAll(j, t.Context(), events, nil)
+			judgeAll(j, ctx, events, nil)
 			g.Expect(objects.surveys).To(Equal(2))
 		})
 	}

@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
 )
 
 const (
@@ -75,17 +77,21 @@ func (f *follower) run(ctx context.Context) {
 	retry := pauses.backoff()
 	for ctx.Err() == nil {
 		err := f.follow(ctx)
-		pause := pauses.retry
+		if ctx.Err() != nil {
+			return
+		}
+		pause, cause := pauses.retry, metrics.CauseError
 		switch {
 		case errors.Is(err, errEnded):
-			retry = pauses.backoff()
+			retry, cause = pauses.backoff(), metrics.CauseEnded
 		case apierrors.IsForbidden(err):
-			pause = pauses.slowest
+			pause, cause = pauses.slowest, metrics.CauseRefused
 		default:
 			log.FromContext(ctx).V(1).Info("Following an object again after a pause",
 				"kind", f.object.Kind, "object", f.object.String(), "error", err.Error())
 			pause = retry.Step()
 		}
+		f.owner.options.Metrics.Restarted(cause)
 		sleep(ctx, wait.Jitter(pause, jitter))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
 )
 
 // maxFollowers bounds the watches. What is referred to beyond it is noticed when its trail is verified the next time.
@@ -34,6 +36,8 @@ type Options struct {
 	Client client.WithWatch
 	// Changed is told that an object to which a trail refers has changed, was made or has gone.
 	Changed func(ctx context.Context, trail types.NamespacedName)
+	// Metrics counts objects and watches.
+	Metrics *metrics.Follow
 
 	// pauses are those of the package, but for tests.
 	pauses *pauses
@@ -74,6 +78,7 @@ func (f *Followers) Start(ctx context.Context) error {
 	f.mu.Unlock()
 	<-ctx.Done()
 	f.group.Wait()
+	f.options.Metrics.Following(0)
 	return nil
 }
 
@@ -97,6 +102,7 @@ func (f *Followers) Forget(trail types.NamespacedName) {
 		f.unsubscribeLocked(trail, object)
 	}
 	delete(f.references, trail)
+	f.options.Metrics.Following(len(f.followers))
 }
 
 func (f *Followers) subscribe(ctx context.Context, trail types.NamespacedName, objects []Object) []*follower {
@@ -128,6 +134,7 @@ func (f *Followers) subscribe(ctx context.Context, trail types.NamespacedName, o
 	if len(objects) == 0 {
 		delete(f.references, trail)
 	}
+	f.options.Metrics.Following(len(f.followers))
 	return found
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
@@ -71,6 +73,7 @@ type rig struct {
 	*Followers
 	admin     client.Client
 	client    *counted
+	metrics   *prometheus.Registry
 	namespace string
 
 	mu   sync.Mutex
@@ -82,7 +85,7 @@ var trailA, trailB = types.NamespacedName{Namespace: "shop", Name: "a"}, types.N
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	g := NewWithT(t)
-	r := &rig{told: map[types.NamespacedName]int{}}
+	r := &rig{told: map[types.NamespacedName]int{}, metrics: prometheus.NewRegistry()}
 	var err error
 	r.admin, err = client.New(env.Admin(), client.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
@@ -97,6 +100,7 @@ func newRig(t *testing.T) *rig {
 	r.Followers = New(Options{
 		Client:  r.client,
 		Changed: r.changed,
+		Metrics: &metrics.Register(r.metrics).Follow,
 		pauses:  &pauses{retry: 20 * time.Millisecond, slowest: 200 * time.Millisecond, settle: 10 * time.Millisecond},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -111,6 +115,32 @@ func newRig(t *testing.T) *rig {
 		g.Expect(r.client.open.Load()).To(BeZero(), "every watch ends with Start")
 	})
 	return r
+}
+
+// metric is the value of a metric, of one value of its label when it has one.
+func (r *rig) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	families, err := r.metrics.Gather()
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			labels := metric.GetLabel()
+			if family.GetName() == name && (len(labels) == 0 || labels[0].GetValue() == label) {
+				return metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func (r *rig) followed(t *testing.T) float64 {
+	t.Helper()
+	return r.metric(t, "trailkeeper_followed_objects", "")
+}
+
+func (r *rig) restarts(t *testing.T, cause metrics.Cause) float64 {
+	t.Helper()
+	return r.metric(t, "trailkeeper_follow_restarts_total", string(cause))
 }
 
 func (r *rig) changed(_ context.Context, trail types.NamespacedName) {
@@ -210,11 +240,14 @@ func TestOneWatchForAllTrails(t *testing.T) {
 	}
 	g.Eventually(r.client.open.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
 
+	g.Expect(r.followed(t)).To(BeEquivalentTo(1))
 	r.Follow(t.Context(), trailA) // It refers to nothing any more.
 	r.change(t, secret)
 	g.Eventually(r.count(trailB)).WithTimeout(patience).Should(Equal(2))
 	g.Expect(r.count(trailA)()).To(Equal(1))
+	g.Expect(r.followed(t)).To(BeEquivalentTo(1))
 	r.Forget(trailB)
+	g.Expect(r.followed(t)).To(BeZero())
 	g.Eventually(r.client.open.Load).WithTimeout(patience).Should(BeZero())
 	g.Expect(r.followers).To(BeEmpty())
 	g.Expect(r.references).To(BeEmpty())
@@ -231,6 +264,7 @@ func TestWhereOnlyGetIsGrantedNothingIsTold(t *testing.T) {
 	r.Follow(t.Context(), trailA, object)
 	r.change(t, secret)
 	g.Consistently(r.count(trailA), 500*time.Millisecond).Should(BeZero())
+	g.Expect(r.restarts(t, metrics.CauseRefused)).To(And(BeNumerically(">=", 1), BeNumerically("<=", 10)), "refusals are not a flood")
 
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "aws"}, Rules: []rbacv1.PolicyRule{{
 		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"aws"}, Verbs: []string{"get", "list", "watch"},
@@ -257,4 +291,6 @@ func TestAnOutageHidesNoChange(t *testing.T) {
 		return r.admin.Update(t.Context(), secret)
 	}).WithTimeout(patience).Should(Succeed())
 	g.Eventually(r.count(trailA)).WithTimeout(2 * patience).Should(Equal(1))
+	g.Expect(r.restarts(t, metrics.CauseEnded) + r.restarts(t, metrics.CauseError)).To(BeNumerically(">=", 1))
+	g.Expect(r.restarts(t, metrics.CauseRefused)).To(BeZero())
 }

@@ -127,6 +127,24 @@ func (w *Webhook) register(c *catalog) {
 // Restored counts a restored configuration.
 func (w *Webhook) Restored() { w.restored.WithLabelValues().Inc() }
 
+// Follow measures the watches of what trails refer to.
+type Follow struct {
+	objects  *prometheus.GaugeVec
+	restarts *prometheus.CounterVec
+}
+
+func (f *Follow) register(c *catalog) {
+	f.objects = c.gauge("followed_objects", "Secrets and service accounts that the leader watches, because trails refer to them; 0 on other replicas.")
+	f.objects.WithLabelValues()
+	f.restarts = c.counter("follow_restarts_total", "Watches of single objects that are begun again, by why the last one ended: ended (as each does after some minutes), refused (the operator may not list or watch the object, so that changes are noticed with the next regular check) or error.", "cause")
+}
+
+// Following sets how many objects are watched.
+func (f *Follow) Following(objects int) { f.objects.WithLabelValues().Set(float64(objects)) }
+
+// Restarted counts a watch that is begun again.
+func (f *Follow) Restarted(cause Cause) { f.restarts.WithLabelValues(string(cause)).Inc() }
+
 // Spill measures the local file.
 type Spill struct {
 	replayed *prometheus.CounterVec

@@ -33,12 +33,23 @@ const (
 	StoredSpilled    Stored = "spilled"    // in the local file, because etcd did not take it
 )
 
+// Cause is why a watch of one object ended.
+type Cause string
+
+// Causes of a new watch.
+const (
+	CauseEnded   Cause = "ended"   // as every watch does after a while
+	CauseRefused Cause = "refused" // the operator may not list or watch the object
+	CauseError   Cause = "error"
+)
+
 // Metrics is all metrics of one process. The groups' methods may be called from any goroutine.
 type Metrics struct {
 	Recorder  Recorder
 	Delivery  Delivery
 	Retention Retention
 	Webhook   Webhook
+	Follow    Follow
 	Spill     Spill
 
 	expiry  atomic.Pointer[func() (authority, serving time.Time)]
@@ -53,6 +64,7 @@ func Register(registerer prometheus.Registerer) *Metrics {
 	m.Delivery.register(c)
 	m.Retention.register(c)
 	m.Webhook.register(c)
+	m.Follow.register(c)
 	m.Spill.register(c)
 	const expiry = "certificate_expiry_timestamp_seconds"
 	const help = "When the webhook's certificate authority, and this replica's serving certificate, expire (Unix time); 0 before there is one."

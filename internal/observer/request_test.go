@@ -93,6 +93,18 @@ func TestOwnWritesAreLeftOut(t *testing.T) {
 	})
 }
 
+// The watch may show a write before the operator has the answer that tells it the version.
+func TestAWriteThatIsKnownLaterIsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got recorded
+		o := got.observer()
+		written := time.Now().Add(ownWithin / 2)
+		o.options.Own = func(string) bool { return time.Now().After(written) }
+		o.changed(t.Context(), policies, configuration(kinds[0], "u1", "6"), configuration(kinds[0], "u1", "7"))
+		NewWithT(t).Expect(got).To(BeEmpty())
+	})
+}
+
 func TestManagedFieldsAreSlim(t *testing.T) {
 	g := NewWithT(t)
 	object := configuration("X", "u1", "1", manager("helm", "2026-03-01T10:00:00Z"))

@@ -6,7 +6,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	admissionv1 "k8s.io/api/admission/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -52,14 +51,6 @@ func TestADeletionWithoutGraceIsOneEvent(t *testing.T) {
 
 // TestAnEvictionIsRecordedWithItsPod: the request shows its name only.
 func TestAnEvictionIsRecordedWithItsPod(t *testing.T) {
-	evict := func() *admissionv1.AdmissionRequest {
-		request := update()
-		request.Operation = admissionv1.Create
-		request.Kind = metav1.GroupVersionKind{Group: "policy", Version: "v1", Kind: "Eviction"}
-		request.Resource.Resource, request.SubResource = "pods", "eviction"
-		request.OldObject.Raw, request.Object.Raw = nil, []byte(`{"metadata":{"name":"web"}}`)
-		return request
-	}
 	pod := `{"metadata":{"name":"web","uid":"u1","resourceVersion":"7"`
 	tests := map[string]struct {
 		pod     string
@@ -81,7 +72,7 @@ func TestAnEvictionIsRecordedWithItsPod(t *testing.T) {
 			if test.pod == "" {
 				r.store.pod = nil
 			}
-			g.Expect(r.ask(t, v1alpha1.FailurePolicyIgnore, evict()).Allowed).To(BeTrue())
+			g.Expect(r.ask(t, v1alpha1.FailurePolicyIgnore, eviction()).Allowed).To(BeTrue())
 			g.Expect(r.store.events).To(HaveLen(test.events))
 			for _, event := range r.store.events {
 				g.Expect(event.Spec.Action).To(Equal(v1alpha1.ActionDelete))

@@ -204,6 +204,16 @@ func update(edits ...func(*admissionv1.AdmissionRequest)) *admissionv1.Admission
 	return request
 }
 
+// eviction is alice's request to evict a pod.
+func eviction() *admissionv1.AdmissionRequest {
+	return update(func(request *admissionv1.AdmissionRequest) {
+		request.Operation = admissionv1.Create
+		request.Kind = metav1.GroupVersionKind{Group: "policy", Version: "v1", Kind: "Eviction"}
+		request.Resource.Resource, request.SubResource = "pods", "eviction"
+		request.OldObject.Raw, request.Object.Raw = nil, []byte(`{"metadata":{"name":"web"}}`)
+	})
+}
+
 func dryRun(request *admissionv1.AdmissionRequest) {
 	yes := true
 	request.DryRun = &yes

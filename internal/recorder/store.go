@@ -17,8 +17,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/spill"
 )
 
-// createTimeout is how long the API server may take to store an event; what is left of the webhook's own time-out is
-// for the spill file and the answer.
+// createTimeout is how long the API server may take to store an event, in whichever namespace; what is left of the webhook's
+// own time-out is for the pod of an eviction, the spill file and the answer.
 const createTimeout = 3 * time.Second
 
 // spiller keeps events in a local file until the API server takes them.
@@ -80,6 +80,8 @@ func (s *Store) keep(ctx context.Context, event *v1alpha1.AuditEvent) error {
 // Create stores an encoded event in the API server. An event that is there already was stored by an earlier try. When
 // the namespace takes no new objects, because it is being deleted or gone, the operator's namespace takes the event.
 func (s *Store) Create(ctx context.Context, key types.NamespacedName, body []byte) (types.NamespacedName, error) {
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
 	err := s.post(ctx, key.Namespace, body)
 	if isClosed(err) && key.Namespace != s.namespace {
 		if body, err = inNamespace(body, s.namespace); err != nil {
@@ -100,8 +102,6 @@ func isClosed(err error) bool {
 }
 
 func (s *Store) post(ctx context.Context, namespace string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
 	return s.client.Post().
 		AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version,
 			"namespaces", namespace, v1alpha1.AuditEventsResource.Resource).

@@ -1,0 +1,52 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
+)
+
+// wipe deletes all AuditEvents of the rig's namespace, as the namespace controller does.
+func (r *rig) wipe(t *testing.T) {
+	t.Helper()
+	NewWithT(t).Expect(r.DeleteAllOf(t.Context(), &v1alpha1.AuditEvent{}, client.InNamespace(r.namespace))).To(Succeed())
+}
+
+// TestWhatIsWipedIsDelivered: a destination that is away takes, when it is back, what was recorded before the namespace was
+// wiped; until then the trail is not drained.
+func TestWhatIsWipedIsDelivered(t *testing.T) {
+	g := NewWithT(t)
+	r := newRig(t)
+	trail := r.trail(t)
+	l := r.lead(t)
+	r.serve(t, l, trail)
+	names := r.record(t, trail, 0, 5)
+	r.expect(t, trail, names)
+	drained := func() (bool, error) { return l.Drained(t.Context(), r.read(t, trail)) }
+	g.Eventually(drained, patience, 20*time.Millisecond).Should(BeTrue())
+
+	remove := r.sim.Inject(cloudsim.Fault{Action: "PutLogEvents", Effect: cloudsim.Unavailable})
+	names = append(names, r.record(t, trail, 5, 100)...)
+	r.wipe(t)
+	g.Consistently(drained, 500*time.Millisecond, 20*time.Millisecond).Should(BeFalse())
+
+	remove()
+	r.expect(t, trail, names)
+	g.Eventually(drained, patience, 20*time.Millisecond).Should(BeTrue())
+}
+
+// TestASuspendedTrailWithNothingToDeliverIsDrained: it must not hold up its own deletion.
+func TestASuspendedTrailWithNothingToDeliverIsDrained(t *testing.T) {
+	r := newRig(t)
+	suspended := true
+	trail := r.trail(t, func(trail *v1alpha1.AuditTrail) { trail.Spec.Suspend = &suspended })
+	l := r.lead(t)
+	r.serve(t, l, trail)
+	NewWithT(t).Eventually(func() (bool, error) { return l.Drained(t.Context(), r.read(t, trail)) }, patience, 20*time.Millisecond).
+		Should(BeTrue())
+}

@@ -1,0 +1,52 @@
+package trails
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
+)
+
+// TestWhatTheWipeTakesIsDelivered: the AuditEvents of a namespace that is deleted go at once, also those that a slow
+// destination has not taken yet. The trail stays until they have arrived.
+func TestWhatTheWipeTakesIsDelivered(t *testing.T) {
+	g := NewWithT(t)
+	namespace := newNamespace(t, "wiped")
+	grant(t, namespace, roleARN(namespace))
+	trail := newTrail(namespace, byRole(namespace))
+	startTrail(t, trail, namespace)
+	expectDelivered(t, trail, namespace)
+
+	remove := aws.Inject(cloudsim.Fault{Action: "PutLogEvents", Group: trail.Spec.CloudWatch.LogGroupName, Effect: cloudsim.Unavailable})
+	var made []string
+	for range 50 {
+		made = append(made, change(t, namespace, "made-"))
+	}
+	g.Expect(admin.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
+	g.Eventually(func() []v1alpha1.AuditEvent {
+		var left v1alpha1.AuditEventList
+		g.Expect(admin.List(t.Context(), &left, client.InNamespace(namespace))).To(Succeed())
+		return left.Items
+	}).WithTimeout(patience).WithPolling(polling).Should(BeEmpty())
+	g.Consistently(func() error {
+		return admin.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)
+	}).WithTimeout(5*time.Second).WithPolling(polling).Should(Succeed(), "the trail must wait for what it has not delivered")
+
+	remove()
+	g.Eventually(func(g Gomega) {
+		names, _ := delivered(g, trail)
+		for _, name := range made {
+			g.Expect(names).To(HaveKey(name))
+		}
+	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
+	g.Eventually(func() bool {
+		return apierrors.IsNotFound(admin.Get(t.Context(), client.ObjectKey{Name: namespace}, &corev1.Namespace{}))
+	}).WithTimeout(patience).WithPolling(polling).Should(BeTrue())
+}
