@@ -19,8 +19,8 @@ const Max = 16
 // Of is the shard of the trail with a uid, the same on every replica and for the trail's whole life.
 func Of(trail types.UID, count int) int {
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(trail)) // It never fails.
-	return int(hash.Sum64() % uint64(count))
+	_, _ = hash.Write([]byte(trail))         // It never fails.
+	return int(hash.Sum64() % uint64(count)) //nolint:gosec // There are between 1 and Max shards.
 }
 
 // Options are what Shards need.
