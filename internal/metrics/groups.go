@@ -43,6 +43,7 @@ type Delivery struct {
 	delivered, rejected, batches, volume *prometheus.CounterVec
 	retries                              *prometheus.CounterVec
 	outcomes                             *prometheus.CounterVec
+	shards                               *prometheus.GaugeVec
 }
 
 func (d *Delivery) register(c *catalog) {
@@ -56,6 +57,17 @@ func (d *Delivery) register(c *catalog) {
 	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
 	d.outcomes = c.counter("delivery_outcomes_total", "Changes by whether they stuck: Persisted, NotPersisted or Unknown.", "outcome")
+	d.shards = c.gauge("delivery_shards", "Shards whose trails this replica delivers. Their sum over the replicas is --delivery-shards, but for moments.")
+}
+
+// ShardsHeld sets how many shards this replica delivers.
+func (d *Delivery) ShardsHeld(shards int) { d.shards.WithLabelValues().Set(float64(shards)) }
+
+// Forget removes the series of a trail that this replica does not deliver any more.
+func (d *Delivery) Forget(namespace, trail string) {
+	for _, vec := range d.perTrail() {
+		vec.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "trail": trail})
+	}
 }
 
 func (d *Delivery) perTrail() []*prometheus.MetricVec {
