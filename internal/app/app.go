@@ -110,7 +110,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addLeadership, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addDelivery, o.addLeadership, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}

@@ -116,7 +116,7 @@ func New(options Options) *Delivery {
 }
 
 // Serve makes sure that a courier delivers the trail's events, by the trail's present spec, if this replica holds its shard.
-func (d *Delivery) Serve(ctx context.Context, trail *v1alpha1.AuditTrail) (served bool, err error) {
+func (d *Delivery) Serve(ctx context.Context, trail *v1alpha1.AuditTrail) error {
 	key := client.ObjectKeyFromObject(trail)
 	before := d.serviceOf(key)
 	switch {
@@ -128,19 +128,19 @@ func (d *Delivery) Serve(ctx context.Context, trail *v1alpha1.AuditTrail) (serve
 		if previous := before.trail.Swap(trail); mayHelp(previous, trail) {
 			before.wake()
 		}
-		return true, nil
+		return nil
 	}
-	if !d.holds(trail.UID) {
-		return false, nil
+	if !d.Holds(trail.UID) {
+		return nil
 	}
 	// What a cache has may be older than the cursor that another replica wrote before it left the shard.
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	fresh := &v1alpha1.AuditTrail{}
 	if err := d.Reader.Get(ctx, key, fresh); err != nil {
-		return false, client.IgnoreNotFound(err)
+		return client.IgnoreNotFound(err)
 	}
-	return d.begin(fresh)
+	return d.begin(fresh) //nolint:contextcheck // The courier's context is that of the shard.
 }
 
 // mayHelp says whether a trail changed in a way that lets its destination take what it refused before. The rest of its

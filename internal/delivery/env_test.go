@@ -218,9 +218,8 @@ func (l *leader) kill() {
 // serve has the replica deliver a trail as the API server shows it now.
 func (r *rig) serve(t *testing.T, l *leader, trail *v1alpha1.AuditTrail) {
 	t.Helper()
-	NewWithT(t).Eventually(func() (bool, error) {
-		return l.Serve(t.Context(), r.read(t, trail))
-	}, patience, 10*time.Millisecond).Should(BeTrue())
+	NewWithT(t).Eventually(func() bool { return l.Holds(trail.UID) }, patience, 10*time.Millisecond).Should(BeTrue())
+	NewWithT(t).Expect(l.Serve(t.Context(), r.read(t, trail))).To(Succeed())
 }
 
 func (r *rig) read(t *testing.T, trail *v1alpha1.AuditTrail) *v1alpha1.AuditTrail {

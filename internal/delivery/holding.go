@@ -69,29 +69,30 @@ func (d *Delivery) signal() {
 	}
 }
 
-// Changed has something when this replica took a shard or left one: Serve then says something else about some trails.
+// Changed has something when this replica took a shard or left one: Holds then says something else about some trails.
 func (d *Delivery) Changed() <-chan struct{} { return d.changed }
 
 func (d *Delivery) shardOf(trail types.UID) int { return shards.Of(trail, d.Shards) }
 
-func (d *Delivery) holds(trail types.UID) bool {
+// Holds says whether this replica delivers the trail with a uid.
+func (d *Delivery) Holds(trail types.UID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.held[d.shardOf(trail)] != nil
 }
 
 // begin runs a courier for a trail as the API server shows it now, unless its shard was left meanwhile.
-func (d *Delivery) begin(trail *v1alpha1.AuditTrail) (served bool, err error) {
+func (d *Delivery) begin(trail *v1alpha1.AuditTrail) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	shard := d.shardOf(trail.UID)
 	h := d.held[shard]
 	if h == nil {
-		return false, nil
+		return nil
 	}
 	c, err := d.newCourier(trail)
 	if err != nil {
-		return false, err
+		return err
 	}
 	ctx, cancel := context.WithCancel(h.context)
 	s := &service{courier: c, shard: shard, cancel: cancel, done: make(chan struct{})}
@@ -104,7 +105,7 @@ func (d *Delivery) begin(trail *v1alpha1.AuditTrail) (served bool, err error) {
 		d.feed.subscribe(trail.UID, c.box, c.at.version)
 		c.run(ctx)
 	})
-	return true, nil
+	return nil
 }
 
 // watching runs the feed while somebody needs it.

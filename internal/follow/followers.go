@@ -39,7 +39,8 @@ type Options struct {
 	pauses *pauses
 }
 
-// Followers follow what trails refer to. They are a Runnable of the manager, on the leader only.
+// Followers follow what trails refer to: on the leader for all trails, to verify them, and on every replica for those that
+// it delivers. They are a Runnable of the manager.
 type Followers struct {
 	options Options
 
@@ -61,7 +62,7 @@ func New(options Options) *Followers {
 	}
 }
 
-// NeedLeaderElection says that only the leader follows.
+// NeedLeaderElection says that they end with the leader, unless whoever adds them says otherwise.
 func (f *Followers) NeedLeaderElection() bool { return true }
 
 // Start follows until the context ends, and waits until every watch has ended.
