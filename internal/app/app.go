@@ -75,8 +75,7 @@ type operator struct {
 	notices       *recorder.Notices
 	announcer     *recorder.Announcer
 	presence      *presence.Presence
-	// ready is when this replica became ready; nil before.
-	ready atomic.Pointer[time.Time]
+	attendance    attendance
 	// stopping is true once the operator was told to stop.
 	stopping atomic.Bool
 }

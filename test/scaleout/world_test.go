@@ -53,12 +53,14 @@ type world struct {
 	made map[string][]string
 	// refused is how many the API server refused, because nobody recorded them.
 	refused int
+	// before are the records that a trail's stream had when a trail was made again under its name.
+	before map[string]int
 }
 
 func newWorld(t *testing.T, trails int) *world {
 	t.Helper()
 	g := NewWithT(t)
-	w := &world{t: t, aws: cloudsim.New(cloudsim.Options{Users: []cloudsim.User{own}}), made: map[string][]string{}}
+	w := &world{t: t, aws: cloudsim.New(cloudsim.Options{Users: []cloudsim.User{own}}), made: map[string][]string{}, before: map[string]int{}}
 	server := httptest.NewServer(w.aws)
 	t.Cleanup(server.Close)
 	w.env = testenv.New(t, testenv.Options{ControllerManager: true})
@@ -100,7 +102,13 @@ func (w *world) applyTrail(n int) {
 	g := NewWithT(w.t)
 	namespace := fmt.Sprintf("team-%d", n)
 	g.Expect(w.admin.Create(w.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
-	trail := &v1alpha1.AuditTrail{
+	trail := newTrail(namespace)
+	g.Expect(w.admin.Create(w.t.Context(), trail)).To(Succeed())
+	w.trails = append(w.trails, trail)
+}
+
+func newTrail(namespace string) *v1alpha1.AuditTrail {
+	return &v1alpha1.AuditTrail{
 		ObjectMeta: metav1.ObjectMeta{Namespace: testenv.OperatorNamespace, Name: namespace},
 		Spec: v1alpha1.AuditTrailSpec{
 			Type: v1alpha1.TrailTypeCloudWatch,
@@ -114,8 +122,6 @@ func (w *world) applyTrail(n int) {
 			}},
 		},
 	}
-	g.Expect(w.admin.Create(w.t.Context(), trail)).To(Succeed())
-	w.trails = append(w.trails, trail)
 }
 
 func (w *world) expectReady(trail *v1alpha1.AuditTrail) {
@@ -194,7 +200,7 @@ func (w *world) expectLedgers() (repeated int) {
 // delivered are the objects in a trail's records, with how many events each has. The chain is whole.
 func (w *world) delivered(g Gomega, trail *v1alpha1.AuditTrail) (names map[string]int, repeated int) {
 	var links []ledger.Link
-	for _, event := range w.aws.Events(region, group, trail.Status.LogStreamName) {
+	for _, event := range w.aws.Events(region, group, trail.Status.LogStreamName)[w.before[trail.Name]:] {
 		link, err := ledger.ReadLink([]byte(event.Message))
 		g.Expect(err).NotTo(HaveOccurred())
 		links = append(links, link)
@@ -228,14 +234,9 @@ func (w *world) held() []int {
 }
 
 // expectShares waits until the replicas hold so many shards, in any order.
-func (w *world) expectShares(want ...any) []int {
+func (w *world) expectShares(want ...any) {
 	w.t.Helper()
-	var held []int
-	NewWithT(w.t).Eventually(func() []int {
-		held = w.held()
-		return held
-	}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(ConsistOf(want...))
-	return held
+	NewWithT(w.t).Eventually(w.held).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(ConsistOf(want...))
 }
 
 // keepOnFailure leaves the logs where somebody can look at them.
@@ -258,15 +259,5 @@ func (w *world) keepOnFailure() {
 		if err != nil {
 			w.t.Logf("cannot keep a log: %v", err)
 		}
-	}
-}
-
-// pass lets time go by while the load runs.
-func pass(ctx context.Context, while time.Duration) {
-	timer := time.NewTimer(while)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
