@@ -41,8 +41,6 @@ type recorded interface {
 type drainer interface {
 	// Drained is true when nothing that was recorded for the trail waits to be pushed.
 	Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error)
-	// Wake has a push that was refused tried again at once.
-	Wake(trail types.NamespacedName)
 }
 
 // follower tells IdentityChanged when what a trail refers to changes.

@@ -45,12 +45,9 @@ type trailRig struct {
 
 	mu     sync.Mutex
 	events []string
-	woken  []types.NamespacedName
 	// followed is what each trail follows.
 	followed map[types.NamespacedName][]follow.Object
 }
-
-func (r *trailRig) Wake(trail types.NamespacedName) { r.woken = append(r.woken, trail) }
 
 func (r *trailRig) Follow(_ context.Context, trail types.NamespacedName, objects ...follow.Object) {
 	r.followed[trail] = objects

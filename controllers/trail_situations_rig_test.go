@@ -69,8 +69,6 @@ type situation struct {
 
 func (s *situation) Recorded(*v1alpha1.AuditTrail) bool { return true }
 
-func (s *situation) Wake(types.NamespacedName) {}
-
 func (s *situation) Follow(context.Context, types.NamespacedName, ...follow.Object) {}
 
 func (s *situation) Forget(types.NamespacedName) {}

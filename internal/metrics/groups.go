@@ -43,6 +43,7 @@ type Delivery struct {
 	delivered, rejected, batches, volume *prometheus.CounterVec
 	retries                              *prometheus.CounterVec
 	outcomes                             *prometheus.CounterVec
+	shards                               *prometheus.GaugeVec
 }
 
 func (d *Delivery) register(c *catalog) {
@@ -56,6 +57,17 @@ func (d *Delivery) register(c *catalog) {
 	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
 	d.outcomes = c.counter("delivery_outcomes_total", "Changes by whether they stuck: Persisted, NotPersisted or Unknown.", "outcome")
+	d.shards = c.gauge("delivery_shards", "Shards whose trails this replica delivers. Their sum over the replicas is --delivery-shards, but for moments.")
+}
+
+// ShardsHeld sets how many shards this replica delivers.
+func (d *Delivery) ShardsHeld(shards int) { d.shards.WithLabelValues().Set(float64(shards)) }
+
+// Forget removes the series of a trail that this replica does not deliver any more.
+func (d *Delivery) Forget(namespace, trail string) {
+	for _, vec := range d.perTrail() {
+		vec.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "trail": trail})
+	}
 }
 
 func (d *Delivery) perTrail() []*prometheus.MetricVec {
@@ -139,8 +151,8 @@ func (f *Follow) register(c *catalog) {
 	f.restarts = c.counter("follow_restarts_total", "Watches of single objects that are begun again, by why the last one ended: ended (as each does after some minutes), refused (the operator may not list or watch the object, so that changes are noticed with the next regular check) or error.", "cause")
 }
 
-// Following sets how many objects are watched.
-func (f *Follow) Following(objects int) { f.objects.WithLabelValues().Set(float64(objects)) }
+// Following says how many more objects are watched, or less. Several may follow objects of their own.
+func (f *Follow) Following(change int) { f.objects.WithLabelValues().Add(float64(change)) }
 
 // Restarted counts a watch that is begun again.
 func (f *Follow) Restarted(cause Cause) { f.restarts.WithLabelValues(string(cause)).Inc() }
