@@ -51,6 +51,8 @@ type Options struct {
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
+	// Ledger keeps the ledgers of trails; nil keeps none.
+	Ledger *Ledger
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
@@ -99,6 +101,9 @@ func New(options Options) *Delivery {
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
+	if options.Ledger != nil && options.Ledger.Every == 0 {
+		options.Ledger.Every = checkpointEvery
+	}
 	source := &source{client: options.REST}
 	return &Delivery{
 		Options:  options,
@@ -141,6 +146,7 @@ func (d *Delivery) Serve(trail *v1alpha1.AuditTrail) error {
 	if served, ok := d.couriers[key]; ok && !served.ended() {
 		if before := served.trail.Swap(trail); mayHelp(before, trail) {
 			served.wake()
+			served.box.signal() // An idle courier looks whether the ledger is to be closed.
 		}
 		return nil
 	}
@@ -163,7 +169,7 @@ func (d *Delivery) Serve(trail *v1alpha1.AuditTrail) error {
 // mayHelp says whether a trail changed in a way that lets its destination take what it refused before. The rest of its
 // status is written by delivery itself.
 func mayHelp(before, after *v1alpha1.AuditTrail) bool {
-	return before.Generation != after.Generation || !maps.Equal(before.Annotations, after.Annotations) ||
+	return before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || !maps.Equal(before.Annotations, after.Annotations) ||
 		!equality.Semantic.DeepEqual(before.Status.CallerIdentity, after.Status.CallerIdentity)
 }
 
@@ -215,7 +221,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		box:       newInbox(d.windowBytesLocked()),
 		changed:   make(chan struct{}, 1),
 		at:        at,
-		committed: trail.Status.Delivery,
+		committed: progressOf(trail),
 		judge: &judge{
 			objects:  &objects{client: d.REST},
 			digester: d.Digester,
@@ -230,6 +236,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		},
 	}
 	c.trail.Store(trail)
+	c.scribe = d.newScribe(c, trail)
 	return c, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -140,7 +141,7 @@ func (k *Keeper) replace(ctx context.Context, secret *corev1.Secret, before Sign
 	if err != nil {
 		return Signer{}, err
 	}
-	announcements := append(before.announcements[:len(before.announcements):len(before.announcements)], announcement)
+	announcements := slices.Concat(before.announcements, []ledger.Announcement{announcement})
 	after := Signer{next, announcements[max(0, len(announcements)-maxAnnouncements):]}
 	log.FromContext(ctx).Info("Replacing the key of ledgers", "old", before.Key.String(), "new", next.String())
 	delete(secret.Annotations, v1alpha1.RotateKeyAnnotation)

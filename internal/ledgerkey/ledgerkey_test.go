@@ -27,9 +27,9 @@ func keeper(c client.Client, lifetime time.Duration) (*Keeper, *clocktesting.Fak
 	return NewKeeper(c, Options{Namespace: namespace, Lifetime: lifetime, Clock: clock}), clock
 }
 
-func signer(t *testing.T, k *Keeper) Signer {
+func signer(ctx context.Context, t *testing.T, k *Keeper) Signer {
 	t.Helper()
-	signer, err := k.Signer(t.Context())
+	signer, err := k.Signer(ctx)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return signer
 }
@@ -39,8 +39,8 @@ func TestReplicasHaveOneKey(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
 	one, _ := keeper(c, 0)
 	two, _ := keeper(c, 0)
-	first := signer(t, one)
-	g.Expect(signer(t, two)).To(Equal(first))
+	first := signer(t.Context(), t, one)
+	g.Expect(signer(t.Context(), t, two)).To(Equal(first))
 	g.Expect(first.Since("")).To(HaveLen(1))
 	g.Expect(first.Since("")[0].PublicKey).To(Equal(first.Key.Public().String()))
 	g.Expect(first.Since(first.Key.Public().ID())).To(BeEmpty())
@@ -57,13 +57,13 @@ func TestAFasterReplicaWins(t *testing.T) {
 			if !raced {
 				raced = true
 				faster, _ := keeper(c, 0)
-				theirs = signer(t, faster)
+				theirs = signer(ctx, t, faster)
 			}
 			return c.Create(ctx, object, options...)
 		},
 	}).Build()
 	slower, _ := keeper(c, 0)
-	g.Expect(signer(t, slower)).To(Equal(theirs))
+	g.Expect(signer(t.Context(), t, slower)).To(Equal(theirs))
 	g.Expect(raced).To(BeTrue())
 }
 
@@ -86,14 +86,14 @@ func TestAKeyIsReplaced(t *testing.T) {
 			g := NewWithT(t)
 			c := fake.NewClientBuilder().Build()
 			k, clock := keeper(c, 24*time.Hour)
-			first := signer(t, k)
+			first := signer(t.Context(), t, k)
 			clock.SetTime(clock.Now().Add(time.Hour))
-			g.Expect(signer(t, k)).To(Equal(first))
+			g.Expect(signer(t.Context(), t, k)).To(Equal(first))
 			replace(t, c, clock)
-			second := signer(t, k)
+			second := signer(t.Context(), t, k)
 			g.Expect(second.Key).NotTo(Equal(first.Key))
 			clock.SetTime(clock.Now().Add(time.Hour))
-			g.Expect(signer(t, k)).To(Equal(second), "once")
+			g.Expect(signer(t.Context(), t, k)).To(Equal(second), "once")
 
 			g.Expect(second.Since(first.Key.Public().ID())).To(ConsistOf(HaveField("PreviousID", first.Key.Public().ID())))
 			endorsed, err := first.Key.Endorse(second.Key.Public())
@@ -103,7 +103,7 @@ func TestAKeyIsReplaced(t *testing.T) {
 
 			other, otherClock := keeper(c, 24*time.Hour)
 			otherClock.SetTime(clock.Now())
-			g.Expect(signer(t, other)).To(Equal(second), "whoever leads next")
+			g.Expect(signer(t.Context(), t, other)).To(Equal(second), "whoever leads next")
 			var secret corev1.Secret
 			g.Expect(c.Get(t.Context(), secretKey, &secret)).To(Succeed())
 			g.Expect(secret.Annotations).To(BeEmpty())
@@ -126,15 +126,15 @@ func TestTwoReplaceAtOnce(t *testing.T) {
 				raced = true
 				faster, clock := keeper(c, 24*time.Hour)
 				clock.SetTime(late)
-				theirs = signer(t, faster)
+				theirs = signer(ctx, t, faster)
 			}
 			return c.Update(ctx, object, options...)
 		},
 	}).Build()
 	k, clock := keeper(c, 24*time.Hour)
-	first := signer(t, k)
+	first := signer(t.Context(), t, k)
 	clock.SetTime(late)
-	second := signer(t, k)
+	second := signer(t.Context(), t, k)
 	g.Expect(second).To(Equal(theirs))
 	g.Expect(second.Since(first.Key.Public().ID())).To(HaveLen(1))
 }
@@ -150,7 +150,7 @@ func TestADamagedSecretIsNotReplaced(t *testing.T) {
 			g := NewWithT(t)
 			c := fake.NewClientBuilder().Build()
 			k, _ := keeper(c, 0)
-			signer(t, k)
+			signer(t.Context(), t, k)
 			var secret corev1.Secret
 			g.Expect(c.Get(t.Context(), secretKey, &secret)).To(Succeed())
 			damage(secret.Data)
@@ -165,7 +165,9 @@ func TestADamagedSecretIsNotReplaced(t *testing.T) {
 func TestSignerReturnsWhatTheServerSaid(t *testing.T) {
 	refused := errors.New("refused")
 	k, _ := keeper(fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
-		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error { return refused },
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return refused
+		},
 	}).Build(), 0)
 	_, err := k.Signer(t.Context())
 	NewWithT(t).Expect(err).To(MatchError(refused))
