@@ -75,6 +75,8 @@ func (s *situation) Forget(types.NamespacedName) {}
 
 func (s *situation) Drained(context.Context, *v1alpha1.AuditTrail) (bool, error) { return true, nil }
 
+func (s *situation) Closed(*v1alpha1.AuditTrail) bool { return true }
+
 func (s *situation) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	s.events = append(s.events, fmt.Sprintf("%s %s %s", kind, reason, fmt.Sprintf(note, args...)))
 }

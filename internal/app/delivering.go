@@ -18,6 +18,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/follow"
+	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
 )
 
 // serviceAccount is what the manifests call the operator's service account.
@@ -48,6 +49,7 @@ func (o *operator) addDelivery() error {
 		DeletesAreRecorded: o.deletesAreRecorded,
 		NothingMissed:      o.nothingMissed,
 		Waiting:            o.waitingLocally,
+		Ledger:             o.ledgers(),
 		Clock:              o.clock,
 		Shards:             o.options.DeliveryShards,
 	})
@@ -76,6 +78,23 @@ func (o *operator) addDelivery() error {
 		}
 	}
 	return nil
+}
+
+// ledgers are kept beside what is delivered.
+func (o *operator) ledgers() *delivery.Ledger {
+	keeper := ledgerkey.NewKeeper(o.direct, ledgerkey.Options{
+		Namespace: o.options.Namespace, Lifetime: o.options.LedgerKeyLifetime, Clock: o.clock,
+	})
+	return &delivery.Ledger{
+		Open: func(ctx context.Context, trail *v1alpha1.AuditTrail) (delivery.Sink, error) {
+			return o.opener.OpenLedger(ctx, trail)
+		},
+		Streams: func(trail *v1alpha1.AuditTrail) (records, ledger string) {
+			return o.opener.StreamName(trail), o.opener.LedgerStreamName(trail)
+		},
+		Signer:  keeper.Signer,
+		Cluster: o.clusterID,
+	}
 }
 
 // addTrails verifies trails and keeps the in-cluster copy of their events within bounds, on the leader.

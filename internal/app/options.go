@@ -48,6 +48,8 @@ type Options struct {
 	LeaseDuration time.Duration
 	// DrainTimeout is how long a deleted trail waits for its destination.
 	DrainTimeout time.Duration
+	// LedgerKeyLifetime is the age past which the key that signs ledgers is replaced; 0 for never.
+	LedgerKeyLifetime time.Duration
 
 	zap zap.Options
 }
@@ -83,6 +85,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"how long other replicas wait for a leader, or for one that delivers, that fell silent")
 	flags.DurationVar(&o.DrainTimeout, "drain-timeout", 10*time.Minute,
 		"how long a deleted trail waits for its destination to take what was recorded, before it goes without")
+	flags.DurationVar(&o.LedgerKeyLifetime, "ledger-key-lifetime", 365*24*time.Hour,
+		"the age past which the key that signs the trails' ledgers is replaced; 0 for never")
 	o.zap.BindFlags(flags)
 }
 
@@ -91,6 +95,9 @@ const minLease = 3 * time.Second
 
 // maxDrain leaves the rest of a stop within the manifests' terminationGracePeriodSeconds.
 const maxDrain = 30 * time.Second
+
+// minKeyLifetime keeps a ledger from being mostly about its keys.
+const minKeyLifetime = 24 * time.Hour
 
 // clusterID is what log stream names, external ids of roles and log queries all accept.
 var clusterID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
@@ -112,6 +119,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--delivery-shards is %d: give 1 to %d", o.DeliveryShards, shards.Max)
 	case o.DrainTimeout < 0:
 		return fmt.Errorf("--drain-timeout is %s: give 0s or more", o.DrainTimeout)
+	case o.LedgerKeyLifetime != 0 && o.LedgerKeyLifetime < minKeyLifetime:
+		return fmt.Errorf("--ledger-key-lifetime is %s: give at least %s, or 0 to keep the key", o.LedgerKeyLifetime, minKeyLifetime)
 	case o.DrainDelay < 0 || o.DrainDelay > maxDrain:
 		return fmt.Errorf("--drain-delay is %s: give 0s to %s", o.DrainDelay, maxDrain)
 	case o.WebhookURL != "" && !isWebhookURL(o.WebhookURL):

@@ -68,6 +68,16 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 	return stream, nil
 }
 
+// OpenLedger is Open for the log stream of the trail's ledger.
+func (o *Opener) OpenLedger(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream, error) {
+	stream, err := o.Open(ctx, trail)
+	if err != nil {
+		return nil, err
+	}
+	stream.name = o.LedgerStreamName(trail)
+	return stream, nil
+}
+
 // account is the AWS account that the stream belongs to, for when STS does not say whose the credentials are. A stream that
 // cannot be found, or not be looked for, says nothing: then the answer is STS's error. Making the stream would put the
 // trail into an account of which nobody knows whether it is still the same.
@@ -93,6 +103,14 @@ func (o *Opener) StreamName(trail *v1alpha1.AuditTrail) string {
 	// A cluster id may be an ARN; a stream's name may not have these two.
 	byDefault = strings.NewReplacer(":", "-", "*", "-").Replace(byDefault)
 	return cmp.Or(trail.Spec.CloudWatch.LogStreamName, trail.Status.LogStreamName, byDefault)
+}
+
+// ledgerSuffix is what the name of a ledger's stream has at its end. No trail can have such a stream for its records.
+const ledgerSuffix = ".ledger"
+
+// LedgerStreamName is the log stream of the trail's ledger.
+func (o *Opener) LedgerStreamName(trail *v1alpha1.AuditTrail) string {
+	return o.StreamName(trail) + ledgerSuffix
 }
 
 // Inconclusive tells whether STS's error says nothing about the credentials, so that CloudWatch Logs shall decide.

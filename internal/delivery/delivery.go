@@ -49,6 +49,8 @@ type Options struct {
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
+	// Ledger keeps the ledgers of trails; nil keeps none.
+	Ledger *Ledger
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
@@ -103,6 +105,9 @@ func New(options Options) *Delivery {
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
+	if options.Ledger != nil && options.Ledger.Every == 0 {
+		options.Ledger.Every = checkpointEvery
+	}
 	source := &source{client: options.REST}
 	return &Delivery{
 		Options:  options,
@@ -127,6 +132,7 @@ func (d *Delivery) Serve(ctx context.Context, trail *v1alpha1.AuditTrail) error 
 	case !before.ended():
 		if previous := before.trail.Swap(trail); mayHelp(previous, trail) {
 			before.wake()
+			before.box.signal() // An idle courier looks whether the ledger is to be closed.
 		}
 		return nil
 	}
@@ -146,7 +152,7 @@ func (d *Delivery) Serve(ctx context.Context, trail *v1alpha1.AuditTrail) error 
 // mayHelp says whether a trail changed in a way that lets its destination take what it refused before. The rest of its
 // status is written by delivery itself.
 func mayHelp(before, after *v1alpha1.AuditTrail) bool {
-	return before.Generation != after.Generation || !maps.Equal(before.Annotations, after.Annotations) ||
+	return before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || !maps.Equal(before.Annotations, after.Annotations) ||
 		!equality.Semantic.DeepEqual(before.Status.CallerIdentity, after.Status.CallerIdentity)
 }
 
@@ -198,7 +204,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		box:       newInbox(d.windowBytesLocked()),
 		changed:   make(chan struct{}, 1),
 		at:        at,
-		committed: trail.Status.Delivery,
+		committed: progressOf(trail),
 		judge: &judge{
 			objects:  &objects{client: d.REST},
 			digester: d.Digester,
@@ -213,6 +219,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		},
 	}
 	c.trail.Store(trail)
+	c.scribe = d.newScribe(c, trail)
 	return c, nil
 }
 

@@ -151,10 +151,11 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		if len(batch) == 0 {
 			return nil
 		}
-		rejected, err := c.put(ctx, batch)
+		refused, err := c.put(ctx, batch)
 		if err != nil {
 			return err
 		}
+		rejected := c.accountFor(ctx, refused, heads[upTo-len(batch):upTo])
 		c.accept(events[upTo-1].ResourceVersion, heads[upTo-1], len(batch), rejected)
 		return nil
 	}
@@ -170,7 +171,8 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		if tooLarge != nil {
 			log.FromContext(ctx).Error(tooLarge, "A record was not delivered", "event", events[i].String())
 			c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
-			c.accept(events[i].ResourceVersion, heads[i], 1, 1)
+			rejected := c.accountFor(ctx, []refusal{{first: 0, count: 1, reason: refusedTooLarge}}, heads[i:i+1])
+			c.accept(events[i].ResourceVersion, heads[i], 1, rejected)
 		}
 	}
 	return send(packer.Flush(), len(records))

@@ -44,6 +44,9 @@ type Delivery struct {
 	retries                              *prometheus.CounterVec
 	outcomes                             *prometheus.CounterVec
 	shards                               *prometheus.GaugeVec
+
+	sequence, vouched, checkpoint *prometheus.GaugeVec
+	entries, failures             *prometheus.CounterVec
 }
 
 func (d *Delivery) register(c *catalog) {
@@ -56,6 +59,11 @@ func (d *Delivery) register(c *catalog) {
 	d.batches = c.counter("delivery_batches_total", "Batches that the destination accepted.", namespace, trail)
 	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
+	d.sequence = c.gauge("ledger_sequence", "Sequence number of the last record of the trail's chain.", namespace, trail)
+	d.vouched = c.gauge("ledger_checkpoint_sequence", "Sequence number up to which the ledger's last entry vouches.", namespace, trail)
+	d.checkpoint = c.gauge("ledger_checkpoint_timestamp_seconds", "When the ledger's last entry was written (Unix time); its age is time() minus this.", namespace, trail)
+	d.entries = c.counter("ledger_entries_total", "Entries that were written into the trail's ledger.", namespace, trail)
+	d.failures = c.counter("ledger_failures_total", "Tries to write the trail's ledger that failed and are repeated. Alert when it keeps rising.", namespace, trail)
 	d.outcomes = c.counter("delivery_outcomes_total", "Changes by whether they stuck: Persisted, NotPersisted or Unknown.", "outcome")
 	d.shards = c.gauge("delivery_shards", "Shards whose trails this replica delivers. Their sum over the replicas is --delivery-shards, but for moments.")
 }
@@ -74,6 +82,7 @@ func (d *Delivery) perTrail() []*prometheus.MetricVec {
 	return []*prometheus.MetricVec{
 		d.pending.MetricVec, d.lag.MetricVec, d.cursor.MetricVec, d.delivered.MetricVec, d.rejected.MetricVec,
 		d.batches.MetricVec, d.volume.MetricVec, d.retries.MetricVec,
+		d.sequence.MetricVec, d.vouched.MetricVec, d.checkpoint.MetricVec, d.entries.MetricVec, d.failures.MetricVec,
 	}
 }
 
@@ -103,6 +112,27 @@ func (d *Delivery) Retried(namespace, trail string, class string) {
 // CursorWritten notes when the cursor was written.
 func (d *Delivery) CursorWritten(namespace, trail string, at time.Time) {
 	d.cursor.WithLabelValues(namespace, trail).Set(unix(at))
+}
+
+// Chained sets the sequence number of the chain's last record.
+func (d *Delivery) Chained(namespace, trail string, sequence int64) {
+	d.sequence.WithLabelValues(namespace, trail).Set(float64(sequence))
+}
+
+// LedgerReached sets how far the ledger is, and since when.
+func (d *Delivery) LedgerReached(namespace, trail string, sequence int64, at time.Time) {
+	d.vouched.WithLabelValues(namespace, trail).Set(float64(sequence))
+	d.checkpoint.WithLabelValues(namespace, trail).Set(unix(at))
+}
+
+// LedgerWritten counts an entry.
+func (d *Delivery) LedgerWritten(namespace, trail string) {
+	d.entries.WithLabelValues(namespace, trail).Inc()
+}
+
+// LedgerFailed counts a try to write the ledger that failed.
+func (d *Delivery) LedgerFailed(namespace, trail string) {
+	d.failures.WithLabelValues(namespace, trail).Inc()
 }
 
 // Judged counts an outcome.
