@@ -32,6 +32,7 @@ func (o *leader) addDelivery() error {
 		ClusterID:         o.clusterID,
 	})
 	o.opener = cloudwatch.NewOpener(o.auth, o.clusterID)
+	o.opener.Compress = o.options.CompressDeliveries
 	o.delivery = delivery.New(delivery.Options{
 		Namespace: o.options.Namespace,
 		REST:      o.rest,
