@@ -35,6 +35,7 @@ func (o *operator) addDelivery() error {
 		ClusterID:         o.clusterID,
 	})
 	o.opener = cloudwatch.NewOpener(o.auth, o.clusterID)
+	o.opener.Compress = o.options.CompressDeliveries
 	o.delivery = delivery.New(delivery.Options{
 		Namespace: o.options.Namespace,
 		REST:      o.rest,

@@ -46,6 +46,8 @@ type Options struct {
 	DrainDelay time.Duration
 	// LeaseDuration is how long a leader that fell silent is waited for.
 	LeaseDuration time.Duration
+	// CompressDeliveries has records sent as gzip.
+	CompressDeliveries bool
 	// DrainTimeout is how long a deleted trail waits for its destination.
 	DrainTimeout time.Duration
 	// LedgerKeyLifetime is the age past which the key that signs ledgers is replaced; 0 for never.
@@ -87,6 +89,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"how long a deleted trail waits for its destination to take what was recorded, before it goes without")
 	flags.DurationVar(&o.LedgerKeyLifetime, "ledger-key-lifetime", 365*24*time.Hour,
 		"the age past which the key that signs the trails' ledgers is replaced; 0 for never")
+	flags.BoolVar(&o.CompressDeliveries, "compress-deliveries", true,
+		"send records to CloudWatch Logs as gzip: a tenth of the bytes for more CPU")
 	o.zap.BindFlags(flags)
 }
 

@@ -27,6 +27,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	g.Expect(options.Validate()).To(Succeed())
 	g.Expect(options.Namespace).To(Equal("trailkeeper-system"))
 	g.Expect(options.LeaderElect).To(BeTrue())
+	g.Expect(options.CompressDeliveries).To(BeTrue())
 	g.Expect(options.LeaseDuration).To(Equal(15 * time.Second))
 	g.Expect(options.bindAddress()).To(Equal(":9443"))
 }

@@ -21,6 +21,9 @@ var errNoDestination = errors.New("trail has no destination in CloudWatch Logs")
 
 // Opener opens the streams of trails. It is safe for concurrent use.
 type Opener struct {
+	// Compress has batches sent as gzip. It is set before the first Open.
+	Compress bool
+
 	auth      *awsauth.Authenticator
 	clusterID string
 }
@@ -44,12 +47,13 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 		return nil, fmt.Errorf("finding the credentials of trail %s/%s: %w", trail.Namespace, trail.Name, err)
 	}
 	stream := &Stream{
-		client: cloudwatchlogs.NewFromConfig(session.Config),
-		group:  destination.LogGroupName,
-		name:   o.StreamName(trail),
-		region: destination.Region,
-		create: destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
-		class:  destination.LogGroupClass,
+		client:   cloudwatchlogs.NewFromConfig(session.Config),
+		group:    destination.LogGroupName,
+		name:     o.StreamName(trail),
+		region:   destination.Region,
+		create:   destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
+		class:    destination.LogGroupClass,
+		compress: o.Compress,
 	}
 	identity, err := session.Identity(ctx)
 	if Inconclusive(err) && trail.Status.CallerIdentity != nil {
