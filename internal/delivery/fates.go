@@ -111,14 +111,14 @@ func (h *history) ofCompletion(event *Event) fate {
 // mayHaveEndedOtherwise says that somebody's deletion, asked for at about the same time, may have removed the object: one of
 // a pod by its second half, and one of another object by asking for something else to become of its dependents.
 func (h *history) mayHaveEndedOtherwise(completion *Event) bool {
-	pod := completion.Head.Resource.Resource == "pods"
-	if pod && removesFinalizers(completion) {
-		return false
+	if completion.Head.Resource.Resource == "pods" {
+		// The kubelet's end of a pod is not recorded either.
+		return !removesFinalizers(completion)
 	}
 	for _, events := range h.byBase {
 		for _, other := range events {
 			apart := completion.Head.Time.Sub(other.Head.Time.Time)
-			if other.Head.Action == v1alpha1.ActionDelete && !isCompletion(other) && (pod || other.Head.Resource.DeletionTime != nil) &&
+			if other.Head.Action == v1alpha1.ActionDelete && !isCompletion(other) && other.Head.Resource.DeletionTime != nil &&
 				apart.Abs() <= unversioned {
 				return true
 			}
@@ -167,10 +167,14 @@ func (h *history) ofHastening(event *Event) fate {
 // hasFirstHalf says that the same user asked for the deletion just before it was noted on the object.
 func (h *history) hasFirstHalf(event *Event) bool {
 	for base, events := range h.byBase {
+		next, replaced := h.next(base)
+		if !replaced || base >= baseOf(event) || event.Head.Resource.Resource != "pods" && next.number != baseOf(event) {
+			continue // Of what is not deleted gracefully, a deletion of a later version is another request.
+		}
 		for _, first := range events {
 			apart := event.Head.Time.Sub(first.Head.Time.Time)
 			if first.Head.Action == v1alpha1.ActionDelete && first.Head.Actor.Username == event.Head.Actor.Username &&
-				base < baseOf(event) && apart >= 0 && apart <= secondHalf && h.alone(first) != notMade &&
+				apart >= 0 && apart <= secondHalf && h.alone(first) != notMade &&
 				first.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) <= cut {
 				return true
 			}

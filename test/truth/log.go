@@ -29,8 +29,8 @@ type log struct {
 	answers map[*testenv.AuditEntry]*answer
 	// deletions counts who removed an object, by uid.
 	deletions map[string]int
-	// evicted are the pods that were evicted, by namespace/name, and since when.
-	evicted map[string]time.Time
+	// evicted are the requests that evicted a pod, by namespace/name, in the order of their answers.
+	evicted map[string][]*testenv.AuditEntry
 	// evictions are when anybody tried to evict a pod, by namespace/name.
 	evictions map[string][]time.Time
 	// unanswered are when requests came whose answer does not tell what became of them.
@@ -40,7 +40,7 @@ type log struct {
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
 func Read(entries []testenv.AuditEntry) ([]Fact, error) {
-	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{},
+	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string][]*testenv.AuditEntry{},
 		evictions: map[string][]time.Time{}, unanswered: map[place][]time.Time{}}
 	var changing []*testenv.AuditEntry
 	for i := range entries {
@@ -82,8 +82,8 @@ func (l *log) look(entry *testenv.AuditEntry) error {
 	if entry.Verb == "delete" {
 		l.deletions[uidOf(a)]++
 	}
-	if eviction && l.evicted[pod].IsZero() {
-		l.evicted[pod] = entry.StageTimestamp
+	if eviction {
+		l.evicted[pod] = append(l.evicted[pod], entry)
 	}
 	return nil
 }
@@ -176,6 +176,16 @@ func (l *log) mayBeEvicted(entry *testenv.AuditEntry) bool {
 	})
 }
 
+// evictedBefore is when the last other eviction of the pod, which came before the request was answered, was answered itself.
+func (l *log) evictedBefore(entry *testenv.AuditEntry) (answered time.Time, evicted bool) {
+	for _, other := range l.evicted[podOf(entry)] {
+		if other != entry && other.RequestReceivedTimestamp.Before(entry.StageTimestamp) {
+			answered, evicted = other.StageTimestamp, true
+		}
+	}
+	return answered, evicted
+}
+
 // podOf names the pod of a request.
 func podOf(entry *testenv.AuditEntry) string {
 	return entry.ObjectRef.Namespace + "/" + entry.ObjectRef.Name
@@ -198,7 +208,8 @@ func (l *log) readSuccess(entry *testenv.AuditEntry, a *answer) {
 				return
 			}
 			f.Action = v1alpha1.ActionDelete
-			if l.evicted[podOf(entry)].Before(entry.StageTimestamp) || l.objects.anyDeleting(entry) {
+			// Of two evictions that meet the log does not show which one evicted.
+			if _, evicted := l.evictedBefore(entry); evicted || l.objects.anyDeleting(entry) {
 				f.Doubt = "the pod may have been on its way already"
 			}
 		})
@@ -245,7 +256,7 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 
 func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	uid := uidOf(a)
-	since, evicted := l.evicted[podOf(entry)]
+	since, evicted := l.evictedBefore(entry)
 	deleting := l.objects.wasDeleting(uid, entry) || evicted && since.Before(entry.StageTimestamp)
 	if _, now := l.objects.find(uid, a.version); now != nil && now.entry != entry {
 		return // It was being deleted, and nothing about that changed.
