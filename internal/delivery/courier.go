@@ -23,6 +23,9 @@ const (
 	stopTimeout = 10 * time.Second
 )
 
+// errVanished says what became of events that are not there any more.
+var errVanished = errors.New("AuditEvents were deleted before they were delivered")
+
 // courier delivers the events of one trail.
 type courier struct {
 	delivery *Delivery
@@ -44,6 +47,9 @@ type courier struct {
 	// at is how far events were delivered, and committed how far the status says so.
 	at        cursor
 	committed *v1alpha1.DeliveryStatus
+	// inherited is how many events waited past the cursor when it was written, by whoever delivered before; until it is known
+	// what became of them.
+	inherited int64
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *v1alpha1.DeliveryStatus
 	commitAt time.Time
@@ -147,8 +153,13 @@ func (c *courier) catchUp(ctx context.Context) error {
 	}
 	if restored {
 		c.at.version = 0
+	} else {
+		c.vanished(ctx, int(c.inherited)-len(list.order))
 	}
-	if err := c.deliverBacklog(ctx, list); err != nil {
+	c.inherited = 0
+	err = c.deliverBacklog(ctx, list)
+	c.vanished(ctx, list.vanished)
+	if err != nil {
 		c.box.lose()
 		return err
 	}
@@ -156,6 +167,15 @@ func (c *courier) catchUp(ctx context.Context) error {
 	// The end of a backlog is rare, and what people wait for: it is written at once.
 	c.commitAt = time.Time{}
 	return c.commitIfDue(ctx)
+}
+
+// vanished tells of events that somebody deleted before they were delivered, if any. Retention deletes none of those.
+func (c *courier) vanished(ctx context.Context, events int) {
+	if events <= 0 {
+		return
+	}
+	log.FromContext(ctx).Error(errVanished, "Delivering what is left", "events", events)
+	c.delivery.Metrics.Vanished(events)
 }
 
 // deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
@@ -259,7 +279,7 @@ func (c *courier) commitIfDue(ctx context.Context) error {
 }
 
 func (c *courier) commit(ctx context.Context) error {
-	next := c.at.status(len(c.queue) + c.box.size())
+	next := c.at.status(c.pending())
 	if c.unsure == nil && sameProgress(c.committed, next) && c.state == c.shown {
 		return nil
 	}
@@ -277,13 +297,16 @@ func (c *courier) commit(ctx context.Context) error {
 	return nil
 }
 
+// pending is how many events were read and are not delivered yet, each counted once.
+func (c *courier) pending() int { return len(c.queue) + c.box.sizeAfter(c.reached()) }
+
 // measure shows what waits.
 func (c *courier) measure() {
 	var lag time.Duration
 	if len(c.queue) > 0 {
 		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
 	}
-	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, len(c.queue)+c.box.size(), lag)
+	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, c.pending(), lag)
 }
 
 // stop writes the cursor a last time.

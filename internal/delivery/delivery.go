@@ -229,6 +229,9 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			},
 		},
 	}
+	if c.committed != nil {
+		c.inherited = c.committed.Pending
+	}
 	c.trail.Store(trail)
 	return c, nil
 }

@@ -117,20 +117,11 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// metric is the value of a metric, of one value of its label when it has one.
 func (r *rig) metric(t *testing.T, name, label string) float64 {
 	t.Helper()
-	families, err := r.metrics.Gather()
+	value, err := testenv.MetricOf(r.metrics, name, label)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			labels := metric.GetLabel()
-			if family.GetName() == name && (len(labels) == 0 || labels[0].GetValue() == label) {
-				return metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
+	return value
 }
 
 func (r *rig) followed(t *testing.T) float64 {

@@ -42,7 +42,7 @@ type Delivery struct {
 	pending, lag, cursor                 *prometheus.GaugeVec
 	delivered, rejected, batches, volume *prometheus.CounterVec
 	retries                              *prometheus.CounterVec
-	outcomes                             *prometheus.CounterVec
+	outcomes, vanished                   *prometheus.CounterVec
 }
 
 func (d *Delivery) register(c *catalog) {
@@ -55,6 +55,7 @@ func (d *Delivery) register(c *catalog) {
 	d.batches = c.counter("delivery_batches_total", "Batches that the destination accepted.", namespace, trail)
 	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
+	d.vanished = c.counter("delivery_vanished_events_total", "AuditEvents that somebody deleted before their destination took them: the wipe of a namespace whose trail could not push, or whoever got past the policy. Alert on any increase.")
 	d.outcomes = c.counter("delivery_outcomes_total", "Changes by whether they stuck: Persisted, NotPersisted or Unknown.", "outcome")
 }
 
@@ -92,6 +93,9 @@ func (d *Delivery) Retried(namespace, trail string, class string) {
 func (d *Delivery) CursorWritten(namespace, trail string, at time.Time) {
 	d.cursor.WithLabelValues(namespace, trail).Set(unix(at))
 }
+
+// Vanished counts events that were deleted before they were delivered. It is not kept by trail: the trail may be gone too.
+func (d *Delivery) Vanished(events int) { d.vanished.WithLabelValues().Add(float64(events)) }
 
 // Judged counts an outcome.
 func (d *Delivery) Judged(outcome v1alpha1.Outcome) {
