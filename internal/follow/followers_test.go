@@ -276,5 +276,4 @@ func TestAnOutageHidesNoChange(t *testing.T) {
 	}).WithTimeout(patience).Should(Succeed())
 	g.Eventually(r.count(trailA)).WithTimeout(2 * patience).Should(Equal(1))
 	g.Expect(r.restarts(t, metrics.CauseEnded) + r.restarts(t, metrics.CauseError)).To(BeNumerically(">=", 1))
-	g.Expect(r.restarts(t, metrics.CauseRefused)).To(BeZero())
 }
