@@ -4,11 +4,18 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -17,17 +24,37 @@ import (
 // replica wrote last, which a write that was stored but not answered looks like too.
 const serveEvery = 15 * time.Second
 
+// deliveryWorkers is how many trails are looked at at once. One that stops waits for its courier.
+const deliveryWorkers = 4
+
 // deliverer carries the events of trails.
 type deliverer interface {
-	Serve(trail *v1alpha1.AuditTrail) error
+	// Holds is false when another replica delivers the trail with a uid.
+	Holds(trail types.UID) bool
+	Serve(ctx context.Context, trail *v1alpha1.AuditTrail) error
 	Stop(trail types.NamespacedName)
+	// Wake has a push that was refused tried again at once.
+	Wake(trail types.NamespacedName)
 }
 
-// DeliveryReconciler tells delivery which trails there are, and their present spec. It writes nothing: the cursor is
-// written by delivery itself.
+// identities are what delivery pushes with.
+type identities interface {
+	// Borrows says whether a trail needs a grant.
+	Borrows(trail *v1alpha1.AuditTrail) bool
+	// Forget drops what is cached of a trail's identity.
+	Forget(trail *v1alpha1.AuditTrail)
+}
+
+// DeliveryReconciler tells delivery which trails there are, and their present spec, on every replica. It writes nothing: the
+// cursor is written by delivery itself. What the trails that this replica delivers refer to is followed here too: the
+// leader, who verifies trails, may be another replica.
 type DeliveryReconciler struct {
-	Reader    client.Reader
-	Deliverer deliverer
+	Reader     client.Reader
+	Deliverer  deliverer
+	Identities identities
+	Follower   follower
+	// Changed has something when other trails than before are this replica's to deliver.
+	Changed <-chan event.GenericEvent
 	// Forget drops the metrics of a trail that is gone.
 	Forget func(namespace, trail string)
 }
@@ -43,15 +70,60 @@ type DeliveryReconciler struct {
 func (r *DeliveryReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	var trail v1alpha1.AuditTrail
 	err := r.Reader.Get(ctx, request.NamespacedName, &trail)
-	if apierrors.IsNotFound(err) {
-		r.Deliverer.Stop(request.NamespacedName)
-		r.Forget(request.Namespace, request.Name)
-		return reconcile.Result{}, nil
-	}
-	if err != nil {
+	gone := apierrors.IsNotFound(err)
+	if err != nil && !gone {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: serveEvery}, r.Deliverer.Serve(&trail)
+	if gone {
+		r.Forget(request.Namespace, request.Name)
+	}
+	if gone || !r.Deliverer.Holds(trail.UID) {
+		// A trail that was made again under its name may be another replica's.
+		r.Deliverer.Stop(request.NamespacedName)
+		r.Follower.Forget(request.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	// Before anything is read of what it refers to, so that no later change is missed.
+	r.Follower.Follow(ctx, request.NamespacedName, references(&trail)...)
+	return reconcile.Result{RequeueAfter: serveEvery}, r.Deliverer.Serve(ctx, &trail)
+}
+
+// IdentityChanged has a push that was refused tried again at once: what the trail's identity is read from changed.
+func (r *DeliveryReconciler) IdentityChanged(ctx context.Context, trail types.NamespacedName) {
+	var changed v1alpha1.AuditTrail
+	if err := r.Reader.Get(ctx, trail, &changed); err == nil {
+		r.Identities.Forget(&changed)
+	}
+	r.Deliverer.Wake(trail)
+}
+
+// grantsChanged does the same for all trails that need a grant. It has nothing reconciled.
+func (r *DeliveryReconciler) grantsChanged(ctx context.Context, _ client.Object) []reconcile.Request {
+	var trails v1alpha1.AuditTrailList
+	if err := r.Reader.List(ctx, &trails); err != nil {
+		log.FromContext(ctx).Error(err, "Deliveries notice what is granted to them with their next try")
+		return nil
+	}
+	for i := range trails.Items {
+		if r.Identities.Borrows(&trails.Items[i]) {
+			r.Deliverer.Wake(client.ObjectKeyFromObject(&trails.Items[i]))
+		}
+	}
+	return nil
+}
+
+// everyTrail is asked for when it is not known which of them are served now.
+func (r *DeliveryReconciler) everyTrail(ctx context.Context, _ client.Object) []reconcile.Request {
+	var trails v1alpha1.AuditTrailList
+	if err := r.Reader.List(ctx, &trails); err != nil {
+		log.FromContext(ctx).Error(err, "Trails that this replica delivers now are noticed with their next change")
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(trails.Items))
+	for i := range trails.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&trails.Items[i])})
+	}
+	return requests
 }
 
 // SetupWithManager registers the reconciler.
@@ -59,5 +131,8 @@ func (r *DeliveryReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("delivery").
 		For(&v1alpha1.AuditTrail{}).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.grantsChanged)).
+		WatchesRawSource(source.Channel(r.Changed, handler.EnqueueRequestsFromMapFunc(r.everyTrail))).
+		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false), MaxConcurrentReconciles: deliveryWorkers}).
 		Complete(r)
 }

@@ -41,8 +41,8 @@ type recorded interface {
 type drainer interface {
 	// Drained is true when nothing that was recorded for the trail waits to be pushed.
 	Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error)
-	// Wake has a push that was refused tried again at once.
-	Wake(trail types.NamespacedName)
+	// Closed is true when the trail's ledger vouches for all that was pushed.
+	Closed(trail *v1alpha1.AuditTrail) bool
 }
 
 // follower tells IdentityChanged when what a trail refers to changes.
@@ -240,8 +240,8 @@ func (r *TrailReconciler) patchMetadata(ctx context.Context, trail *v1alpha1.Aud
 	return nil
 }
 
-// patchStatus applies what changed, once, and emits the Events of transitions. status.delivery and the condition
-// Delivering are delivery's: they are neither compared nor sent (see package patch).
+// patchStatus applies what changed, once, and emits the Events of transitions. status.delivery, status.ledger
+// and the condition Delivering are delivery's: they are neither compared nor sent (see package patch).
 func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alpha1.AuditTrail) error {
 	conditions.KeepTransitions(before, trail)
 	had, has := ownStatus(before), ownStatus(trail)
@@ -257,7 +257,7 @@ func (r *TrailReconciler) patchStatus(ctx context.Context, before, trail *v1alph
 
 func ownStatus(trail *v1alpha1.AuditTrail) v1alpha1.AuditTrailStatus {
 	own := trail.DeepCopy()
-	own.Status.Delivery = nil
+	own.Status.Delivery, own.Status.Ledger = nil, nil
 	conditions.Remove(own, v1alpha1.DeliveringCondition)
 	return own.Status
 }

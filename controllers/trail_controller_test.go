@@ -42,15 +42,15 @@ type trailRig struct {
 	reconciler *TrailReconciler
 	recorded   atomic.Bool
 	drained    atomic.Bool
+	unclosed   atomic.Bool
 
 	mu     sync.Mutex
 	events []string
-	woken  []types.NamespacedName
 	// followed is what each trail follows.
 	followed map[types.NamespacedName][]follow.Object
 }
 
-func (r *trailRig) Wake(trail types.NamespacedName) { r.woken = append(r.woken, trail) }
+func (r *trailRig) Closed(*v1alpha1.AuditTrail) bool { return !r.unclosed.Load() }
 
 func (r *trailRig) Follow(_ context.Context, trail types.NamespacedName, objects ...follow.Object) {
 	r.followed[trail] = objects
@@ -390,8 +390,20 @@ func testTrailDeletion(t *testing.T, rig *trailRig) {
 	g.Expect(rig.aws.Calls("DeleteLogStream")).To(BeEmpty())
 
 	rig.drained.Store(true)
+	rig.unclosed.Store(true)
+	g.Expect(rig.reconcile(t, trail).RequeueAfter).To(Equal(drainPoll))
+	g.Expect(conditions.Get(trail, v1alpha1.ReadyCondition).Message).To(ContainSubstring("the ledger's last checkpoint is not written"))
+	g.Expect(rig.aws.Calls("DeleteLogStream")).To(BeEmpty())
+
+	rig.unclosed.Store(false)
+	made := true
+	g.Expect(patch.Status(t.Context(), rig.client, patch.DeliveryOwner, trail, v1alpha1.AuditTrailStatus{
+		Ledger: &v1alpha1.LedgerStatus{LogStreamName: trail.Status.LogStreamName + ".ledger", StreamCreatedByOperator: &made},
+	})).To(Succeed())
 	rig.reconcile(t, trail)
-	g.Expect(rig.aws.Calls("DeleteLogStream")).To(HaveLen(1))
+	g.Expect(rig.aws.Calls("DeleteLogStream")).To(ConsistOf(
+		HaveField("Body", ContainSubstring(fmt.Sprintf("%q", trail.Status.LogStreamName))),
+		HaveField("Body", ContainSubstring(fmt.Sprintf("%q", trail.Status.LogStreamName+".ledger")))))
 	g.Expect(rig.client.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)).To(MatchError(ContainSubstring("not found")))
 }
 

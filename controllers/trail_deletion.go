@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/conditions"
 	"github.com/trailkeeper/trailkeeper/internal/fault"
 )
@@ -20,8 +21,8 @@ import (
 // drainPoll is how often a deleted trail looks whether delivery is done.
 const drainPoll = 2 * time.Second
 
-// reconcileDeletion waits until what was recorded is pushed, deletes the log stream if the trail wants that, and lets
-// the trail go. Its AuditEvents stay for retention to prune.
+// reconcileDeletion waits until what was recorded is pushed and vouched for, deletes the log streams if the trail wants that,
+// and lets the trail go. Its AuditEvents stay for retention to prune.
 func (r *TrailReconciler) reconcileDeletion(ctx context.Context, trail *v1alpha1.AuditTrail) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(trail, v1alpha1.TrailFinalizer) {
 		return ctrl.Result{}, nil
@@ -71,20 +72,37 @@ func (r *TrailReconciler) wrapUp(ctx context.Context, trail *v1alpha1.AuditTrail
 	if err != nil || !drained {
 		return "recorded events are not delivered to " + trail.Status.Destination, err
 	}
-	made := trail.Status.StreamCreatedByOperator
-	if trail.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDeleteStream || made == nil || !*made {
+	if !r.Drainer.Closed(trail) {
+		return "the ledger's last checkpoint is not written to " + trail.Status.Destination, nil
+	}
+	if trail.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDeleteStream {
 		return "", nil
 	}
-	stream, err := r.Streams.Open(ctx, trail)
+	if made := trail.Status.StreamCreatedByOperator; made != nil && *made {
+		if left, err := r.deleteStream(ctx, trail, trail.Status.LogStreamName, r.Streams.Open); left != "" {
+			return left, err
+		}
+	}
+	if book := trail.Status.Ledger; book != nil && book.StreamCreatedByOperator != nil && *book.StreamCreatedByOperator {
+		return r.deleteStream(ctx, trail, book.LogStreamName, r.Streams.OpenLedger)
+	}
+	return "", nil
+}
+
+// deleteStream deletes a log stream. left says what is still there, "" when nothing is.
+func (r *TrailReconciler) deleteStream(
+	ctx context.Context, trail *v1alpha1.AuditTrail, name string, open func(context.Context, *v1alpha1.AuditTrail) (*cloudwatch.Stream, error),
+) (left string, err error) {
+	stream, err := open(ctx, trail)
 	if err == nil {
 		err = stream.Delete(ctx)
 	}
-	if err != nil {
-		left = "log stream " + trail.Status.LogStreamName + " is not deleted"
-		if found, ok := fault.As(err); ok {
-			left += ": " + found.Error()
-		}
-		return left, fmt.Errorf("deleting the log stream: %w", err)
+	if err == nil {
+		return "", nil
 	}
-	return "", nil
+	left = "log stream " + name + " is not deleted"
+	if found, ok := fault.As(err); ok {
+		left += ": " + found.Error()
+	}
+	return left, fmt.Errorf("deleting the log stream: %w", err)
 }

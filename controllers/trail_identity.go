@@ -34,23 +34,18 @@ func references(trail *v1alpha1.AuditTrail) []follow.Object {
 	return []follow.Object{object}
 }
 
-// IdentityChanged has a trail verified, and its delivery tried again, at once: what its identity is read from changed.
+// IdentityChanged has a trail verified at once: what its identity is read from changed. The replica that delivers the trail
+// sees to that itself.
 // Before the controller has started there is nothing to do, since it begins with every trail.
 func (r *TrailReconciler) IdentityChanged(ctx context.Context, trail types.NamespacedName) {
 	var changed v1alpha1.AuditTrail
 	if err := r.Client.Get(ctx, trail, &changed); err == nil && !r.Auth.Leaving(ctx, trail.Namespace) {
 		r.Auth.Forget(&changed) // A service account that is gone must not live on in credentials that it gave.
 	}
-	r.checkNow(trail)
+	r.checks.forget(trail) // Its schedule begins anew: somebody is at it.
 	if queue := r.queue.Load(); queue != nil {
 		(*queue).Add(reconcile.Request{NamespacedName: trail})
 	}
-}
-
-// checkNow begins the trail's schedule anew: somebody is at it.
-func (r *TrailReconciler) checkNow(trail types.NamespacedName) {
-	r.checks.forget(trail)
-	r.Drainer.Wake(trail)
 }
 
 // What roles are granted by; see awsauth.RoleGrantsName.
@@ -68,7 +63,7 @@ func (r *TrailReconciler) grantsChanged(ctx context.Context, _ client.Object) []
 	for i := range trails.Items {
 		if r.Auth.Borrows(&trails.Items[i]) {
 			key := client.ObjectKeyFromObject(&trails.Items[i])
-			r.checkNow(key)
+			r.checks.forget(key)
 			requests = append(requests, reconcile.Request{NamespacedName: key})
 		}
 	}

@@ -69,13 +69,13 @@ type situation struct {
 
 func (s *situation) Recorded(*v1alpha1.AuditTrail) bool { return true }
 
-func (s *situation) Wake(types.NamespacedName) {}
-
 func (s *situation) Follow(context.Context, types.NamespacedName, ...follow.Object) {}
 
 func (s *situation) Forget(types.NamespacedName) {}
 
 func (s *situation) Drained(context.Context, *v1alpha1.AuditTrail) (bool, error) { return true, nil }
+
+func (s *situation) Closed(*v1alpha1.AuditTrail) bool { return true }
 
 func (s *situation) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	s.events = append(s.events, fmt.Sprintf("%s %s %s", kind, reason, fmt.Sprintf(note, args...)))

@@ -22,6 +22,9 @@ const (
 	ActionNotice Action = "Notice"
 )
 
+// NoVersion is the resource's version in the eviction of a pod that was not there.
+const NoVersion = "0"
+
 // Outcome says whether an admitted change stuck. Admission is intent: later validators, quota or a conflict can
 // still refuse the change.
 // +kubebuilder:validation:Enum=Persisted;NotPersisted;Unknown
@@ -231,7 +234,8 @@ type ResourceReference struct {
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid,omitempty"`
 
-	// resourceVersion of the object before the change; absent when it did not exist.
+	// resourceVersion of the object before the change; absent when it did not exist, and "0" in the eviction of a pod that was
+	// not there.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64

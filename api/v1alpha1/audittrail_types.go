@@ -79,8 +79,8 @@ type AuditTrailSpec struct {
 	// +default={}
 	Retention RetentionPolicy `json:"retention,omitzero"`
 
-	// deletionPolicy says what becomes of the log stream when the trail is deleted: Retain (the default) or
-	// DeleteStream, which deletes it only if the operator created it. The log group is never deleted.
+	// deletionPolicy says what becomes of the log stream and the ledger's when the trail is deleted: Retain (the
+	// default) or DeleteStream, which deletes each only if the operator created it. The log group is never deleted.
 	// +optional
 	// +default="Retain"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -132,11 +132,13 @@ type CloudWatchDestination struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="logGroupName is immutable: make a new AuditTrail"
 	LogGroupName string `json:"logGroupName,omitempty"`
 
-	// logStreamName is the log stream, 1 to 512 characters without ':' and '*'. When absent it is
+	// logStreamName is the log stream, 1 to 505 characters without ':' and '*', not ending in ".ledger": the trail's
+	// signed ledger is in the stream of that name with ".ledger" at its end. When absent it is
 	// <cluster id>/<namespace>/<name>; status.logStreamName shows it. Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:MaxLength=505
+	// +kubebuilder:validation:XValidation:rule="!self.endsWith('.ledger')",message="logStreamName must not end in .ledger, which is for the ledgers of trails: use another ending"
 	// +kubebuilder:validation:XValidation:rule="!self.contains(':') && !self.contains('*')",message="logStreamName must not contain ':' or '*'"
 	LogStreamName string `json:"logStreamName,omitempty"`
 
@@ -416,6 +418,10 @@ type AuditTrailStatus struct {
 	// delivery is how far the events have been pushed.
 	// +optional
 	Delivery *DeliveryStatus `json:"delivery,omitempty"`
+
+	// ledger is how far what was pushed is vouched for by signed entries.
+	// +optional
+	Ledger *LedgerStatus `json:"ledger,omitempty"`
 }
 
 // CallerIdentity is who AWS takes the trail for.
@@ -473,8 +479,98 @@ type DeliveryStatus struct {
 	Pending int64 `json:"pending,omitempty"`
 }
 
+// LedgerStatus is how far the trail's ledger is: signed entries in a log stream of its own, by which whoever reads the
+// records can tell that none is missing, changed or cut off.
+type LedgerStatus struct {
+	// logStreamName is the ledger's log stream, in the trail's log group.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=519
+	LogStreamName string `json:"logStreamName,omitempty"`
+
+	// streamCreatedByOperator is true when the operator created that log stream, and so may delete it.
+	// +optional
+	StreamCreatedByOperator *bool `json:"streamCreatedByOperator,omitempty"`
+
+	// keyID is the id of the key that signed the last entry.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	KeyID string `json:"keyID,omitempty"`
+
+	// publicKey is that key's public half (Ed25519), in base64.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	PublicKey string `json:"publicKey,omitempty"`
+
+	// number is that of the last entry; the first is 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Number int64 `json:"number,omitempty"`
+
+	// hash is the hash of the last entry, in hexadecimal.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Hash string `json:"hash,omitempty"`
+
+	// sequence is the record up to which the last entry vouches.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sequence int64 `json:"sequence,omitempty"`
+
+	// time is when the last entry was written.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
+
+	// gaps are records that the destination refused for good and of which no entry tells yet.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Gaps []LedgerGap `json:"gaps,omitempty"`
+
+	// pending is the next entry, which is stored here before it is pushed, so that there is one of each number.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=65536
+	Pending string `json:"pending,omitempty"`
+}
+
+// LedgerGap is an unbroken row of records that the destination refused for good.
+type LedgerGap struct {
+	// first is the sequence number of the first record.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	First int64 `json:"first,omitempty"`
+
+	// last is the sequence number of the last record.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Last int64 `json:"last,omitempty"`
+
+	// previousHash is the hash of the record before the first.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	PreviousHash string `json:"previousHash,omitempty"`
+
+	// hash is the hash of the last record.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	Hash string `json:"hash,omitempty"`
+
+	// reason says why: RecordRejected, TooLarge, TooOld, Expired or TooNew.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+}
+
 // AuditTrail says which changes to record, and where to push the record.
 //
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.endsWith('.ledger') || self.spec.type != 'CloudWatch' || has(self.spec.cloudWatch.logStreamName)",message="a trail whose name ends in .ledger would have the log stream of another trail's ledger: use another name, or set cloudWatch.logStreamName"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=trail,categories=audit

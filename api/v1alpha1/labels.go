@@ -16,6 +16,9 @@ const (
 	// events of its time may be stored later than others.
 	KeptLocallyAnnotation = "audit.trailkeeper.dev/kept-locally"
 
+	// RotateKeyAnnotation on the Secret trailkeeper-ledger-key asks for another key; the operator removes it then.
+	RotateKeyAnnotation = "audit.trailkeeper.dev/rotate-key"
+
 	// TrailLabel on an AuditEvent is the name of its trail, where that is a valid label value.
 	TrailLabel = "audit.trailkeeper.dev/trail"
 

@@ -75,8 +75,7 @@ type operator struct {
 	notices       *recorder.Notices
 	announcer     *recorder.Announcer
 	presence      *presence.Presence
-	// ready is when this replica became ready; nil before.
-	ready atomic.Pointer[time.Time]
+	attendance    attendance
 	// stopping is true once the operator was told to stop.
 	stopping atomic.Bool
 }
@@ -111,7 +110,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addLeadership, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addDelivery, o.addLeadership, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 	"github.com/oklog/ulid/v2"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/controllers"
@@ -16,13 +18,14 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/follow"
+	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
 )
 
 // serviceAccount is what the manifests call the operator's service account.
 const serviceAccount = "trailkeeper-manager"
 
-// addDelivery pushes events to their destinations, on the leader.
-func (o *leader) addDelivery() error {
+// addDelivery pushes events to their destinations. Every replica does, for the trails of the shards that it holds.
+func (o *operator) addDelivery() error {
 	o.auth = awsauth.New(awsauth.Options{
 		Reader:            o.direct,
 		Grants:            o.mgr.GetClient(),
@@ -32,6 +35,7 @@ func (o *leader) addDelivery() error {
 		ClusterID:         o.clusterID,
 	})
 	o.opener = cloudwatch.NewOpener(o.auth, o.clusterID)
+	o.opener.Compress = o.options.CompressDeliveries
 	o.delivery = delivery.New(delivery.Options{
 		Namespace: o.options.Namespace,
 		REST:      o.rest,
@@ -46,18 +50,52 @@ func (o *leader) addDelivery() error {
 		DeletesAreRecorded: o.deletesAreRecorded,
 		NothingMissed:      o.nothingMissed,
 		Waiting:            o.waitingLocally,
+		Ledger:             o.ledgers(),
 		Clock:              o.clock,
+		Shards:             o.options.DeliveryShards,
 	})
-	if err := o.add(o.delivery); err != nil {
+	changed := make(chan event.GenericEvent, 1)
+	reconciler := &controllers.DeliveryReconciler{
+		Reader: o.mgr.GetClient(), Deliverer: o.delivery, Identities: o.auth, Changed: changed, Forget: o.metrics.ForgetTrail,
+	}
+	followers, err := o.newFollowers(o.mgr, reconciler.IdentityChanged)
+	if err != nil {
 		return err
 	}
-	reconciler := &controllers.DeliveryReconciler{
-		Reader: o.mgr.GetClient(), Deliverer: o.delivery, Forget: o.metrics.ForgetTrail,
-	}
+	reconciler.Follower = followers
 	if err := reconciler.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding delivery: %w", err)
 	}
+	hold, err := o.holdShards()
+	if err != nil {
+		return err
+	}
+	for _, part := range []everywhere{followers.Start, hold, func(ctx context.Context) error {
+		relay(ctx, o.delivery.Changed(), changed)
+		return nil
+	}} {
+		if err := o.add(part); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// ledgers are kept beside what is delivered.
+func (o *operator) ledgers() *delivery.Ledger {
+	keeper := ledgerkey.NewKeeper(o.direct, ledgerkey.Options{
+		Namespace: o.options.Namespace, Lifetime: o.options.LedgerKeyLifetime, Clock: o.clock,
+	})
+	return &delivery.Ledger{
+		Open: func(ctx context.Context, trail *v1alpha1.AuditTrail) (delivery.Sink, error) {
+			return o.opener.OpenLedger(ctx, trail)
+		},
+		Streams: func(trail *v1alpha1.AuditTrail) (records, ledger string) {
+			return o.opener.StreamName(trail), o.opener.LedgerStreamName(trail)
+		},
+		Signer:  keeper.Signer,
+		Cluster: o.clusterID,
+	}
 }
 
 // addTrails verifies trails and keeps the in-cluster copy of their events within bounds, on the leader.
@@ -74,8 +112,11 @@ func (o *leader) addTrails() error {
 		OperatorNamespace: o.options.Namespace,
 		DrainTimeout:      o.options.DrainTimeout,
 	}
-	followers, err := o.newFollowers(trails.IdentityChanged)
+	followers, err := o.newFollowers(o.mgr, trails.IdentityChanged)
 	if err != nil {
+		return err
+	}
+	if err := o.add(followers); err != nil {
 		return err
 	}
 	trails.Follower = followers
@@ -89,14 +130,13 @@ func (o *leader) addTrails() error {
 	return nil
 }
 
-// newFollowers follows what trails refer to, on the leader.
-func (o *leader) newFollowers(changed func(context.Context, types.NamespacedName)) (*follow.Followers, error) {
-	c, err := client.NewWithWatch(o.mgr.GetConfig(), client.Options{HTTPClient: o.mgr.GetHTTPClient(), Mapper: o.mgr.GetRESTMapper()})
+// newFollowers follows what trails refer to.
+func (o *operator) newFollowers(mgr manager.Manager, changed func(context.Context, types.NamespacedName)) (*follow.Followers, error) {
+	c, err := client.NewWithWatch(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("making a client that watches: %w", err)
 	}
-	followers := follow.New(follow.Options{Client: c, Changed: changed, Metrics: &o.metrics.Follow})
-	return followers, o.add(followers)
+	return follow.New(follow.Options{Client: c, Changed: changed, Metrics: &o.metrics.Follow}), nil
 }
 
 // waitingLocally is for how long the oldest event has been waiting in this replica's file. Names tell when an event was

@@ -79,18 +79,30 @@ func (l leadership) serveTerm(ctx context.Context) error {
 }
 
 func (l leadership) lock() (resourcelock.Interface, error) {
+	lock, err := l.newLocks()
+	if err != nil {
+		return nil, err
+	}
+	return lock(leaderLease), nil
+}
+
+// newLocks makes locks of which this replica is the holder by a name of its own, which no other process ever had.
+func (o *operator) newLocks() (lock func(name string) resourcelock.Interface, err error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("finding this replica's name: %w", err)
 	}
-	client, err := coordinationv1.NewForConfig(l.mgr.GetConfig())
+	client, err := coordinationv1.NewForConfig(o.mgr.GetConfig())
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the lease: %w", err)
 	}
-	return &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: l.options.Namespace, Name: leaderLease},
-		Client:     client,
-		LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + rand.Text()},
+	identity := host + "_" + rand.Text()
+	return func(name string) resourcelock.Interface {
+		return &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: o.options.Namespace, Name: name},
+			Client:     client,
+			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+		}
 	}, nil
 }
 
@@ -149,7 +161,7 @@ func (t *term) end() error {
 	return t.err
 }
 
-// leader is what only one replica does: it writes configuration, verifies, delivers and prunes. It is made anew for each
+// leader is what only one replica does: it writes configuration, verifies and prunes. It is made anew for each
 // term, because controllers do not start twice.
 type leader struct {
 	*operator
@@ -173,7 +185,7 @@ func (o *operator) lead(ctx context.Context) error {
 		return fmt.Errorf("making the leader's manager: %w", err)
 	}
 	l := &leader{operator: o, mgr: mgr}
-	for _, add := range []func() error{l.addConfiguration, l.addObserver, l.addDelivery, l.addTrails} {
+	for _, add := range []func() error{l.addConfiguration, l.addObserver, l.addTrails} {
 		if err := add(); err != nil {
 			return err
 		}

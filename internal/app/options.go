@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/trailkeeper/trailkeeper/internal/shards"
 )
 
 // Options are the operator's flags.
@@ -36,14 +38,20 @@ type Options struct {
 	HealthProbeBindAddress string
 	// PprofBindAddress is where Go's profiles are served, to whoever reaches it; 0 switches them off.
 	PprofBindAddress string
-	// LeaderElect makes only one replica write configuration, verify and deliver.
+	// LeaderElect makes only one replica write configuration and verify, and only one deliver each trail.
 	LeaderElect bool
+	// DeliveryShards is into how many parts the replicas divide the delivery of trails.
+	DeliveryShards int
 	// DrainDelay is how long the recorder goes on answering after it was told to stop.
 	DrainDelay time.Duration
 	// LeaseDuration is how long a leader that fell silent is waited for.
 	LeaseDuration time.Duration
+	// CompressDeliveries has records sent as gzip.
+	CompressDeliveries bool
 	// DrainTimeout is how long a deleted trail waits for its destination.
 	DrainTimeout time.Duration
+	// LedgerKeyLifetime is the age past which the key that signs ledgers is replaced; 0 for never.
+	LedgerKeyLifetime time.Duration
 
 	zap zap.Options
 }
@@ -70,13 +78,19 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "where health probes are served; 0 for nowhere")
 	flags.StringVar(&o.PprofBindAddress, "pprof-bind-address", "0",
 		"where Go's profiles are served without asking who wants them, such as 127.0.0.1:6060; 0 for nowhere")
-	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails and deliver events")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails, and only one deliver the events of each")
+	flags.IntVar(&o.DeliveryShards, "delivery-shards", 8,
+		"into how many parts the replicas divide the delivery of trails; the same for all replicas")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", 5*time.Second,
 		"how long the recorder goes on answering, and is not ready, after it was told to stop")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
-		"how long other replicas wait for a leader that fell silent")
+		"how long other replicas wait for a leader, or for one that delivers, that fell silent")
 	flags.DurationVar(&o.DrainTimeout, "drain-timeout", 10*time.Minute,
 		"how long a deleted trail waits for its destination to take what was recorded, before it goes without")
+	flags.DurationVar(&o.LedgerKeyLifetime, "ledger-key-lifetime", 365*24*time.Hour,
+		"the age past which the key that signs the trails' ledgers is replaced; 0 for never")
+	flags.BoolVar(&o.CompressDeliveries, "compress-deliveries", true,
+		"send records to CloudWatch Logs as gzip: a tenth of the bytes for more CPU")
 	o.zap.BindFlags(flags)
 }
 
@@ -85,6 +99,9 @@ const minLease = 3 * time.Second
 
 // maxDrain leaves the rest of a stop within the manifests' terminationGracePeriodSeconds.
 const maxDrain = 30 * time.Second
+
+// minKeyLifetime keeps a ledger from being mostly about its keys.
+const minKeyLifetime = 24 * time.Hour
 
 // clusterID is what log stream names, external ids of roles and log queries all accept.
 var clusterID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
@@ -102,8 +119,12 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--spill-max-bytes is %d: give at least %d", o.SpillMaxBytes, 1<<20)
 	case o.LeaseDuration < minLease:
 		return fmt.Errorf("--leader-elect-lease-duration is %s: give at least %s", o.LeaseDuration, minLease)
+	case o.DeliveryShards < 1 || o.DeliveryShards > shards.Max:
+		return fmt.Errorf("--delivery-shards is %d: give 1 to %d", o.DeliveryShards, shards.Max)
 	case o.DrainTimeout < 0:
 		return fmt.Errorf("--drain-timeout is %s: give 0s or more", o.DrainTimeout)
+	case o.LedgerKeyLifetime != 0 && o.LedgerKeyLifetime < minKeyLifetime:
+		return fmt.Errorf("--ledger-key-lifetime is %s: give at least %s, or 0 to keep the key", o.LedgerKeyLifetime, minKeyLifetime)
 	case o.DrainDelay < 0 || o.DrainDelay > maxDrain:
 		return fmt.Errorf("--drain-delay is %s: give 0s to %s", o.DrainDelay, maxDrain)
 	case o.WebhookURL != "" && !isWebhookURL(o.WebhookURL):

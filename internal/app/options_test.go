@@ -27,6 +27,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	g.Expect(options.Validate()).To(Succeed())
 	g.Expect(options.Namespace).To(Equal("trailkeeper-system"))
 	g.Expect(options.LeaderElect).To(BeTrue())
+	g.Expect(options.CompressDeliveries).To(BeTrue())
 	g.Expect(options.LeaseDuration).To(Equal(15 * time.Second))
 	g.Expect(options.bindAddress()).To(Equal(":9443"))
 }
@@ -48,6 +49,7 @@ func TestGoodOptions(t *testing.T) {
 		"of IPv6":                          {[]string{"--webhook-url=https://[::1]:8443"}, "[::1]:8443"},
 		"or elsewhere":                     {[]string{"--webhook-url=https://gate.example.com:443", "--webhook-bind-address=0.0.0.0:9443"}, "0.0.0.0:9443"},
 		"the Service's target":             {[]string{"--webhook-bind-address=:10443"}, ":10443"},
+		"a Lease for each shard":           {[]string{"--delivery-shards=16"}, ":9443"},
 		"the least lease":                  {[]string{"--leader-elect-lease-duration=3s"}, ":9443"},
 		"the least file":                   {[]string{"--spill-max-bytes=1048576"}, ":9443"},
 		"no probes and metrics":            {[]string{"--metrics-bind-address=0", "--health-probe-bind-address=0"}, ":9443"},
@@ -74,6 +76,8 @@ func TestBadOptions(t *testing.T) {
 		"a tiny file":           {[]string{"--spill-max-bytes=1000"}, []string{"--spill-max-bytes is 1000", "at least 1048576"}},
 		"a negative file":       {[]string{"--spill-max-bytes=-1"}, []string{"--spill-max-bytes is -1", "at least 1048576"}},
 		"a short lease":         {[]string{"--leader-elect-lease-duration=1s"}, []string{"--leader-elect-lease-duration is 1s", "at least 3s"}},
+		"no shards":             {[]string{"--delivery-shards=0"}, []string{"--delivery-shards is 0", "1 to 16"}},
+		"too many shards":       {[]string{"--delivery-shards=17"}, []string{"--delivery-shards is 17", "1 to 16"}},
 		"a long drain":          {[]string{"--drain-delay=1h"}, []string{"--drain-delay is 1h", "0s to 30s"}},
 		"no TLS":                {[]string{"--webhook-url=http://127.0.0.1:9443"}, []string{"--webhook-url", "https://HOST:PORT"}},
 		"no port":               {[]string{"--webhook-url=https://127.0.0.1"}, []string{"--webhook-url", "https://HOST:PORT"}},

@@ -50,24 +50,25 @@ func (o *operator) notStopping(*http.Request) error {
 	return nil
 }
 
-// answer notes when this replica became ready to answer the API server.
+// answer notes since when this replica has answered the API server.
 func (o *operator) answer(ctx context.Context) error {
-	for ctx.Err() == nil {
-		ready := o.rules.Ready(nil) == nil && o.certs.Ready(nil) == nil && o.mgr.GetWebhookServer().StartedChecker()(nil) == nil
-		if ready {
-			now := o.clock.Now()
-			o.ready.Store(&now)
-			break
-		}
+	for ctx.Err() == nil && !o.canAnswer() {
 		wait(ctx, readyInterval)
+	}
+	for ctx.Err() == nil {
+		o.attendance.note(o.clock.Now())
+		wait(ctx, attendEvery)
 	}
 	return nil
 }
 
+func (o *operator) canAnswer() bool {
+	return o.rules.Ready(nil) == nil && o.certs.Ready(nil) == nil && o.mgr.GetWebhookServer().StartedChecker()(nil) == nil
+}
+
 // hasAnsweredSince says that this replica was there for all that the API server asked since a moment.
 func (o *operator) hasAnsweredSince(moment time.Time) bool {
-	ready := o.ready.Load()
-	return ready != nil && ready.Before(moment)
+	return o.attendance.coveredSince(moment, o.clock.Now())
 }
 
 // flush writes the events of the last requests: the recorder stops answering after the replayer has ended.

@@ -126,6 +126,12 @@ func IsEviction(r *admissionv1.AdmissionRequest) bool {
 	return r.Operation == admissionv1.Create && r.Resource.Resource == "pods" && r.SubResource == "eviction"
 }
 
+// NoPod stands for the pod of an eviction where there was none. Its version, which no object has, tells that apart from a pod that
+// is not known.
+func NoPod() []byte {
+	return []byte(`{"metadata":{"resourceVersion":"` + v1alpha1.NoVersion + `"}}`)
+}
+
 func actorOf(user *authenticationv1.UserInfo, class v1alpha1.ActorType) v1alpha1.Actor {
 	actor := v1alpha1.Actor{
 		Type:     class,

@@ -51,6 +51,15 @@ func TestDeletionsThatChangeNothing(t *testing.T) {
 	}
 }
 
+// TestTheSecondHalfOfADeletion is of a pod: other kinds know no grace, so somebody asks for something else.
+func TestTheSecondHalfOfADeletion(t *testing.T) {
+	for resource, want := range map[string]bool{"pods": true, "deployments": false} {
+		change := newChange(t, request(operation(admissionv1.Delete), kind("", "", resource, ""),
+			objects(meta(`,`+going+`,"deletionGracePeriodSeconds":0`), "")))
+		NewWithT(t).Expect(change.EndsDeletion()).To(Equal(want), resource)
+	}
+}
+
 // TestRemovingTheLastFinalizer deletes, unless the object has time left to end by itself.
 func TestRemovingTheLastFinalizer(t *testing.T) {
 	for grace, want := range map[string]v1alpha1.Action{

@@ -49,10 +49,12 @@ func (c *Change) Deletion() string {
 	return c.resource.UID + "/" + c.actor.Username
 }
 
-// EndsDeletion says that the request is for the second half of a deletion without grace: the API server marks the
-// object first, and validates again before it removes it.
+// EndsDeletion says that the request is for the second half of a pod's deletion without grace: the API server marks the
+// pod first, and validates again before it removes it. No other kind is deleted gracefully; a deletion of what is being
+// deleted already then asks for something else.
 func (c *Change) EndsDeletion() bool {
-	return c.request.Operation == admissionv1.Delete && c.alreadyDeleting && !inGrace(c.before)
+	return c.request.Operation == admissionv1.Delete && c.resource.Resource == "pods" && c.resource.Group == "" &&
+		c.alreadyDeleting && !inGrace(c.before)
 }
 
 // identify names the change: the same for each trail's copy, and for repeated calls of the API server for one change.

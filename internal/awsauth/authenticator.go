@@ -169,6 +169,7 @@ func (a *Authenticator) region(ctx context.Context, region string) (aws.Config, 
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("loading the AWS settings of the operator for region %s: %w", region, err)
 	}
+	cfg.HTTPClient = sharedClient(cfg.HTTPClient)
 	a.regions.Add(region, cfg)
 	return cfg, nil
 }

@@ -26,12 +26,18 @@ const (
 	Drop
 	// SlowBody does what was asked, sends the answer's headers at once and its body a byte every Fault.Delay.
 	SlowBody
+	// RejectOld takes a PutLogEvents, but says of its first Fault.Events log events that they are too old, and does not
+	// store them.
+	RejectOld
 )
 
 // Fault makes calls go wrong. It applies to calls that are well signed and well formed, before permissions are checked.
 type Fault struct {
 	// Action, Group and Stream narrow it to calls that name exactly these; empty means any.
 	Action, Group, Stream string
+	// Message narrows it to a PutLogEvents in which a log event's message has this text, as the request has it escaped;
+	// empty means any.
+	Message string
 	// Effect is what happens.
 	Effect Effect
 	// Times is how many calls it applies to; 0 means until it is cleared.
@@ -42,6 +48,8 @@ type Fault struct {
 	Status int
 	// Delay of a SlowBody, between two bytes.
 	Delay time.Duration
+	// Events are how many a RejectOld rejects.
+	Events int
 }
 
 // errNoAnswer keeps a call from being done; the client never sees it.
@@ -62,7 +70,7 @@ func (f *Fault) before(at service) error {
 		return &apiError{status: status, code: f.Code, message: "Injected by a test"}
 	case Hang, Reset:
 		return errNoAnswer
-	case Drop, SlowBody: // They come after it is done.
+	case Drop, SlowBody, RejectOld: // They come after it is done, or while it is.
 	}
 	return nil
 }
@@ -118,5 +126,5 @@ func (f *faults) take(c *call) Fault {
 
 func (f *Fault) matches(c *call) bool {
 	return (f.Action == "" || f.Action == c.action) && (f.Group == "" || f.Group == c.group) &&
-		(f.Stream == "" || f.Stream == c.stream)
+		(f.Stream == "" || f.Stream == c.stream) && (f.Message == "" || c.put.has(f.Message))
 }

@@ -44,6 +44,10 @@ func (s *Simulator) putLogEvents(c *call) (any, error) {
 		return nil, err
 	}
 	valid, rejected := judge(c.put.events, c.now, s.store.retentionOf(in))
+	if c.fault.Effect == RejectOld {
+		end := min(c.fault.Events, len(c.put.events))
+		valid, rejected = c.put.events[end:], &rejectedLogEventsInfo{TooOldEnd: &end}
+	}
 	if len(valid) > 0 {
 		if span := valid[len(valid)-1].timestamp - valid[0].timestamp; span > maxBatchSpan.Milliseconds() {
 			return nil, errParameter("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")

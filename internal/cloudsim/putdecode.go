@@ -1,7 +1,9 @@
 package cloudsim
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -29,6 +31,11 @@ func (p *putRequest) release() {
 	if p != nil {
 		putRequests.Put(p)
 	}
+}
+
+// has says whether a message has a text; nil has none.
+func (p *putRequest) has(text string) bool {
+	return p != nil && slices.ContainsFunc(p.events, func(e inputEvent) bool { return bytes.Contains(e.message.quoted, []byte(text)) })
 }
 
 // decodePut reads the body of a PutLogEvents in one pass. encoding/json takes about ten times as long, which would

@@ -20,6 +20,17 @@ func (s *Simulator) AddStream(region, groupName, name string) {
 	s.withGroup(region, groupName, func(g *group, now time.Time) { g.streams[name] = &stream{name: name, created: now} })
 }
 
+// RemoveStream deletes a log stream, and returns what was in it.
+func (s *Simulator) RemoveStream(region, groupName, name string) (events []Event) {
+	s.withGroup(region, groupName, func(g *group, _ time.Time) {
+		if found := g.streams[name]; found != nil {
+			events = found.events
+		}
+		delete(g.streams, name)
+	})
+	return events
+}
+
 // RemoveGroup deletes a log group with everything in it.
 func (s *Simulator) RemoveGroup(region, name string) {
 	s.store.mu.Lock()

@@ -21,6 +21,9 @@ var errNoDestination = errors.New("trail has no destination in CloudWatch Logs")
 
 // Opener opens the streams of trails. It is safe for concurrent use.
 type Opener struct {
+	// Compress has batches sent as gzip. It is set before the first Open.
+	Compress bool
+
 	auth      *awsauth.Authenticator
 	clusterID string
 }
@@ -44,12 +47,13 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 		return nil, fmt.Errorf("finding the credentials of trail %s/%s: %w", trail.Namespace, trail.Name, err)
 	}
 	stream := &Stream{
-		client: cloudwatchlogs.NewFromConfig(session.Config),
-		group:  destination.LogGroupName,
-		name:   o.StreamName(trail),
-		region: destination.Region,
-		create: destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
-		class:  destination.LogGroupClass,
+		client:   cloudwatchlogs.NewFromConfig(session.Config),
+		group:    destination.LogGroupName,
+		name:     o.StreamName(trail),
+		region:   destination.Region,
+		create:   destination.LogGroupCreationPolicy != v1alpha1.LogGroupCreationNever,
+		class:    destination.LogGroupClass,
+		compress: o.Compress,
 	}
 	identity, err := session.Identity(ctx)
 	if Inconclusive(err) && trail.Status.CallerIdentity != nil {
@@ -65,6 +69,16 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 	case !Inconclusive(err) || trail.Status.CallerIdentity != nil:
 		return nil, fmt.Errorf("verifying the identity of trail %s/%s: %w", trail.Namespace, trail.Name, err)
 	}
+	return stream, nil
+}
+
+// OpenLedger is Open for the log stream of the trail's ledger.
+func (o *Opener) OpenLedger(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream, error) {
+	stream, err := o.Open(ctx, trail)
+	if err != nil {
+		return nil, err
+	}
+	stream.name = o.LedgerStreamName(trail)
 	return stream, nil
 }
 
@@ -93,6 +107,14 @@ func (o *Opener) StreamName(trail *v1alpha1.AuditTrail) string {
 	// A cluster id may be an ARN; a stream's name may not have these two.
 	byDefault = strings.NewReplacer(":", "-", "*", "-").Replace(byDefault)
 	return cmp.Or(trail.Spec.CloudWatch.LogStreamName, trail.Status.LogStreamName, byDefault)
+}
+
+// ledgerSuffix is what the name of a ledger's stream has at its end. No trail can have such a stream for its records.
+const ledgerSuffix = ".ledger"
+
+// LedgerStreamName is the log stream of the trail's ledger.
+func (o *Opener) LedgerStreamName(trail *v1alpha1.AuditTrail) string {
+	return o.StreamName(trail) + ledgerSuffix
 }
 
 // Inconclusive tells whether STS's error says nothing about the credentials, so that CloudWatch Logs shall decide.

@@ -3,8 +3,6 @@ package cloudwatch
 import (
 	"context"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 )
 
 // probeAge is how old the probe's event is: more than the 14 days past which CloudWatch Logs stores nothing.
@@ -19,9 +17,7 @@ const probeMessage = `{"probe":"A check by Trailkeeper that it may write. It is 
 func (s *Stream) ProbeWrite(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := s.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
-		LogGroupName: &s.group, LogStreamName: &s.name,
-		LogEvents: encode([]Record{{Time: now.Add(-probeAge).UnixMilli(), Message: []byte(probeMessage)}}),
-	})
-	return classify("logs:PutLogEvents", err)
+	records := []Record{{Time: now.Add(-probeAge).UnixMilli(), Message: []byte(probeMessage)}}
+	_, err := s.put(ctx, records, func(err error) error { return classify("logs:PutLogEvents", err) })
+	return err
 }

@@ -2,9 +2,9 @@ package cloudwatch
 
 import (
 	"context"
+	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
@@ -19,6 +19,8 @@ type PutResult struct {
 	TooOld, Expired, TooNew int
 	// Accepted counts the stored records.
 	Accepted int
+	// BodyBytes is how long the call was, and WireBytes how much of that was sent: they differ when it was compressed.
+	BodyBytes, WireBytes int
 }
 
 // First is the index of the first stored record; the stored ones are records[First():First()+Accepted].
@@ -36,24 +38,28 @@ func (s *Stream) Put(ctx context.Context, records []Record) (PutResult, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
+	return s.put(ctx, records, classifyPut)
+}
+
+// put makes the call, and leaves it to classifier what its errors mean.
+func (s *Stream) put(ctx context.Context, records []Record, classifier func(error) error) (PutResult, error) {
+	body, err := newBody(s.group, s.name, records, s.compress)
+	if err != nil {
+		return PutResult{}, fmt.Errorf("compressing a batch: %w", err)
+	}
+	// The SDK's transport does not read a body any more once the call has returned.
+	defer body.release()
 	out, err := s.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{
 		LogGroupName:  &s.group,
 		LogStreamName: &s.name,
-		LogEvents:     encode(records),
-	})
+		LogEvents:     []types.InputLogEvent{}, // The SDK asks for it to be there.
+	}, withBody(body))
 	if err != nil {
-		return PutResult{}, classifyPut(err)
+		return PutResult{}, classifier(err)
 	}
-	return account(len(records), out.RejectedLogEventsInfo), nil
-}
-
-// encode is the one place that knows how records become a request.
-func encode(records []Record) []types.InputLogEvent {
-	events := make([]types.InputLogEvent, len(records))
-	for i := range records {
-		events[i] = types.InputLogEvent{Timestamp: &records[i].Time, Message: aws.String(string(records[i].Message))}
-	}
-	return events
+	result := account(len(records), out.RejectedLogEventsInfo)
+	result.BodyBytes, result.WireBytes = len(body.plain), len(body.wire())
+	return result, nil
 }
 
 // account turns the indexes of RejectedLogEventsInfo into counts. Too old and expired are both the beginning of the

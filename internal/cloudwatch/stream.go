@@ -33,6 +33,7 @@ type Stream struct {
 	client              *cloudwatchlogs.Client
 	group, name, region string
 	create              bool
+	compress            bool
 	class               v1alpha1.LogGroupClass // of a group that is created; "" for AWS's default
 }
 

@@ -1,6 +1,7 @@
 package cloudwatch
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -129,11 +130,33 @@ func TestPutAccountsForRejectedRecords(t *testing.T) {
 	stream := openStream(t, testTrail())
 	result, err := stream.Put(t.Context(), repeat(4, Record{Time: 7, Message: []byte(`{"id":"x"}`)}))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(result).To(Equal(PutResult{TooOld: 1, TooNew: 1, Accepted: 2}))
 	calls := server.Calls("PutLogEvents")
 	g.Expect(calls).To(HaveLen(1))
+	sent := len(calls[0].Body)
+	g.Expect(result).To(Equal(PutResult{TooOld: 1, TooNew: 1, Accepted: 2, BodyBytes: sent, WireBytes: sent}))
 	g.Expect(calls[0].KeyID).To(Equal("AKIA1"))
 	g.Expect(calls[0].Body).To(ContainSubstring(`\"id\":\"x\"`))
+}
+
+// TestPutCompressed: what is sent is a part of what there is to say, and says all of it.
+func TestPutCompressed(t *testing.T) {
+	g := NewWithT(t)
+	server := awstest.Start(t)
+	opener := newOpener()
+	opener.Compress = true
+	stream, err := opener.Open(t.Context(), testTrail())
+	g.Expect(err).NotTo(HaveOccurred())
+	result, err := stream.Put(t.Context(), repeat(40, Record{Time: 7, Message: typicalRecord()}))
+	g.Expect(err).NotTo(HaveOccurred())
+	sent := server.Calls("PutLogEvents")[0].Body
+	g.Expect(result.WireBytes).To(Equal(len(sent)))
+	plain := unpack(t, []byte(sent), true)
+	g.Expect(result.BodyBytes).To(Equal(len(plain)))
+	g.Expect(result.Accepted).To(Equal(40))
+	var read call
+	g.Expect(json.Unmarshal(plain, &read)).To(Succeed())
+	g.Expect(read.LogEvents).To(HaveLen(40))
+	g.Expect(read.LogEvents[39].Message).To(Equal(string(typicalRecord())))
 }
 
 func TestAccount(t *testing.T) {

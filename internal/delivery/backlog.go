@@ -30,6 +30,8 @@ type backlog struct {
 	// upTo is the resourceVersion up to which the backlog is complete.
 	upTo  uint64
 	order []entry
+	// before are the last events at or below the cursor.
+	before past
 	// existed has, for each object, the last event that shows it as it was before: what proves its creation may come
 	// long after it.
 	existed map[types.UID]uint64
@@ -59,7 +61,7 @@ func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err e
 }
 
 func (b *backlog) list(ctx context.Context, cursor uint64) error {
-	b.order, b.bodies, b.bytes = nil, map[types.NamespacedName]Event{}, 0
+	b.order, b.bodies, b.bytes, b.before = nil, map[types.NamespacedName]Event{}, 0, past{}
 	b.existed = map[types.UID]uint64{}
 	list := b.pager(indexPage)
 	for {
@@ -84,7 +86,11 @@ func (b *backlog) list(ctx context.Context, cursor uint64) error {
 // note gives an event past the cursor its place.
 func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 	event, ok := b.mine(ctx, wire)
-	if !ok || event.ResourceVersion <= cursor {
+	switch {
+	case !ok:
+		return
+	case event.ResourceVersion <= cursor:
+		b.before.addDelivered(event)
 		return
 	}
 	b.order = append(b.order, entry{event.ResourceVersion, event.NamespacedName})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -35,6 +36,8 @@ type courier struct {
 	trail atomic.Pointer[v1alpha1.AuditTrail]
 	box   *inbox
 	judge *judge
+	// scribe keeps the trail's ledger; nil for a trail that has none.
+	scribe *scribe
 	// changed has something when the trail, or what it refers to, changed.
 	changed chan struct{}
 
@@ -42,16 +45,18 @@ type courier struct {
 	queue []Event
 	// lag is how late events come from local files.
 	lag lag
+	// past are events that left the queue.
+	past past
 	// ahead are the events of a backlog that follow those of the queue.
 	ahead []Event
 	// at is how far events were delivered, and committed how far the status says so.
 	at        cursor
-	committed *v1alpha1.DeliveryStatus
+	committed progress
 	// inherited is how many events waited past the cursor when it was written, by whoever delivered before; until it is known
 	// what became of them.
 	inherited int64
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
-	unsure   *v1alpha1.DeliveryStatus
+	unsure   *progress
 	commitAt time.Time
 	// idle says that the courier has nothing itself, and waits for the inbox to have something or for the trail to go on.
 	idle atomic.Bool
@@ -62,6 +67,7 @@ type courier struct {
 // run works until the context ends, or until another replica takes over.
 func (c *courier) run(ctx context.Context) {
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("trail", c.key.String()))
+	defer c.scribe.abandon()
 	retry := newBackoff()
 	for ctx.Err() == nil {
 		err := c.step(ctx)
@@ -157,6 +163,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 		c.vanished(ctx, int(c.inherited)-len(list.order))
 	}
 	c.inherited = 0
+	c.past = list.before
 	err = c.deliverBacklog(ctx, list)
 	c.vanished(ctx, list.vanished)
 	if err != nil {
@@ -272,22 +279,23 @@ func (c *courier) wait(ctx context.Context, longest time.Duration) {
 // commitIfDue writes the cursor, not more often than every CommitEvery.
 func (c *courier) commitIfDue(ctx context.Context) error {
 	c.measure()
-	if c.clock().Now().Before(c.commitAt) {
+	urgent := c.scribe.tend(ctx, &c.at, c.committed.ledger, c.rests())
+	if !urgent && c.clock().Now().Before(c.commitAt) {
 		return nil
 	}
 	return c.commit(ctx)
 }
 
 func (c *courier) commit(ctx context.Context) error {
-	next := c.at.status(c.pending())
-	if c.unsure == nil && sameProgress(c.committed, next) && c.state == c.shown {
+	next := progress{c.at.status(c.pending()), c.scribe.status()}
+	if c.unsure == nil && c.committed.tellsAsMuchAs(next) && c.state == c.shown {
 		return nil
 	}
 	if c.unsure != nil {
 		// Writing the very same again ends the doubt, whether the answer got lost or the request.
-		next = c.unsure
+		next = *c.unsure
 	}
-	c.unsure = next
+	c.unsure = &next
 	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.state); err != nil {
 		return err
 	}
@@ -307,6 +315,7 @@ func (c *courier) measure() {
 		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
 	}
 	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, c.pending(), lag)
+	c.delivery.Metrics.Chained(c.key.Namespace, c.key.Name, c.at.head.Sequence)
 }
 
 // stop writes the cursor a last time.
@@ -320,18 +329,30 @@ func (c *courier) stop(ctx context.Context) {
 	}
 	if err != nil {
 		log.FromContext(ctx).Error(err, "Events that were delivered will be delivered again")
+		return
+	}
+	if err := c.closeLedger(ctx); err != nil {
+		log.FromContext(ctx).Error(err, "The ledger's last checkpoint was not written")
 	}
 }
 
 func (c *courier) clock() clock.Clock { return c.delivery.Clock }
 
 // paused says whether the trail wants nothing pushed.
-func (c *courier) paused() bool {
-	suspend := c.trail.Load().Spec.Suspend
-	return suspend != nil && *suspend
+func (c *courier) paused() bool { return suspended(c.trail.Load()) }
+
+func suspended(trail *v1alpha1.AuditTrail) bool {
+	return trail.Spec.Suspend != nil && *trail.Spec.Suspend
 }
 
-// sameProgress says that writing the cursor would tell nothing new: the resourceVersion alone moves all the time.
-func sameProgress(a, b *v1alpha1.DeliveryStatus) bool {
-	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending
+// rests says that nothing is about to be pushed.
+func (c *courier) rests() bool {
+	return c.paused() || len(c.queue) == 0 && len(c.ahead) == 0 && c.box.size() == 0
+}
+
+// tellsAsMuchAs says that writing other would tell nothing new: the resourceVersion alone moves all the time.
+func (p progress) tellsAsMuchAs(other progress) bool {
+	a, b := p.delivery, other.delivery
+	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending &&
+		equality.Semantic.DeepEqual(p.ledger, other.ledger)
 }

@@ -70,6 +70,16 @@ func (c *cursor) status(pending int) *v1alpha1.DeliveryStatus {
 	}
 }
 
+// progress is what of a trail's status is delivery's, beside the condition.
+type progress struct {
+	delivery *v1alpha1.DeliveryStatus
+	ledger   *v1alpha1.LedgerStatus
+}
+
+func progressOf(trail *v1alpha1.AuditTrail) progress {
+	return progress{trail.Status.Delivery, trail.Status.Ledger}
+}
+
 // State is how the delivery of a trail goes.
 type State struct {
 	// Reason is empty while events reach the destination, and otherwise a reason of the condition Delivering.
@@ -87,7 +97,7 @@ type committer struct {
 
 // commit writes the cursor if the status still holds the one that this replica wrote last, or this very one after an
 // answer that got lost, and the condition Delivering with it. A deposedError says that it holds neither.
-func (c *committer) commit(ctx context.Context, served *v1alpha1.AuditTrail, last, next *v1alpha1.DeliveryStatus, state State) error {
+func (c *committer) commit(ctx context.Context, served *v1alpha1.AuditTrail, last, next progress, state State) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	key := client.ObjectKeyFromObject(served)
@@ -101,10 +111,10 @@ func (c *committer) commit(ctx context.Context, served *v1alpha1.AuditTrail, las
 		if trail.UID != served.UID {
 			return &deposedError{"the trail was made again"}
 		}
-		if !sameCursor(trail.Status.Delivery, last) && !sameCursor(trail.Status.Delivery, next) {
+		if stored := progressOf(&trail); !stored.same(last) && !stored.same(next) {
 			return &deposedError{"another replica has moved it"}
 		}
-		status := v1alpha1.AuditTrailStatus{Delivery: next}
+		status := v1alpha1.AuditTrailStatus{Delivery: next.delivery, Ledger: next.ledger}
 		if condition := c.delivering(&trail, state); condition != nil {
 			status.Conditions = []metav1.Condition{*condition}
 		}
@@ -130,7 +140,11 @@ func (c *committer) delivering(trail *v1alpha1.AuditTrail, state State) *metav1.
 	return conditions.Get(trail, v1alpha1.DeliveringCondition)
 }
 
-// sameCursor compares what makes up the position; times lose precision when they are stored.
+// same compares what makes up the position; times lose precision when they are stored.
+func (p progress) same(other progress) bool {
+	return sameCursor(p.delivery, other.delivery) && equality.Semantic.DeepEqual(p.ledger, other.ledger)
+}
+
 func sameCursor(a, b *v1alpha1.DeliveryStatus) bool {
 	if a == nil || b == nil {
 		return a == b

@@ -71,7 +71,7 @@ func TestCommitBelongsToOneReplica(t *testing.T) {
 			test.prepare(f)
 			c := &committer{reader: f, client: f, clock: clocktesting.NewFakePassiveClock(eventTime)}
 			next := &v1alpha1.DeliveryStatus{ResourceVersion: "20", Sequence: 9}
-			err := c.commit(t.Context(), trail, mine(), next, State{})
+			err := c.commit(t.Context(), trail, progress{delivery: mine()}, progress{delivery: next}, State{})
 			if test.deposed == "" {
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(f.status(t).Delivery).To(Equal(next))

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
@@ -51,6 +49,8 @@ type Options struct {
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
+	// Ledger keeps the ledgers of trails; nil keeps none.
+	Ledger *Ledger
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
@@ -60,24 +60,29 @@ type Options struct {
 	Linger time.Duration
 	// CommitEvery is the shortest time between two writes of a trail's cursor. Default 5 s.
 	CommitEvery time.Duration
+	// Shards is into how many shards all replicas divide the trails. Default 1.
+	Shards int
 }
 
-// Delivery runs a courier for each trail. It is a Runnable of the manager, on the leader only.
+// Delivery runs a courier for each trail of the shards that this replica holds.
 type Delivery struct {
 	Options
 	source  *source
 	feed    *feed
+	running watching
 	cursors *committer
+	// changed has something when this replica took a shard or left one.
+	changed chan struct{}
 
 	mu       sync.Mutex
-	lifetime context.Context //nolint:containedctx // That of the couriers: from Start until the manager stops.
-	group    sync.WaitGroup
+	held     map[int]*holding
 	couriers map[types.NamespacedName]*service
 }
 
 // service is a courier and how to end it.
 type service struct {
 	*courier
+	shard  int
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -93,11 +98,15 @@ func New(options Options) *Delivery {
 	if options.CommitEvery == 0 {
 		options.CommitEvery = 5 * time.Second
 	}
+	options.Shards = max(options.Shards, 1)
 	if options.Waiting == nil {
 		options.Waiting = func() time.Duration { return 0 }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
+	}
+	if options.Ledger != nil && options.Ledger.Every == 0 {
+		options.Ledger.Every = checkpointEvery
 	}
 	source := &source{client: options.REST}
 	return &Delivery{
@@ -105,65 +114,45 @@ func New(options Options) *Delivery {
 		source:   source,
 		feed:     newFeed(source, options.Clock),
 		cursors:  &committer{reader: options.Reader, client: options.Client, clock: options.Clock},
+		changed:  make(chan struct{}, 1),
+		held:     map[int]*holding{},
 		couriers: map[types.NamespacedName]*service{},
 	}
 }
 
-// NeedLeaderElection says that only the leader delivers.
-func (d *Delivery) NeedLeaderElection() bool { return true }
-
-// Start runs the feed until the context ends, and then waits for the couriers to finish what they are pushing.
-func (d *Delivery) Start(ctx context.Context) error {
-	d.mu.Lock()
-	d.lifetime = ctx
-	d.mu.Unlock()
-	log.FromContext(ctx).Info("Leading the delivery of events")
-	d.feed.run(ctx)
-	d.group.Wait()
-	return nil
-}
-
-// errNotStarted says that Serve was called too early; the caller tries again.
-var errNotStarted = errors.New("delivery has not started yet")
-
-// Serve makes sure that a courier delivers the trail's events, by the trail's present spec.
-func (d *Delivery) Serve(trail *v1alpha1.AuditTrail) error {
+// Serve makes sure that a courier delivers the trail's events, by the trail's present spec, if this replica holds its shard.
+func (d *Delivery) Serve(ctx context.Context, trail *v1alpha1.AuditTrail) error {
 	key := client.ObjectKeyFromObject(trail)
-	if served := d.serviceOf(key); served != nil && served.uid != trail.UID {
+	before := d.serviceOf(key)
+	switch {
+	case before == nil:
+	case before.uid != trail.UID:
 		// The trail was made again under the same name.
 		d.Stop(key)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.lifetime == nil {
-		return errNotStarted
-	}
-	if served, ok := d.couriers[key]; ok && !served.ended() {
-		if before := served.trail.Swap(trail); mayHelp(before, trail) {
-			served.wake()
+	case !before.ended():
+		if previous := before.trail.Swap(trail); mayHelp(previous, trail) {
+			before.wake()
+			before.box.signal() // An idle courier looks whether the ledger is to be closed.
 		}
 		return nil
 	}
-	c, err := d.newCourier(trail)
-	if err != nil {
-		return err
+	if !d.Holds(trail.UID) {
+		return nil
 	}
-	ctx, cancel := context.WithCancel(d.lifetime)
-	served := &service{courier: c, cancel: cancel, done: make(chan struct{})}
-	d.couriers[key] = served
-	d.group.Go(func() {
-		defer close(served.done)
-		defer d.feed.unsubscribe(trail.UID)
-		d.feed.subscribe(trail.UID, c.box, c.at.version)
-		c.run(ctx)
-	})
-	return nil
+	// What a cache has may be older than the cursor that another replica wrote before it left the shard.
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	fresh := &v1alpha1.AuditTrail{}
+	if err := d.Reader.Get(ctx, key, fresh); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	return d.begin(fresh) //nolint:contextcheck // The courier's context is that of the shard.
 }
 
 // mayHelp says whether a trail changed in a way that lets its destination take what it refused before. The rest of its
 // status is written by delivery itself.
 func mayHelp(before, after *v1alpha1.AuditTrail) bool {
-	return before.Generation != after.Generation || !maps.Equal(before.Annotations, after.Annotations) ||
+	return before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || !maps.Equal(before.Annotations, after.Annotations) ||
 		!equality.Semantic.DeepEqual(before.Status.CallerIdentity, after.Status.CallerIdentity)
 }
 
@@ -215,7 +204,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		box:       newInbox(d.windowBytesLocked()),
 		changed:   make(chan struct{}, 1),
 		at:        at,
-		committed: trail.Status.Delivery,
+		committed: progressOf(trail),
 		judge: &judge{
 			objects:  &objects{client: d.REST},
 			digester: d.Digester,
@@ -229,10 +218,11 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			},
 		},
 	}
-	if c.committed != nil {
-		c.inherited = c.committed.Pending
+	if before := trail.Status.Delivery; before != nil {
+		c.inherited = before.Pending
 	}
 	c.trail.Store(trail)
+	c.scribe = d.newScribe(c, trail)
 	return c, nil
 }
 

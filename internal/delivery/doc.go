@@ -3,5 +3,6 @@
 //
 // One courier serves one trail; couriers share nothing but the feed, so that a failing destination delays no other
 // trail. Delivery is at least once: what was pushed after the last commit is pushed again after a crash, identical in
-// all that is hashed. It runs on the leader only, and is the sole writer of status.delivery.
+// all that is hashed. Each replica delivers the trails of the shards that it holds. It is the sole writer of
+// status.delivery.
 package delivery

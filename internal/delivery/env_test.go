@@ -199,7 +199,7 @@ func (r *rig) lead(t *testing.T, change ...func(*Options)) *leader {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = l.Start(ctx) // It never fails.
+		l.Hold(ctx, 0)
 	}()
 	l.stop = sync.OnceFunc(func() { cancel(); <-done })
 	t.Cleanup(l.stop)
@@ -215,9 +215,8 @@ func (l *leader) kill() {
 // serve has the replica deliver a trail as the API server shows it now.
 func (r *rig) serve(t *testing.T, l *leader, trail *v1alpha1.AuditTrail) {
 	t.Helper()
-	NewWithT(t).Eventually(func() error {
-		return l.Serve(r.read(t, trail))
-	}, patience, 10*time.Millisecond).Should(Succeed())
+	NewWithT(t).Eventually(func() bool { return l.Holds(trail.UID) }, patience, 10*time.Millisecond).Should(BeTrue())
+	NewWithT(t).Expect(l.Serve(t.Context(), r.read(t, trail))).To(Succeed())
 }
 
 func (r *rig) read(t *testing.T, trail *v1alpha1.AuditTrail) *v1alpha1.AuditTrail {

@@ -32,6 +32,10 @@ type Event struct {
 	Seen time.Time
 	// Late says that the event waited in a local file before it was stored.
 	Late bool
+	// Straggler says that others that were made after it were stored before it.
+	Straggler bool
+	// Upsert says that the update's request went on to create another object of the name.
+	Upsert bool
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -149,7 +150,7 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 	case parts[0] != v1alpha1.AuditEventsResource.Resource:
 		return notFound(parts[len(parts)-1])
 	case query.Get("watch") == "true":
-		return a.openWatch(query.Get("resourceVersion"))
+		return a.openWatch(request.Context(), query.Get("resourceVersion"))
 	case name != "":
 		return a.get(namespace, name)
 	}
@@ -205,7 +206,7 @@ func (a *fakeAPI) list(namespace, trail, token string) (*http.Response, error) {
 	})
 }
 
-func (a *fakeAPI) openWatch(from string) (*http.Response, error) {
+func (a *fakeAPI) openWatch(ctx context.Context, from string) (*http.Response, error) {
 	version, err := parseVersion(from)
 	if err != nil {
 		return nil, err
@@ -219,6 +220,8 @@ func (a *fakeAPI) openWatch(from string) (*http.Response, error) {
 	}
 	var body *io.PipeReader
 	body, a.watch = io.Pipe()
+	watch := a.watch
+	context.AfterFunc(ctx, func() { _ = watch.CloseWithError(ctx.Err()) })
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}, nil
 }
 

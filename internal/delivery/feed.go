@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// feed is the one watch of AuditEvents that all couriers share. Every event is decoded once and given to the inbox of
+// feed is the one watch of AuditEvents that all couriers of this replica share. Every event is decoded once and given to the inbox of
 // its trail.
 type feed struct {
 	source *source
@@ -27,6 +28,8 @@ type feed struct {
 	calm time.Time
 	// position is the resourceVersion up to which everything was given out; 0 before the first watch.
 	position uint64
+	// partial says that other replicas deliver some of the trails.
+	partial atomic.Bool
 }
 
 // Bounds of how long delivery waits for what replicas kept while the API server was away.
@@ -166,6 +169,9 @@ func (f *feed) begin(head uint64) {
 // give moves the position on, and gives a created event to its trail. Both happen at once, so that a trail that
 // subscribes in between misses nothing.
 func (f *feed) give(ctx context.Context, version uint64, created *wireEvent) {
+	if created != nil && f.partial.Load() && f.pass(version, created) {
+		return
+	}
 	var event Event
 	if created != nil {
 		var err error

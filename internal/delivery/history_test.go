@@ -46,6 +46,16 @@ func elsewhere(base string) attempt {
 	return a
 }
 
+// blurred is an update of so many places that it may have changed others, of which it has no evidence.
+func blurred(base string) attempt {
+	a := elsewhere(base)
+	a.Head.Evidence = nil
+	for i := range mostEvidence {
+		a.Head.Evidence = append(a.Head.Evidence, v1alpha1.Evidence{Path: fmt.Sprintf("/aaa/%d", i), Was: "1", Digest: "2"})
+	}
+	return a
+}
+
 func deleted(base, value string) attempt {
 	a := attempt{&Event{Head: *head(v1alpha1.ActionDelete, "u1")}}.on(base)
 	a.Spec = jsontext.Value(fmt.Sprintf(`{"changes":[{"op":"remove","path":"","from":{"data":{"a":%q}}}]}`, value))
@@ -107,6 +117,8 @@ func TestOtherEventsTell(t *testing.T) {
 		"the second of two at once":          {updated("7", "1", "2").after(5 * ms), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, notMade},
 		"two users at once":                  {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3")}, contest},
 		"two users at once, and a later one": {updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("7", "1", "2").after(time.Second), updated("8", "2", "3")}, notMade},
+		"hidden, then what it was":           {updated("7", "1", "2"), []attempt{blurred("8"), updated("9", "1", "3")}, unsure},
+		"hidden, then shown":                 {updated("7", "1", "2"), []attempt{blurred("8"), updated("9", "2", "3")}, unsure},
 		"the nearest version counts":         {updated("7", "1", "2"), []attempt{updated("9", "1", "3"), updated("8", "2", "1")}, made},
 		"an unknown value":                   {updated("7", "1", "2"), []attempt{updated("9", "5", "6")}, unsure},
 		"another place":                      {updated("7", "1", "2"), []attempt{elsewhere("8")}, unsure},
@@ -128,9 +140,14 @@ func TestOtherEventsTell(t *testing.T) {
 		"evicted or deleted":                 {evicted(), []attempt{deleted("7", "1").byBob().after(500 * ms), completed("8")}, contest},
 		"evicted in vain, then deleted":      {evicted(), []attempt{deleted("7", "1").byBob().after(2 * time.Second), completed("8")}, notMade},
 		"tried again on the next version": {
-			updated("7", "1", "2").byBob(), []attempt{updated("7", "1", "2"), updated("8", "2", "3"), updated("9", "1", "2").byBob()}, notMade,
+			deleted("7", "1").byBob(), []attempt{deleted("7", "1"), deleted("8", "1").deleting(30 * time.Second).byBob()}, notMade,
+		},
+		"the same value twice is no second try": {
+			updated("7", "1", "2"), []attempt{updated("7", "1", "3").byBob(), updated("8", "2", "1").byBob(), updated("9", "1", "2")}, made,
 		},
 		"the second half of a deletion":      {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
+		"a slow second half":                 {deleted("8", "1").deleting(3 * time.Second).after(4 * time.Second), []attempt{deleted("7", "1")}, notMade},
+		"a force when the grace is over":     {deleted("8", "1").deleting(30 * time.Second).after(40 * time.Second), []attempt{deleted("7", "1")}, unsure},
 		"somebody else hastens the deletion": {deleted("8", "1").deleting(30 * time.Second).byBob(), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
 		"a hastening that was refused":       {deleted("8", "1").deleting(30 * time.Second), []attempt{updated("9", "1", "2").deleting(30 * time.Second)}, notMade},
 	}
@@ -156,6 +173,19 @@ func TestTheGoneObjectTells(t *testing.T) {
 	g.Expect(gone.fate(first.Event)).To(Equal(notMade), "it was tried again")
 	g.Expect(gone.fate(second.Event)).To(Equal(made))
 	g.Expect(gone.fate(beside.Event)).To(Equal(unsure))
+
+	relabelled := completed("8").ofPod("u1")
+	relabelled.Head.Evidence[0].Path = "/metadata/labels/a"
+	forced := deleted("8", "1").deleting(0).ofPod("u1").byBob()
+	for pause, want := range map[time.Duration]fate{-20 * time.Millisecond: unsure, 200 * time.Millisecond: unsure, time.Second: notMade} {
+		gone = newHistory(testDigester, []*Event{relabelled.Event, forced.after(pause).Event}).with(sight{}, "u1", true)
+		g.Expect(gone.fate(relabelled.Event)).To(Equal(want), "somebody removed it %s later", pause)
+	}
+	dependents := deleted("8", "1").deleting(0).byBob()
+	gone = newHistory(testDigester, []*Event{first.Event, dependents.Event}).with(sight{}, "u1", true)
+	g.Expect(gone.fate(first.Event)).To(Equal(unsure), "another treatment of dependents may have removed it")
+	gone = newHistory(testDigester, []*Event{first.Event, deleted("7", "1").Event}).with(sight{}, "u1", true)
+	g.Expect(gone.fate(first.Event)).To(Equal(made))
 
 	gap := newHistory(testDigester, []*Event{first.Event, second.Event}).with(sight{}, "u1", false)
 	g.Expect(gap.fate(second.Event)).To(Equal(unsure), "somebody may have removed it while nobody recorded")

@@ -113,12 +113,19 @@ func (j *judge) again(events, others []Event, verdicts []verdict) {
 
 // histories are what the events show, by the object's uid.
 func (j *judge) histories(events, others []Event) map[string]*history {
-	byObject := map[string][]*Event{}
+	all := make([]*Event, 0, len(events)+len(others))
 	for _, list := range [][]Event{events, others} {
 		for i := range list {
-			uid := list[i].Head.Resource.UID
-			byObject[uid] = append(byObject[uid], &list[i])
+			all = append(all, &list[i])
 		}
+	}
+	inOrder(all)
+	findPods(all)
+	findUpserts(all)
+	byObject := map[string][]*Event{}
+	for _, event := range all {
+		uid := event.Head.Resource.UID
+		byObject[uid] = append(byObject[uid], event)
 	}
 	histories := make(map[string]*history, len(byObject))
 	for uid, same := range byObject {
@@ -211,5 +218,7 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		case unsure:
 		}
 	}
-	return decide(&event.Head, seen, complete && j.deletesAreRecorded(ref))
+	// An eviction that found no pod may have found this one a moment later.
+	found := complete && j.deletesAreRecorded(ref) && len(known.evictions) == 0
+	return decide(&event.Head, seen, found)
 }

@@ -55,16 +55,6 @@ func decide(head *Head, seen sight, deletesAreRecorded bool) ledger.Judgement {
 	}
 }
 
-// decideEviction judges the eviction of a pod of which only the name is known.
-func decideEviction(head *Head, seen sight) ledger.Judgement {
-	switch {
-	case !seen.exists, seen.meta.CreationTimestamp.After(head.Time.Time), seen.meta.DeletionTimestamp != nil:
-		return persisted
-	default:
-		return notPersisted
-	}
-}
-
 // before says that something was surely created before a moment: creation timestamps are cut to seconds.
 func before(created metav1.Time, moment metav1.MicroTime) bool {
 	return !created.IsZero() && created.Add(time.Second).Before(moment.Time)

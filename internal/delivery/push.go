@@ -40,9 +40,10 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 		return err
 	}
 	for i := range judgements {
-		if judgements[i].Outcome != "" {
+		if judgements[i].Outcome != "" && events[i].Status.Outcome == "" {
 			c.delivery.Metrics.Judged(judgements[i].Outcome)
 		}
+		events[i].Status.Outcome, events[i].Status.Message = judgements[i].Outcome, judgements[i].Message
 	}
 	if c.trail.Load().Spec.CloudWatch == nil {
 		c.keep(events)
@@ -54,7 +55,7 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
 // recorded before it, but may not have been known yet.
 func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judgement, error) {
-	verdicts, err := c.judge.all(ctx, events, c.later(len(events)))
+	verdicts, err := c.judge.all(ctx, events, c.around(len(events)))
 	if err != nil {
 		return nil, err
 	}
@@ -64,26 +65,30 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	}
 	if open {
 		sleep(ctx, secondLook)
-		c.judge.again(events, c.later(len(events)), verdicts)
+		c.judge.again(events, c.around(len(events)), verdicts)
 	}
+	unknown := open && c.box.isBehind() // What tells of the events may be among what the inbox does not have.
 	judgements := make([]ledger.Judgement, len(events))
 	for i := range verdicts {
 		judgements[i] = verdicts[i].Judgement
-		if open && c.box.isBehind() && isOpenCreation(&events[i], judgements[i]) && judgements[i] == notPersisted {
-			// The deletion may be among what the inbox does not have.
-			judgements[i] = goneSince
+		if unknown && verdicts[i].seen != nil && isOpen(&events[i], judgements[i]) && judgements[i] == notPersisted {
+			judgements[i] = unsettled(&events[i])
 		}
 	}
 	return judgements, nil
 }
 
-// later are the events that are known to follow the first ones of the queue.
-func (c *courier) later(count int) []Event {
-	return slices.Concat(c.queue[count:], c.ahead, c.box.peek())
+// unsettled is the judgement of what only a read speaks against, when other events may tell more.
+func unsettled(event *Event) ledger.Judgement {
+	if event.Head.Action == v1alpha1.ActionUpdate {
+		return overwritten
+	}
+	return goneSince
 }
 
-func isOpenCreation(event *Event, judgement ledger.Judgement) bool {
-	return event.Head.Action == v1alpha1.ActionCreate && isOpen(event, judgement)
+// around are the events that are known to precede or follow the first ones of the queue.
+func (c *courier) around(count int) []Event {
+	return slices.Concat(c.past.events, c.queue[count:], c.ahead, c.box.peek())
 }
 
 // isOpen says that the judgement was made in this run and not in favour of the change.
@@ -126,7 +131,13 @@ func (c *courier) showOutcome(ctx context.Context, event *Event, judgement ledge
 func (c *courier) keep(events []Event) {
 	c.at.head.Sequence += int64(len(events))
 	c.at.version = events[len(events)-1].ResourceVersion
-	c.queue = c.queue[len(events):]
+	c.leave(len(events))
+}
+
+// leave takes the first events from the queue; they were judged.
+func (c *courier) leave(count int) {
+	c.past.add(c.queue[:count])
+	c.queue = c.queue[count:]
 }
 
 // push chains events and pushes them batch by batch. It returns when the destination has taken or refused all of them,
@@ -140,10 +151,11 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		if len(batch) == 0 {
 			return nil
 		}
-		rejected, err := c.put(ctx, batch)
+		refused, err := c.put(ctx, batch)
 		if err != nil {
 			return err
 		}
+		rejected := c.accountFor(ctx, refused, heads[upTo-len(batch):upTo])
 		c.accept(events[upTo-1].ResourceVersion, heads[upTo-1], len(batch), rejected)
 		return nil
 	}
@@ -159,7 +171,8 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		if tooLarge != nil {
 			log.FromContext(ctx).Error(tooLarge, "A record was not delivered", "event", events[i].String())
 			c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
-			c.accept(events[i].ResourceVersion, heads[i], 1, 1)
+			rejected := c.accountFor(ctx, []refusal{{first: 0, count: 1, reason: refusedTooLarge}}, heads[i:i+1])
+			c.accept(events[i].ResourceVersion, heads[i], 1, rejected)
 		}
 	}
 	return send(packer.Flush(), len(records))
@@ -206,7 +219,7 @@ func (c *courier) accept(version uint64, head ledger.Head, pushed, rejected int)
 	c.at.head = head
 	c.at.delivered += int64(pushed - rejected)
 	c.at.rejected += int64(rejected)
-	c.queue = c.queue[pushed:]
+	c.leave(pushed)
 	if pushed > rejected {
 		now := metav1.NewTime(c.clock().Now())
 		c.at.last = &now

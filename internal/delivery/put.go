@@ -15,13 +15,13 @@ import (
 // openTimeout bounds the opening of a destination.
 const openTimeout = 30 * time.Second
 
-// put pushes one batch until the destination has taken it, and returns how many records it refused for good. It tries
-// again without end, and fails only when the context ends or the cursor cannot be written.
-func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejected int, err error) {
+// put pushes one batch until the destination has taken it, and returns which records it refused for good. It tries again
+// without end, and fails only when the context ends or the cursor cannot be written.
+func (c *courier) put(ctx context.Context, records []cloudwatch.Record) ([]refusal, error) {
 	retry := putBackoff()
 	for {
 		if err := c.hold(ctx); err != nil {
-			return 0, err
+			return nil, err
 		}
 		c.quiet() // What changed up to here is known to the call below.
 		// A call that was begun is finished: stopping in the middle would leave it open whether it arrived.
@@ -29,7 +29,7 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejecte
 		if err == nil {
 			c.report(State{})
 			c.count(records, result)
-			return result.Rejected(), nil
+			return refusalsOf(result, len(records)), nil
 		}
 		class := cloudwatch.ClassOf(err)
 		c.delivery.Metrics.Retried(c.key.Namespace, c.key.Name, class.String())
@@ -38,14 +38,14 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejecte
 		}
 		c.report(State{Reason: reasonOf(err), Message: err.Error()})
 		if err := c.commitIfDue(ctx); err != nil {
-			return 0, err
+			return nil, err
 		}
 		c.repair(ctx, class)
 		if c.pause(ctx, class, retry.Step()) {
 			retry = putBackoff()
 		}
 		if ctx.Err() != nil {
-			return 0, ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }
@@ -155,20 +155,27 @@ func (c *courier) repair(ctx context.Context, class cloudwatch.Class) {
 }
 
 // bisect finds the records that the destination does not take, and pushes all others.
-func (c *courier) bisect(ctx context.Context, records []cloudwatch.Record, cause error) (rejected int, err error) {
+func (c *courier) bisect(ctx context.Context, records []cloudwatch.Record, cause error) ([]refusal, error) {
 	if len(records) == 1 {
 		log.FromContext(ctx).Info("The destination refused a record for good", "reason", cause.Error())
 		c.report(State{Reason: v1alpha1.ReasonRecordRejected, Message: cause.Error()})
 		c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
-		return 1, nil
+		return []refusal{{count: 1, reason: v1alpha1.ReasonRecordRejected}}, nil
 	}
 	middle := len(records) / 2
-	first, err := c.put(ctx, records[:middle])
+	refused, err := c.put(ctx, records[:middle])
 	if err != nil {
-		return first, err
+		return nil, err
 	}
-	second, err := c.put(ctx, records[middle:])
-	return first + second, err
+	others, err := c.put(ctx, records[middle:])
+	if err != nil {
+		return nil, err
+	}
+	for _, each := range others {
+		each.first += middle
+		refused = append(refused, each)
+	}
+	return refused, nil
 }
 
 // report makes the state known at the next commit, and at once when it changes.

@@ -4,12 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/internal/ownsecret"
 )
 
 const (
@@ -19,27 +18,16 @@ const (
 	Size = 32
 
 	secretKey = "key"
-	timeout   = 10 * time.Second
 )
 
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=trailkeeper-system
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get,resourceNames=trailkeeper-digest-key,namespace=trailkeeper-system
 
 // Load returns the key of the operator's namespace, making it if it does not exist yet. The client must read
 // without a cache: the operator may not list Secrets. A Secret whose key has another length than Size is an error and
 // is not replaced, because a new key would make old digests and new ones incomparable.
 func Load(ctx context.Context, c client.Client, namespace string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	name := client.ObjectKey{Namespace: namespace, Name: SecretName}
-	var secret corev1.Secret
-	err := c.Get(ctx, name, &secret)
-	if apierrors.IsNotFound(err) {
-		secret = generate(name)
-		if err = c.Create(ctx, &secret); apierrors.IsAlreadyExists(err) {
-			err = c.Get(ctx, name, &secret) // another replica was first
-		}
-	}
+	secret, err := ownsecret.Obtain(ctx, c, name, generate)
 	if err != nil {
 		return nil, fmt.Errorf("loading the key of redaction digests from Secret %s: %w", name, err)
 	}
@@ -50,14 +38,10 @@ func Load(ctx context.Context, c client.Client, namespace string) ([]byte, error
 	return key, nil
 }
 
-func generate(name client.ObjectKey) corev1.Secret {
+func generate(secret *corev1.Secret) {
 	key := make([]byte, Size)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
 	immutable := true
-	return corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name},
-		Type:       corev1.SecretTypeOpaque,
-		Immutable:  &immutable,
-		Data:       map[string][]byte{secretKey: key},
-	}
+	secret.Immutable = &immutable
+	secret.Data = map[string][]byte{secretKey: key}
 }

@@ -35,9 +35,10 @@ func TestLoadAdoptsTheKeyOfAFasterReplica(t *testing.T) {
 	c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			if theirs == nil {
-				faster := generate(client.ObjectKeyFromObject(obj))
+				faster := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: obj.GetNamespace(), Name: obj.GetName()}}
+				generate(faster)
 				theirs = faster.Data[secretKey]
-				if err := c.Create(ctx, &faster); err != nil {
+				if err := c.Create(ctx, faster); err != nil {
 					return err
 				}
 			}

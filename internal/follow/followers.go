@@ -43,7 +43,8 @@ type Options struct {
 	pauses *pauses
 }
 
-// Followers follow what trails refer to. They are a Runnable of the manager, on the leader only.
+// Followers follow what trails refer to: on the leader for all trails, to verify them, and on every replica for those that
+// it delivers. They are a Runnable of the manager.
 type Followers struct {
 	options Options
 
@@ -53,6 +54,8 @@ type Followers struct {
 	followers map[Object]*follower
 	// references are the objects to which each trail refers.
 	references map[types.NamespacedName][]Object
+	// counted is how many objects the metric has of these.
+	counted int
 }
 
 // New returns Followers that follow nothing yet.
@@ -65,7 +68,7 @@ func New(options Options) *Followers {
 	}
 }
 
-// NeedLeaderElection says that only the leader follows.
+// NeedLeaderElection says that they end with the leader, unless whoever adds them says otherwise.
 func (f *Followers) NeedLeaderElection() bool { return true }
 
 // Start follows until the context ends, and waits until every watch has ended.
@@ -78,7 +81,9 @@ func (f *Followers) Start(ctx context.Context) error {
 	f.mu.Unlock()
 	<-ctx.Done()
 	f.group.Wait()
-	f.options.Metrics.Following(0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.countLocked(0)
 	return nil
 }
 
@@ -102,7 +107,7 @@ func (f *Followers) Forget(trail types.NamespacedName) {
 		f.unsubscribeLocked(trail, object)
 	}
 	delete(f.references, trail)
-	f.options.Metrics.Following(len(f.followers))
+	f.countLocked(len(f.followers))
 }
 
 func (f *Followers) subscribe(ctx context.Context, trail types.NamespacedName, objects []Object) []*follower {
@@ -134,8 +139,14 @@ func (f *Followers) subscribe(ctx context.Context, trail types.NamespacedName, o
 	if len(objects) == 0 {
 		delete(f.references, trail)
 	}
-	f.options.Metrics.Following(len(f.followers))
+	f.countLocked(len(f.followers))
 	return found
+}
+
+// countLocked shows how many objects are followed.
+func (f *Followers) countLocked(objects int) {
+	f.options.Metrics.Following(objects - f.counted)
+	f.counted = objects
 }
 
 // unsubscribeLocked ends a follower with its last trail.

@@ -1,75 +1,204 @@
 package ledger
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"iter"
+	"slices"
 )
 
-// Link is one delivered record as a reader sees it.
-type Link struct {
-	ID           string          `json:"id"`
-	Sequence     int64           `json:"sequence"`
-	PreviousHash string          `json:"previousHash"`
-	Hash         string          `json:"hash"`
-	Outcome      string          `json:"outcome"`
-	Event        json.RawMessage `json:"event"`
+// Options say what a ledger is verified against.
+type Options struct {
+	// TrailUID is the trail whose records are verified. What is of others is only counted.
+	TrailUID string
+	// Keys are public keys of the operator that the caller knows from elsewhere, such as the trail's status. Without any, the
+	// key that announces itself first is taken.
+	Keys []PublicKey
+	// Tip, if set, is how far the trail's status says that records were delivered.
+	Tip *Head
+	// LedgerTip, if set, is the last entry by the trail's status.
+	LedgerTip *Head
+	// Partial says that the beginning is not there, because the destination keeps records for a limited time: what comes before
+	// the first entry and record is not missed.
+	Partial bool
 }
 
-// ReadLink decodes a delivered record and checks that its hash is that of its content. It fails when the record is not
-// JSON, or was changed.
-func ReadLink(record []byte) (Link, error) {
-	var link Link
-	if err := json.Unmarshal(record, &link); err != nil {
-		return Link{}, fmt.Errorf("decoding a record: %w", err)
+// Verify reads a trail's ledger, and then its records, each in any order, and reports what is wrong with them. The memory
+// that it takes depends on the disorder and not on the number of records. It fails only when reading does.
+//
+// Read both to their ends as they are now: since the ledger is read first, records may be ahead of it, never behind.
+func Verify(entries, records iter.Seq2[[]byte, error], options Options) (*Report, error) {
+	v := &verification{options: options, report: &Report{}, lastOf: map[string]int64{}}
+	v.keys = newKeyring(options.Keys)
+	v.report.Anchored = len(options.Keys) > 0
+	if err := v.anchor(); err != nil {
+		return nil, err
 	}
-	hashed, err := json.Marshal(struct {
-		Event        json.RawMessage `json:"event"`
-		PreviousHash string          `json:"previousHash"`
-		Sequence     int64           `json:"sequence"`
-	}{link.Event, link.PreviousHash, link.Sequence})
+	for message, err := range entries {
+		if err != nil {
+			return nil, fmt.Errorf("reading the ledger's entries: %w", err)
+		}
+		v.entry(message)
+	}
+	v.endOfEntries()
+	for message, err := range records {
+		if err != nil {
+			return nil, fmt.Errorf("reading the records: %w", err)
+		}
+		v.record(message)
+	}
+	v.endOfRecords()
+	return v.report, nil
+}
+
+// verification is the state of Verify.
+type verification struct {
+	options Options
+	report  *Report
+	keys    *keyring
+	// ledger is the chain of entries, and chain that of records.
+	ledger, chain             cover
+	recentEntries, recentOnes recent
+	// refused are the records that are not expected.
+	refused []Gap
+	// waiting are entries whose key is not known yet.
+	waiting []sealed
+	// lastOf is the last entry of each key, and lowest the key of the entry with the lowest number.
+	lastOf map[string]int64
+	lowest struct {
+		number int64
+		key    string
+	}
+}
+
+// anchor begins both chains with what is known beforehand.
+func (v *verification) anchor() error {
+	genesis, err := parseDigest(Genesis(v.options.TrailUID).Hash)
 	if err != nil {
-		return Link{}, fmt.Errorf("encoding record %d: %w", link.Sequence, err)
+		return err
 	}
-	canonical := jsontext.Value(hashed)
-	if err := canonicalize(&canonical); err != nil {
-		return Link{}, fmt.Errorf("record %d is not canonical JSON: %w", link.Sequence, err)
+	for _, c := range []*cover{&v.ledger, &v.chain} {
+		c.spans = []*span{{loHash: genesis, hiHash: genesis, loBy: byGenesis, hiBy: byGenesis}}
 	}
-	sum := sha256.Sum256(canonical)
-	if got := hex.EncodeToString(sum[:]); got != link.Hash {
-		return Link{}, fmt.Errorf("record %d was changed: its hash is %s and its content's %s", link.Sequence, link.Hash, got)
-	}
-	return link, nil
-}
-
-// Check follows a chain from a head and returns the distinct links in order, and how many records were repeated. A
-// repeated record must be identical in all that is hashed. It fails at the first record that is missing or does not
-// follow its predecessor.
-func Check(from Head, links []Link) (distinct []Link, repeated int, err error) {
-	seen := make(map[int64]string, len(links))
-	head := from
-	for i := range links {
-		link := links[i]
-		if hash, ok := seen[link.Sequence]; ok {
-			if hash != link.Hash {
-				return nil, 0, fmt.Errorf("record %d was delivered twice with different content", link.Sequence)
-			}
-			repeated++
+	for _, tip := range []struct {
+		head *Head
+		of   *cover
+	}{{v.options.Tip, &v.chain}, {v.options.LedgerTip, &v.ledger}} {
+		if tip.head == nil || tip.head.Sequence == 0 {
 			continue
 		}
-		if link.Sequence != head.Sequence+1 {
-			return nil, 0, fmt.Errorf("record %d is missing: record %d follows record %d",
-				head.Sequence+1, link.Sequence, head.Sequence)
+		hash, err := parseDigest(tip.head.Hash)
+		if err != nil {
+			return fmt.Errorf("reading the tip %d: %w", tip.head.Sequence, err)
 		}
-		if link.PreviousHash != head.Hash {
-			return nil, 0, fmt.Errorf("record %d does not follow record %d: its previousHash is another", link.Sequence, head.Sequence)
-		}
-		seen[link.Sequence] = link.Hash
-		head = Head{Sequence: link.Sequence, Hash: link.Hash}
-		distinct = append(distinct, link)
+		at := tip.head.Sequence
+		tip.of.spans = append(tip.of.spans, &span{lo: at, hi: at, loHash: hash, hiHash: hash, loBy: byStatus, hiBy: byStatus})
 	}
-	return distinct, repeated, nil
+	return nil
+}
+
+// record takes account of one delivered record.
+func (v *verification) record(message []byte) {
+	link, err := ReadLink(message)
+	if link.Trail != "" && link.Trail != v.options.TrailUID {
+		v.report.other(link.Trail)
+		return
+	}
+	if err != nil {
+		damage := Unreadable
+		if link.Sequence > 0 {
+			damage = Changed
+		}
+		v.report.found(damage, false, link.Sequence, link.Sequence, "%s", err)
+	}
+	previous, errPrevious := parseDigest(link.PreviousHash)
+	hash, errHash := parseDigest(link.Hash)
+	if link.Sequence < 1 || errPrevious != nil || errHash != nil {
+		if err == nil {
+			v.report.found(Unreadable, false, link.Sequence, link.Sequence, "a record has no sequence number, or no hashes")
+		}
+		return
+	}
+	n := link.Sequence
+	if known, ok := v.recentOnes.lookup(n); ok {
+		v.again(n, known == hash)
+		return
+	}
+	clashes, err := v.chain.add(span{lo: n - 1, hi: n, loHash: previous, hiHash: hash, seen: true})
+	switch {
+	case err == nil:
+		v.recentOnes.note(n, hash)
+		v.report.Records++
+		if n < v.report.Last {
+			v.report.OutOfOrder++
+		}
+		v.report.Last = max(v.report.Last, n)
+	case v.isRefused(n):
+		v.report.found(Unexpected, false, n, n, "record %d is there, although the ledger says that it was refused", n)
+	default:
+		v.report.found(Unverified, false, n, n, "record %d came again after so many others, or so far out of order, that it was not compared: %s", n, err)
+	}
+	for _, c := range clashes {
+		v.clash(c)
+	}
+}
+
+func (v *verification) isRefused(n int64) bool {
+	return slices.ContainsFunc(v.refused, func(gap Gap) bool { return gap.First <= n && n <= gap.Last })
+}
+
+// again takes account of a record that came before.
+func (v *verification) again(n int64, same bool) {
+	if same {
+		v.report.Repeated++
+		return
+	}
+	v.report.found(Conflicting, false, n, n, "record %d is there twice, with different content", n)
+}
+
+// clash says what it means that two do not agree.
+func (v *verification) clash(c clash) {
+	switch {
+	case c.before == byRecord && c.after == byRecord:
+		v.report.found(Unlinked, false, c.at+1, c.at+1, "record %d does not follow record %d: its previousHash is another", c.at+1, c.at)
+	case c.after == byRecord && c.at == 0:
+		v.report.found(Unlinked, false, 1, 1, "record 1 does not begin this trail's chain: its previousHash is another")
+	case c.before == byRecord:
+		v.report.found(Contradicted, false, c.at, c.at, "record %d is not the one of which %s speaks", c.at, c.after)
+	case c.after == byRecord:
+		v.report.found(Contradicted, false, c.at+1, c.at+1, "record %d does not follow the record %d of which %s speaks", c.at+1, c.at, c.before)
+	default:
+		v.report.found(Contradicted, false, c.at, c.at, "%s and %s speak of different records %d", c.before, c.after, c.at)
+	}
+}
+
+// String names who says it.
+func (b voucher) String() string {
+	return [...]string{"another record", "a signed entry", "a signed entry that tells of refused records", "the trail's genesis", "the trail's status"}[b]
+}
+
+// endOfRecords looks for what is missing.
+func (v *verification) endOfRecords() {
+	spans := v.chain.spans
+	for i := 1; i < len(spans); i++ {
+		if i == 1 && v.options.Partial && spans[0].hi == 0 {
+			continue
+		}
+		first, last := spans[i-1].hi+1, spans[i].lo
+		by := spans[i].loBy
+		if by != byRecord && !anySeen(spans[i:]) {
+			v.report.found(Truncated, false, first, spans[len(spans)-1].hi, "%s cut off at the end: %s vouches for more",
+				are("record", "records", first, spans[len(spans)-1].hi), spans[len(spans)-1].hiBy)
+			return
+		}
+		v.report.found(Missing, false, first, last, "%s missing", are("record", "records", first, last))
+	}
+}
+
+func anySeen(spans []*span) bool {
+	for _, s := range spans {
+		if s.seen {
+			return true
+		}
+	}
+	return false
 }

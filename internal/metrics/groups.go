@@ -43,6 +43,10 @@ type Delivery struct {
 	delivered, rejected, batches, volume *prometheus.CounterVec
 	retries                              *prometheus.CounterVec
 	outcomes, vanished                   *prometheus.CounterVec
+	shards                               *prometheus.GaugeVec
+
+	sequence, vouched, checkpoint *prometheus.GaugeVec
+	entries, failures             *prometheus.CounterVec
 }
 
 func (d *Delivery) register(c *catalog) {
@@ -56,13 +60,30 @@ func (d *Delivery) register(c *catalog) {
 	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
 	d.vanished = c.counter("delivery_vanished_events_total", "AuditEvents that somebody deleted before their destination took them: the wipe of a namespace whose trail could not push, or whoever got past the policy. Alert on any increase.")
+	d.sequence = c.gauge("ledger_sequence", "Sequence number of the last record of the trail's chain.", namespace, trail)
+	d.vouched = c.gauge("ledger_checkpoint_sequence", "Sequence number up to which the ledger's last entry vouches.", namespace, trail)
+	d.checkpoint = c.gauge("ledger_checkpoint_timestamp_seconds", "When the ledger's last entry was written (Unix time); its age is time() minus this.", namespace, trail)
+	d.entries = c.counter("ledger_entries_total", "Entries that were written into the trail's ledger.", namespace, trail)
+	d.failures = c.counter("ledger_failures_total", "Tries to write the trail's ledger that failed and are repeated. Alert when it keeps rising.", namespace, trail)
 	d.outcomes = c.counter("delivery_outcomes_total", "Changes by whether they stuck: Persisted, NotPersisted or Unknown.", "outcome")
+	d.shards = c.gauge("delivery_shards", "Shards whose trails this replica delivers. Their sum over the replicas is --delivery-shards, but for moments.")
+}
+
+// ShardsHeld sets how many shards this replica delivers.
+func (d *Delivery) ShardsHeld(shards int) { d.shards.WithLabelValues().Set(float64(shards)) }
+
+// Forget removes the series of a trail that this replica does not deliver any more.
+func (d *Delivery) Forget(namespace, trail string) {
+	for _, vec := range d.perTrail() {
+		vec.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "trail": trail})
+	}
 }
 
 func (d *Delivery) perTrail() []*prometheus.MetricVec {
 	return []*prometheus.MetricVec{
 		d.pending.MetricVec, d.lag.MetricVec, d.cursor.MetricVec, d.delivered.MetricVec, d.rejected.MetricVec,
 		d.batches.MetricVec, d.volume.MetricVec, d.retries.MetricVec,
+		d.sequence.MetricVec, d.vouched.MetricVec, d.checkpoint.MetricVec, d.entries.MetricVec, d.failures.MetricVec,
 	}
 }
 
@@ -96,6 +117,27 @@ func (d *Delivery) CursorWritten(namespace, trail string, at time.Time) {
 
 // Vanished counts events that were deleted before they were delivered. It is not kept by trail: the trail may be gone too.
 func (d *Delivery) Vanished(events int) { d.vanished.WithLabelValues().Add(float64(events)) }
+
+// Chained sets the sequence number of the chain's last record.
+func (d *Delivery) Chained(namespace, trail string, sequence int64) {
+	d.sequence.WithLabelValues(namespace, trail).Set(float64(sequence))
+}
+
+// LedgerReached sets how far the ledger is, and since when.
+func (d *Delivery) LedgerReached(namespace, trail string, sequence int64, at time.Time) {
+	d.vouched.WithLabelValues(namespace, trail).Set(float64(sequence))
+	d.checkpoint.WithLabelValues(namespace, trail).Set(unix(at))
+}
+
+// LedgerWritten counts an entry.
+func (d *Delivery) LedgerWritten(namespace, trail string) {
+	d.entries.WithLabelValues(namespace, trail).Inc()
+}
+
+// LedgerFailed counts a try to write the ledger that failed.
+func (d *Delivery) LedgerFailed(namespace, trail string) {
+	d.failures.WithLabelValues(namespace, trail).Inc()
+}
 
 // Judged counts an outcome.
 func (d *Delivery) Judged(outcome v1alpha1.Outcome) {
@@ -143,8 +185,8 @@ func (f *Follow) register(c *catalog) {
 	f.restarts = c.counter("follow_restarts_total", "Watches of single objects that are begun again, by why the last one ended: ended (as each does after some minutes), refused (the operator may not list or watch the object, so that changes are noticed with the next regular check) or error.", "cause")
 }
 
-// Following sets how many objects are watched.
-func (f *Follow) Following(objects int) { f.objects.WithLabelValues().Set(float64(objects)) }
+// Following says how many more objects are watched, or less. Several may follow objects of their own.
+func (f *Follow) Following(change int) { f.objects.WithLabelValues().Add(float64(change)) }
 
 // Restarted counts a watch that is begun again.
 func (f *Follow) Restarted(cause Cause) { f.restarts.WithLabelValues(string(cause)).Inc() }

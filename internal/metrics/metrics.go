@@ -83,10 +83,8 @@ func (m *Metrics) FollowCertificates(expiry func() (authority, serving time.Time
 
 // ForgetTrail removes the series of a trail that is gone.
 func (m *Metrics) ForgetTrail(namespace, trail string) {
-	labels := prometheus.Labels{"namespace": namespace, "trail": trail}
-	for _, vec := range append(m.Delivery.perTrail(), m.Retention.pruned.MetricVec) {
-		vec.DeletePartialMatch(labels)
-	}
+	m.Delivery.Forget(namespace, trail)
+	m.Retention.pruned.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "trail": trail})
 }
 
 func (m *Metrics) expiries() (authority, serving time.Time) {

@@ -40,6 +40,8 @@ type Options struct {
 	Board board
 	// Replica is this replica's name, for people.
 	Replica string
+	// Shards is into how many parts this replica divides what replicas share; those that divide it otherwise are no peers.
+	Shards int
 	// Ready are readiness checks: when none fails, the replica can record.
 	Ready []func(*http.Request) error
 	// FirstCall is when the API server called first; false before that.
@@ -55,6 +57,7 @@ type Options struct {
 type Presence struct {
 	options Options
 	id      string
+	peers   peers
 
 	mu sync.Mutex
 	// since is when this replica began to record; zero before that.
@@ -124,8 +127,15 @@ func (p *Presence) ready() bool {
 
 // sign gives a sign of life.
 func (p *Presence) sign(ctx context.Context, last bool) error {
-	own := entry{Replica: p.options.Replica, Since: p.began(), Seen: p.options.Clock.Now(), Stopped: last}
-	return p.patch(ctx, map[string]*string{entryPrefix + p.id: encode(own)}, "")
+	own := entry{
+		Replica: p.options.Replica, Since: p.began(), Seen: p.options.Clock.Now(), Shards: p.options.Shards, Stopped: last,
+	}
+	meta, err := p.options.Board.Patch(ctx, map[string]*string{entryPrefix + p.id: encode(own)}, "")
+	if err != nil {
+		return err
+	}
+	p.peers.note(parse(meta.Annotations).entries, p.options.Shards, p.options.Clock.Now())
+	return nil
 }
 
 func (p *Presence) patch(ctx context.Context, annotations map[string]*string, resourceVersion string) error {

@@ -83,6 +83,8 @@ type cluster struct {
 	// tellErr is what telling fails with.
 	tellErr error
 	started int
+	// shards is how many the next replica shares.
+	shards int
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -104,6 +106,7 @@ func (c *cluster) start(ready, called time.Duration) *replica {
 	r.presence = New(Options{
 		Board:   c.board,
 		Replica: "replica",
+		Shards:  c.shards,
 		Ready: []func(*http.Request) error{func(*http.Request) error {
 			if time.Since(began) < ready {
 				return errors.New("not yet")

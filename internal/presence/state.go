@@ -32,6 +32,8 @@ type entry struct {
 	Since time.Time `json:"since"`
 	// Seen is its last sign of life.
 	Seen time.Time `json:"seen"`
+	// Shards is into how many parts it divides what replicas share; 0 for one that shares nothing.
+	Shards int `json:"shards,omitempty"`
 	// Stopped says that Seen is when it stopped in good order.
 	Stopped bool `json:"stopped,omitempty"`
 }

@@ -53,15 +53,16 @@ func TestADeletionWithoutGraceIsOneEvent(t *testing.T) {
 func TestAnEvictionIsRecordedWithItsPod(t *testing.T) {
 	pod := `{"metadata":{"name":"web","uid":"u1","resourceVersion":"7"`
 	tests := map[string]struct {
-		pod    string
-		err    error
-		events int
-		uid    string
+		pod     string
+		err     error
+		events  int
+		uid     string
+		version string
 	}{
-		"of a pod":                      {pod + `}}`, nil, 1, "u1"},
-		"of a pod that is not there":    {"", nil, 0, ""},
-		"of a pod that is going":        {pod + marked + `}}`, nil, 0, ""},
-		"of a pod that cannot be found": {"", errStore, 1, ""},
+		"of a pod":                      {pod + `}}`, nil, 1, "u1", "7"},
+		"of a pod that is not there":    {"", nil, 1, "", v1alpha1.NoVersion},
+		"of a pod that is going":        {pod + marked + `}}`, nil, 0, "", ""},
+		"of a pod that cannot be found": {"", errStore, 1, "", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +77,7 @@ func TestAnEvictionIsRecordedWithItsPod(t *testing.T) {
 			for _, event := range r.store.events {
 				g.Expect(event.Spec.Action).To(Equal(v1alpha1.ActionDelete))
 				g.Expect(event.Spec.Resource.UID).To(Equal(test.uid))
+				g.Expect(event.Spec.Resource.ResourceVersion).To(Equal(test.version))
 				g.Expect(event.Spec.Resource.Name).To(Equal("web"))
 				g.Expect(event.Spec.Evidence).To(BeEmpty())
 				g.Expect(event.Spec.Changes).To(HaveLen(1))

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// recentFor is how long a change is remembered after it was recorded. The API server validates one change again
+	// recentFor is how long a change is remembered after its first call. The API server validates one change again
 	// within milliseconds, as at the graceful deletion of a pod, or when a controller wrote the object in between. It
 	// must stay well below the time after which delivery judges an event: somebody who tries again what was refused
 	// makes another change.
@@ -43,6 +43,16 @@ type call struct {
 	done     chan struct{}
 	stored   types.NamespacedName
 	err      error
+}
+
+// isOver says that the recording ended, and is too long ago to count.
+func (c *call) isOver(now time.Time) bool {
+	select {
+	case <-c.done:
+		return !now.Before(c.until)
+	default:
+		return false
+	}
 }
 
 func newRecent(clock clock.PassiveClock) *recent {
@@ -79,10 +89,11 @@ func (r *recent) begin(key, deletion string) (_ *call, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.prune()
-	if earlier, ok := r.calls[key]; ok {
+	now := r.clock.Now()
+	if earlier, ok := r.calls[key]; ok && !earlier.isOver(now) {
 		return earlier, false
 	}
-	mine := &call{key: key, deletion: deletion, done: make(chan struct{})}
+	mine := &call{key: key, deletion: deletion, until: now.Add(recentFor), done: make(chan struct{})}
 	r.calls[key] = mine
 	return mine, true
 }
@@ -95,7 +106,6 @@ func (r *recent) end(mine *call) {
 		delete(r.calls, mine.key)
 		return
 	}
-	mine.until = r.clock.Now().Add(recentFor)
 	r.ended = append(r.ended, mine)
 	if mine.deletion != "" {
 		r.deletions[mine.deletion] = mine
@@ -107,7 +117,9 @@ func (r *recent) prune() {
 	now := r.clock.Now()
 	for len(r.ended) > 0 && (len(r.ended) > maxRecent || !now.Before(r.ended[0].until)) {
 		oldest := r.ended[0]
-		delete(r.calls, oldest.key)
+		if r.calls[oldest.key] == oldest {
+			delete(r.calls, oldest.key)
+		}
 		if r.deletions[oldest.deletion] == oldest {
 			delete(r.deletions, oldest.deletion)
 		}

@@ -146,9 +146,7 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 		return metrics.AnswerDryRun
 	}
 	if audit.IsEviction(request) {
-		if gone := r.findEvicted(ctx, request); gone {
-			return metrics.AnswerNoOp
-		}
+		r.findEvicted(ctx, request)
 	}
 	change, err := audit.NewChange(request, asked.ActorType, r.digester)
 	if err != nil {
@@ -168,15 +166,18 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 }
 
 // findEvicted adds the pod to the request for its eviction, which shows no more than a name: without its uid and version
-// nobody could tell later whether it was this request that deleted it. gone says that there is no such pod.
-func (r *Recorder) findEvicted(ctx context.Context, request *admissionv1.AdmissionRequest) (gone bool) {
+// nobody could tell later whether it was this request that deleted it. Where there is no pod one may be on its way: the API
+// server looks for it after this call.
+func (r *Recorder) findEvicted(ctx context.Context, request *admissionv1.AdmissionRequest) {
 	pod, err := r.store.Pod(ctx, request.Namespace, request.Name)
-	if err != nil {
+	switch {
+	case err != nil:
 		log.FromContext(ctx).Error(err, "Recording an eviction without knowing its pod")
-		return false
+	case pod == nil:
+		request.OldObject.Raw = audit.NoPod()
+	default:
+		request.OldObject.Raw = pod
 	}
-	request.OldObject.Raw = pod
-	return pod == nil
 }
 
 // Observed records a change that the API server sent to no webhook, and that somebody saw later. Who made it is not

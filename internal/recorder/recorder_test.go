@@ -265,3 +265,26 @@ func TestRecentIsBounded(t *testing.T) {
 	g.Expect(len(r.calls)).To(BeNumerically("<=", maxRecent+1))
 	g.Expect(len(r.ended)).To(BeNumerically("<=", maxRecent+1))
 }
+
+// TestARecordingIsRememberedFromItsFirstCall, however long it took.
+func TestARecordingIsRememberedFromItsFirstCall(t *testing.T) {
+	g := NewWithT(t)
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	r := newRecent(clock)
+	calls := 0
+	record := func() (types.NamespacedName, error) {
+		calls++
+		clock.SetTime(clock.Now().Add(recentFor * 3 / 4))
+		return types.NamespacedName{}, nil
+	}
+	for range 2 {
+		_, err := r.once("a", "", record)
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	g.Expect(calls).To(Equal(1))
+	clock.SetTime(clock.Now().Add(recentFor / 2))
+	_, err := r.once("a", "", record)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(calls).To(Equal(2))
+	g.Expect(r.calls).To(HaveLen(1))
+}

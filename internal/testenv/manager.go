@@ -127,6 +127,12 @@ func (m *Manager) Terminate() {
 	}
 }
 
+// Pause stops the operator in its tracks, as a node that is out of memory or a live migration does, until Resume.
+func (m *Manager) Pause() error { return m.process.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused operator go on as if nothing had happened.
+func (m *Manager) Resume() error { return m.process.cmd.Process.Signal(syscall.SIGCONT) }
+
 // PID is the operator's process id.
 func (m *Manager) PID() int { return m.process.cmd.Process.Pid }
 

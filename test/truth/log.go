@@ -33,13 +33,15 @@ type log struct {
 	evicted map[string]time.Time
 	// evictions are when anybody tried to evict a pod, by namespace/name.
 	evictions map[string][]time.Time
-	facts     []Fact
+	// unanswered are when requests came whose answer does not tell what became of them.
+	unanswered map[place][]time.Time
+	facts      []Fact
 }
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
 func Read(entries []testenv.AuditEntry) ([]Fact, error) {
 	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string]time.Time{},
-		evictions: map[string][]time.Time{}}
+		evictions: map[string][]time.Time{}, unanswered: map[place][]time.Time{}}
 	var changing []*testenv.AuditEntry
 	for i := range entries {
 		if _, ok := actions[entries[i].Verb]; (ok || isConnect(&entries[i])) && !isHidden(&entries[i]) {
@@ -69,6 +71,9 @@ func (l *log) look(entry *testenv.AuditEntry) error {
 	eviction, pod := entry.ObjectRef.Subresource == "eviction", podOf(entry)
 	if eviction {
 		l.evictions[pod] = append(l.evictions[pod], entry.RequestReceivedTimestamp)
+	}
+	if isUnanswered(entry) {
+		l.unanswered[placeOf(entry)] = append(l.unanswered[placeOf(entry)], entry.RequestReceivedTimestamp)
 	}
 	if !succeeded(entry) || isDryRun(entry) {
 		return nil
@@ -133,7 +138,7 @@ func (l *log) read(entry *testenv.AuditEntry) {
 		l.add(entry, a, func(f *Fact) { f.Action, f.Doubt = v1alpha1.ActionConnect, "a connection" })
 	case succeeded(entry):
 		l.readSuccess(entry, a)
-	case entry.ResponseStatus.Code == 0 || entry.ResponseStatus.Code >= 500 && !refusedByWebhook(entry):
+	case isUnanswered(entry):
 		l.doubt(entry, "its answer does not tell")
 	case entry.Verb == "deletecollection":
 		l.doubt(entry, "it failed on its way")
@@ -142,6 +147,19 @@ func (l *log) read(entry *testenv.AuditEntry) {
 	case entry.ObjectRef.Subresource == "token":
 		l.doubt(entry, "a token is not stored")
 	}
+}
+
+// isUnanswered says that the answer does not tell what became of the request.
+func isUnanswered(entry *testenv.AuditEntry) bool {
+	return entry.ResponseStatus.Code == 0 || entry.ResponseStatus.Code >= 500 && !refusedByWebhook(entry)
+}
+
+// mayBeUnanswered says that a request for the object, after its version before, ended without an answer that tells what
+// became of it: then the next one may be the first to show what that one made.
+func (l *log) mayBeUnanswered(entry *testenv.AuditEntry, before *version) bool {
+	return slices.ContainsFunc(l.unanswered[placeOf(entry)], func(t time.Time) bool {
+		return t.After(before.entry.RequestReceivedTimestamp) && t.Before(entry.StageTimestamp)
+	})
 }
 
 // refusedByWebhook says that the request ended in validation.
@@ -205,6 +223,13 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 	}
 	l.add(entry, a, func(f *Fact) {
 		f.After = a.version
+		switch {
+		case before == nil:
+			// Its creation was not logged, as when the API server was killed.
+			f.Doubt = "the log does not show what it was before"
+		case now.entry == entry && l.mayBeUnanswered(entry, before):
+			f.Doubt = "a request whose answer does not tell may have made it"
+		}
 		if before != nil {
 			f.Before = before.number
 			if now.entry == entry && !before.deleting && now.deleting || l.mayBeEvicted(entry) {

@@ -110,3 +110,37 @@ func TestCompare(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatTheLogCannotTell: of some changes it does not show who made them, and nobody can.
+func TestWhatTheLogCannotTell(t *testing.T) {
+	tests := map[string]struct {
+		entries []testenv.AuditEntry
+		sure    int
+	}{
+		"its creation was not logged": {[]testenv.AuditEntry{request(2, "bob", "patch", 200, object(6, "2", ""))}, 0},
+		"somebody else's request failed on its way": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", "")),
+			request(2, "alice", "update", 500, `{"kind":"Status"}`),
+			request(3, "bob", "patch", 200, object(6, "2", "")),
+		}, 1},
+		"that was before the last version": {[]testenv.AuditEntry{
+			request(1, "alice", "update", 500, `{"kind":"Status"}`),
+			request(2, "alice", "create", 201, object(5, "1", "")),
+			request(3, "bob", "patch", 200, object(6, "2", "")),
+		}, 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			facts, err := Read(test.entries)
+			g.Expect(err).NotTo(HaveOccurred())
+			sure := 0
+			for i := range facts {
+				if facts[i].Doubt == "" {
+					sure++
+				}
+			}
+			g.Expect(sure).To(Equal(test.sure))
+		})
+	}
+}

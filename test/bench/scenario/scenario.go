@@ -52,6 +52,7 @@ func All() []Scenario {
 	return []Scenario{
 		{Name: "unwanted", InProcess: true, Run: unwanted},
 		{Name: "local", InProcess: true, Run: local},
+		{Name: "sending", InProcess: true, Run: sent},
 		{Name: "recorder", Run: recorded},
 		{Name: "manager", Run: stored},
 		{Name: "clients", Run: crowded},

@@ -145,6 +145,22 @@ func TestHealthyTrailsStartBesideBrokenOnes(t *testing.T) {
 	g.Expect(names).To(ConsistOf("trail.ready_ratio", "trail.memory_kb"))
 }
 
+// What is sent arrives whole, whichever way: the receiver checks each call. How much less it takes is for the benchmark to
+// say.
+func TestSendingIsMeasured(t *testing.T) {
+	g := NewWithT(t)
+	figures, err := Run(t.Context(), Short, func(name string) bool { return name == "sending" }, io.Discard)
+	g.Expect(err).NotTo(HaveOccurred())
+	values := map[string]float64{}
+	for _, metric := range figures.Metrics {
+		values[metric.Name] = metric.Value
+	}
+	g.Expect(values).To(HaveLen(5))
+	g.Expect(values).To(HaveKey("delivery.plain.cpu_s_per_million"))
+	g.Expect(values).To(HaveKey("delivery.gzip.cpu_s_per_million"))
+	g.Expect(values["delivery.fill"]).To(BeNumerically(">=", 95))
+}
+
 func TestARunSaysWhichScenarioFailed(t *testing.T) {
 	g := NewWithT(t)
 	failing := Scenario{Name: "broken", InProcess: true, Run: func(_ context.Context, _ *Rig, _ Size, into *report.Report) error {

@@ -20,12 +20,13 @@ var webhooks = map[string]func() (_ http.Handler, end func(), err error){
 	NoopCommand:     func() (http.Handler, func(), error) { return http.HandlerFunc(admit), func() {}, nil },
 	BaselineCommand: newBaseline,
 	LocalCommand:    newLocal,
+	ReceiverCommand: newReceiver,
 }
 
 // IsWebhook says whether the program's first argument makes it a webhook.
 func IsWebhook(command string) bool { return webhooks[command] != nil }
 
-// webhookAddress is the one line that a webhook prints: where it is reached, and the certificate to trust.
+// webhookAddress is the one line that a webhook prints: where it is reached, and the certificate to trust, if any.
 type webhookAddress struct {
 	URL string
 	CA  []byte
@@ -39,10 +40,15 @@ func ServeWebhook(command string, in io.Reader, out io.Writer) error {
 	}
 	defer end()
 	server := httptest.NewUnstartedServer(handler)
-	server.EnableHTTP2 = true
-	server.StartTLS()
 	defer server.Close()
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	var ca []byte
+	if command == ReceiverCommand {
+		server.Start()
+	} else {
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	}
 	if err := json.NewEncoder(out).Encode(webhookAddress{URL: server.URL, CA: ca}); err != nil {
 		return fmt.Errorf("saying where the webhook is: %w", err)
 	}

@@ -1,0 +1,75 @@
+package delivery
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+const (
+	// creating is how long before an eviction the creation of a pod may have been admitted that was not stored yet, and evicting
+	// how long after the eviction the API server may look for its pod.
+	creating, evicting = 50 * time.Millisecond, 20 * time.Millisecond
+)
+
+// foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
+// later, when somebody may have created it.
+func foundNone(head *Head) bool {
+	return head.Action == v1alpha1.ActionDelete && head.Resource.Subresource == "eviction" && head.Resource.ResourceVersion == v1alpha1.NoVersion
+}
+
+// findPods gives each eviction for which there was no pod the one that somebody was creating at that moment: rather one of
+// which more is known.
+func findPods(events []*Event) {
+	pods, known := map[types.NamespacedName][]*Event{}, map[string]bool{}
+	for _, event := range events {
+		if event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.Kind == "Pod" && event.Status.Outcome != v1alpha1.OutcomeNotPersisted {
+			pods[objectName(event)] = append(pods[objectName(event)], event)
+		}
+		if baseOf(event) != 0 {
+			known[event.Head.Resource.UID] = true
+		}
+	}
+	for _, event := range events {
+		if foundNone(&event.Head) {
+			event.Head.Resource.UID = nearest(event, pods[objectName(event)], known)
+		}
+	}
+}
+
+// nearest is the uid of the pod that was being created when the eviction came; empty when there was none.
+func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid string) {
+	var distance time.Duration
+	for _, pod := range creations {
+		apart := pod.Head.Time.Sub(eviction.Head.Time.Time)
+		if apart < -creating || apart > evicting {
+			continue
+		}
+		if apart = apart.Abs(); known[pod.Head.Resource.UID] {
+			apart -= creating
+		}
+		if uid == "" || apart < distance {
+			uid, distance = pod.Head.Resource.UID, apart
+		}
+	}
+	return uid
+}
+
+func objectName(event *Event) types.NamespacedName {
+	return types.NamespacedName{Namespace: event.Head.Resource.Namespace, Name: event.Head.Resource.Name}
+}
+
+// decideEviction judges the eviction of a pod of which only the name is known.
+func decideEviction(head *Head, seen sight) ledger.Judgement {
+	switch {
+	case foundNone(head):
+		return notPersisted
+	case !seen.exists, seen.meta.CreationTimestamp.After(head.Time.Time), seen.meta.DeletionTimestamp != nil:
+		return persisted
+	default:
+		return notPersisted
+	}
+}

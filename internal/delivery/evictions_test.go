@@ -1,0 +1,59 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// ofPod makes an attempt one on the pod web.
+func (a attempt) ofPod(uid string) attempt {
+	a.Head.Resource.Resource, a.Head.Resource.Kind, a.Head.Resource.UID = "pods", "Pod", uid
+	return a
+}
+
+// TestAnEvictionThatFoundNoPodAtFirst: the API server looks for the pod after admission, and may find one that was being
+// created.
+func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
+	ms := time.Millisecond
+	creation, held := created().ofPod("u1"), completed("8").ofPod("u1").after(300*ms)
+	going := seen("u1", "8")
+	going.meta.DeletionTimestamp = &metav1.Time{Time: eventTime}
+	fresh := seen("u1", "7")
+	fresh.meta.CreationTimestamp = metav1.NewTime(eventTime)
+	younger := going
+	younger.meta.CreationTimestamp = metav1.NewTime(eventTime.Add(time.Second))
+	tests := map[string]struct {
+		others []attempt
+		seen   sight
+		want   []ledger.Judgement
+	}{
+		"nobody created one":             {nil, sight{}, []ledger.Judgement{notPersisted}},
+		"it was created and is there":    {[]attempt{creation}, fresh, []ledger.Judgement{notPersisted, persisted}},
+		"it was created and is going":    {[]attempt{creation}, going, []ledger.Judgement{persisted, persisted}},
+		"it was created and went":        {[]attempt{creation, held}, sight{}, []ledger.Judgement{persisted, persisted, persisted}},
+		"neither was seen":               {[]attempt{creation}, sight{}, []ledger.Judgement{goneSince, goneSince}},
+		"another one was created":        {[]attempt{created().ofPod("u2").after(40 * ms), creation, held}, sight{}, []ledger.Judgement{persisted, notPersisted, persisted, persisted}},
+		"it was created much later":      {[]attempt{created().ofPod("u1").after(3 * time.Second)}, fresh, []ledger.Judgement{notPersisted, persisted}},
+		"one was created a second later": {nil, younger, []ledger.Judgement{notPersisted}},
+		"somebody else deleted it later": {[]attempt{creation, deleted("7", "1").ofPod("u1").after(3 * time.Second)}, sight{}, []ledger.Judgement{notPersisted, persisted, persisted}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			eviction := evicted().ofPod("").on(v1alpha1.NoVersion).after(50 * ms)
+			events := []Event{*eviction.Event}
+			for i, other := range test.others {
+				other.ResourceVersion = uint64(i) + 1
+				events = append(events, *other.Event)
+			}
+			j, _ := newJudge(&fakeObjects{cached: test.seen, consistent: test.seen})
+			got := judgeAll(j, t.Context(), events, nil)
+			NewWithT(t).Expect(got).To(Equal(test.want))
+		})
+	}
+}

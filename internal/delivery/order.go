@@ -1,0 +1,53 @@
+package delivery
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// straggling is how long before others an event may have been made that were stored before it. One that was made earlier
+// was stored long after its change was admitted, so its version says nothing of when that was.
+const straggling = time.Second
+
+// inOrder sorts events by when they were stored, and marks the stragglers.
+func inOrder(events []*Event) {
+	slices.SortStableFunc(events, func(a, b *Event) int { return cmp.Compare(a.ResourceVersion, b.ResourceVersion) })
+	var latest time.Time
+	for _, event := range events {
+		at := event.Head.Time.Time
+		event.Straggler = event.Late || latest.Sub(at) > straggling
+		if at.After(latest) && !event.Late {
+			latest = at
+		}
+	}
+}
+
+// sharesCounter says that the object's versions can be compared with those of events. Both are revisions of etcd, if the
+// API server keeps them in the same one. What shows it is a version of the object between those of two of its events; an
+// event that is older than the version that it is based on disproves it.
+func (h *history) sharesCounter() bool {
+	first := uint64(0)
+	for base, events := range h.byBase {
+		for _, event := range events {
+			switch {
+			case event.Straggler:
+			case event.ResourceVersion <= base:
+				return false
+			case first == 0 || event.ResourceVersion < first:
+				first = event.ResourceVersion
+			}
+		}
+	}
+	return first > 0 && len(h.after(first)) > 0
+}
+
+// isStale says that the version that the event is based on had been replaced before the event was stored. Storing it comes
+// before the change, so its change would have replaced another one.
+func (h *history) isStale(event *Event) bool {
+	if !h.ordered || event.Straggler || isEviction(event) || isCompletion(event) {
+		return false
+	}
+	next, replaced := h.next(baseOf(event))
+	return replaced && baseOf(event) != 0 && next.number < event.ResourceVersion
+}

@@ -1,0 +1,50 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// pastFor is how much older than the newest a judged event may be to count for those that follow: more than two requests
+	// for one object can be apart and still be in each other's way.
+	pastFor = 10 * time.Second
+	// maxPast bounds how many judged events are remembered.
+	maxPast = window
+)
+
+// past are events that were judged lately, with their outcomes, the oldest first. Without them the second of two requests
+// of which only one was made would be judged as if it had been alone.
+type past struct {
+	events []Event
+	newest time.Time
+}
+
+// add remembers events that were judged. Of most of them the spec is not needed any more.
+func (p *past) add(events []Event) {
+	for _, event := range events {
+		if event.Head.Action != v1alpha1.ActionDelete {
+			event.Spec = nil
+		}
+		if event.Head.Time.After(p.newest) {
+			p.newest = event.Head.Time.Time
+		}
+		p.events = append(p.events, event)
+	}
+	old := max(0, len(p.events)-maxPast)
+	for old < len(p.events) && p.newest.Sub(p.events[old].Head.Time.Time) > pastFor {
+		old++
+	}
+	p.events = slices.Delete(p.events, 0, old)
+}
+
+// addDelivered remembers an event that was delivered before this replica delivered anything. What has no outcome then was
+// made: no other outcome is left out.
+func (p *past) addDelivered(event Event) {
+	if event.Status.Outcome == "" && applies(&event.Head) {
+		event.Status.Outcome = v1alpha1.OutcomePersisted
+	}
+	p.add([]Event{event})
+}

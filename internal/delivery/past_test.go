@@ -1,0 +1,81 @@
+package delivery
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// TestWhatWasJudgedStillCounts: the second of two requests, of which one was made, comes when the first has been judged.
+func TestWhatWasJudgedStillCounts(t *testing.T) {
+	g := NewWithT(t)
+	first, second := deleted("7", "1"), deleted("7", "1").byBob().after(100*time.Millisecond)
+	first.ResourceVersion, second.ResourceVersion = 1, 2
+	first.Status.Outcome = v1alpha1.OutcomePersisted
+	j, _ := newJudge(&fakeObjects{})
+	g.Expect(judgeAll(j, t.Context(), []Event{*second.Event}, []Event{*first.Event})).To(HaveExactElements(notPersisted))
+
+	first.Status.Outcome = v1alpha1.OutcomeNotPersisted
+	g.Expect(judgeAll(j, t.Context(), []Event{*second.Event}, []Event{*first.Event})).To(HaveExactElements(persisted))
+
+	g.Expect(judgeAll(j, t.Context(), []Event{*second.Event}, nil)).To(HaveExactElements(persisted), "alone")
+
+	shown := updated("7", "1", "2") // by the object, which is gone by now
+	shown.Status.Outcome = v1alpha1.OutcomePersisted
+	g.Expect(judgeAll(j, t.Context(), []Event{*second.Event}, []Event{*shown.Event})).To(HaveExactElements(notPersisted))
+}
+
+func TestThePastIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	var p past
+	events := make([]Event, maxPast)
+	for i := range events {
+		events[i] = Event{ResourceVersion: uint64(i), Spec: []byte("{}"), Head: Head{Time: metav1.NewMicroTime(eventTime)}}
+	}
+	at := func(version uint64, pause time.Duration) []Event {
+		return []Event{{ResourceVersion: version, Head: Head{Time: metav1.NewMicroTime(eventTime.Add(pause))}}}
+	}
+	p.add(events)
+	p.add(at(maxPast, time.Second))
+	g.Expect(p.events).To(HaveLen(maxPast))
+	g.Expect(p.events[0].ResourceVersion).To(BeEquivalentTo(1), "the oldest is forgotten")
+	g.Expect(p.events[0].Spec).To(BeNil())
+	g.Expect(events[0].Spec).NotTo(BeNil())
+
+	p.add(at(maxPast+1, pastFor+time.Second))
+	g.Expect(versionsOf(p.events)).To(Equal([]uint64{maxPast, maxPast + 1}), "what is too old is forgotten")
+}
+
+// TestANewLeaderKnowsThePast: the first of two rivals is below the cursor, and was found made.
+func TestANewLeaderKnowsThePast(t *testing.T) {
+	for outcome, want := range map[v1alpha1.Outcome]v1alpha1.Outcome{
+		"":                           v1alpha1.OutcomeNotPersisted,
+		v1alpha1.OutcomeNotPersisted: v1alpha1.OutcomePersisted,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewWithT(t)
+			b := newBench(t, newTrail("shop", "security"))
+			c := b.courier(t)
+			c.at.version = 7
+			at := time.Now().Add(-time.Minute)
+			first := about(newEvent(b.trail, eventName(0), at), v1alpha1.ActionDelete, "u1", "5")
+			first.Status.Outcome, first.Status.RecordedResourceVersion = outcome, "7"
+			second := about(newEvent(b.trail, eventName(1), at.Add(100*time.Millisecond)), v1alpha1.ActionDelete, "u1", "5")
+			second.Spec.Actor.Username = "bob"
+			b.api.store(first, 7)
+			b.api.store(second, 8)
+			c.box.lose()
+			stop := b.start(t, c)
+			sleep(t.Context(), time.Minute)
+			stop()
+			links := b.links(t)
+			g.Expect(links).To(HaveLen(1))
+			g.Expect(links[0].Outcome).To(BeEquivalentTo(want))
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// race is how far apart two requests may have come that were both based on the version that only one of them
+	// replaced. When they are further apart the earlier one was refused: had it been made, the later one would have seen
+	// that. On two busy cores the slowest that was made, and met a rival, took 250 ms.
+	race = 350 * time.Millisecond
+	// unversioned is within which a change that does not depend on the object's version is made after its validation.
+	unversioned = time.Second
+	// retriedWithin is within which the API server validates a change again that conflicted with another.
+	retriedWithin = 300 * time.Millisecond
+)
+
+// rivals are the events of which at most one was made, but for the event itself.
+func (h *history) rivals(event *Event) []*Event {
+	base := baseOf(event)
+	var rivals []*Event
+	add := func(events []*Event, rival func(*Event) bool) {
+		for _, other := range events {
+			if other != event && rival(other) {
+				rivals = append(rivals, other)
+			}
+		}
+	}
+	switch {
+	case isCompletion(event):
+		add(h.completions, isCompletion)
+		return rivals
+	case isEviction(event):
+		for _, events := range h.byBase {
+			add(events, asksForDeletion)
+		}
+		return rivals
+	case asksForDeletion(event):
+		add(h.evictions, isEviction)
+	}
+	add(h.byBase[base], func(other *Event) bool {
+		return !isCompletion(other) && !isEviction(other) && (base != 0 || other.Head.Action == event.Head.Action)
+	})
+	return rivals
+}
+
+// fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of two
+// users' that came nearly at the same time nobody can tell which.
+func (h *history) fate(event *Event) fate {
+	own := h.alone(event)
+	var others []*Event
+	for _, rival := range h.rivals(event) {
+		if h.alone(rival) == made {
+			others = append(others, rival)
+		}
+	}
+	switch {
+	case len(others) == 0:
+		return own
+	case own != made, slices.ContainsFunc(others, func(rival *Event) bool { return h.beats(rival, event) }):
+		return notMade
+	case slices.ContainsFunc(others, func(rival *Event) bool { return !h.beats(event, rival) }):
+		return contest
+	default:
+		return made
+	}
+}
+
+// beats says that of two events of which only one was made it was surely this one, or that it does not matter.
+func (h *history) beats(event, other *Event) bool {
+	apart := event.Head.Time.Sub(other.Head.Time.Time)
+	near := race
+	if isEviction(event) || isEviction(other) {
+		near = unversioned
+	}
+	retried := h.wasRetried(event)
+	switch {
+	case other.Status.Outcome == v1alpha1.OutcomePersisted:
+		return false
+	case event.Status.Outcome == v1alpha1.OutcomePersisted:
+		return true
+	case retried != h.wasRetried(other):
+		return !retried
+	case apart.Abs() > near:
+		return apart > 0
+	case event.Head.Actor.Username != other.Head.Actor.Username:
+		return false
+	case h.ordered && !event.Straggler && !other.Straggler:
+		// Neither is stale, so the later one came when the earlier one's request had ended in vain.
+		return event.ResourceVersion > other.ResourceVersion
+	case apart != 0:
+		// The later one may be the API server's, which validates again what it bases on a version that is old by then.
+		return apart < 0
+	default:
+		return event.ResourceVersion < other.ResourceVersion
+	}
+}
+
+// wasRetried says that the same user's same deletion was validated again on a newer version, as it is when another write
+// came first. Of an update the newer version shows by itself that it was not made.
+func (h *history) wasRetried(event *Event) bool {
+	if event.Head.Action != v1alpha1.ActionDelete {
+		return false
+	}
+	for _, newer := range h.after(baseOf(event)) {
+		for _, other := range h.byBase[newer.number] {
+			apart := other.Head.Time.Sub(event.Head.Time.Time)
+			if apart >= 0 && apart <= retriedWithin && other.Head.Action == v1alpha1.ActionDelete &&
+				other.Head.Resource.Subresource == event.Head.Resource.Subresource &&
+				other.Head.Actor.Username == event.Head.Actor.Username && sameResult(event, other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameResult says that two changes write the same.
+func sameResult(a, b *Event) bool {
+	return slices.EqualFunc(a.Head.Evidence, b.Head.Evidence, func(x, y v1alpha1.Evidence) bool {
+		return x.Path == y.Path && x.Digest == y.Digest
+	})
+}

@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// entryTimeout bounds the calls that write one entry, beside the opening of the stream.
+	entryTimeout = 30 * time.Second
+	// closeTimeout bounds the last entry of a courier that was told to stop.
+	closeTimeout = 6 * time.Second
+)
+
+// writing is one try to write the pending entry. What it found out may be read once done is closed.
+type writing struct {
+	done    chan struct{}
+	cancel  context.CancelFunc
+	created bool
+	err     error
+}
+
+// begin writes the pending entry, which has been committed.
+func (s *scribe) begin(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w := &writing{done: make(chan struct{}), cancel: cancel}
+	s.writing = w
+	trail, message := s.trail(), s.book.Pending
+	s.group.Go(func() {
+		defer s.wake()
+		defer close(w.done)
+		w.created, w.err = s.putEntry(ctx, trail, message)
+	})
+}
+
+// collect takes account of a try that has ended; it returns whether one has.
+func (s *scribe) collect(ctx context.Context) bool {
+	w := s.writing
+	if w == nil {
+		return false
+	}
+	select {
+	case <-w.done:
+	default:
+		return false
+	}
+	w.cancel()
+	s.writing = nil
+	if w.err != nil {
+		s.fail(ctx, w.err)
+	} else {
+		s.written(ctx, w.created)
+	}
+	return true
+}
+
+// finish waits for the try that is under way, at most until the context ends: then it is broken off.
+func (s *scribe) finish(ctx context.Context) {
+	if s == nil || s.writing == nil {
+		return
+	}
+	select {
+	case <-s.writing.done:
+	case <-ctx.Done():
+		s.writing.cancel()
+		<-s.writing.done
+	}
+	s.collect(ctx)
+}
+
+// abandon breaks off what is under way.
+func (s *scribe) abandon() {
+	if s == nil || s.writing == nil {
+		return
+	}
+	s.writing.cancel()
+	<-s.writing.done
+}
+
+// tend does what is due about the ledger without waiting for it. It returns whether there is something to commit at once.
+func (s *scribe) tend(ctx context.Context, at *cursor, committed *v1alpha1.LedgerStatus, idle bool) (commit bool) {
+	if s == nil {
+		return false
+	}
+	commit = s.collect(ctx) && idle
+	now := s.clock().Now()
+	if s.writing != nil || now.Before(s.retryAt) {
+		return commit
+	}
+	if s.due(at, idle, now) {
+		if err := s.compose(ctx, at); err != nil {
+			s.fail(ctx, err)
+			return commit
+		}
+		return true
+	}
+	if s.book.Pending != "" && committed != nil && committed.Pending == s.book.Pending {
+		s.begin(ctx)
+	}
+	return commit
+}
+
+// closeLedger writes a last checkpoint, when the cursor has been committed for the last time.
+func (c *courier) closeLedger(ctx context.Context) error {
+	s := c.scribe
+	if s == nil {
+		return nil
+	}
+	short, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	s.finish(short)
+	if s.book.Number > 0 && s.book.Pending == "" && s.open(&c.at) {
+		if err := s.compose(short, &c.at); err != nil {
+			return err
+		}
+		if err := c.commit(short); err != nil {
+			return err
+		}
+	}
+	if s.book.Pending != "" && c.committed.ledger != nil && c.committed.ledger.Pending == s.book.Pending {
+		s.begin(ctx)
+		s.finish(short)
+	}
+	if s.book.Pending != "" {
+		log.FromContext(ctx).Info("The last checkpoint of the ledger is left to whoever delivers next")
+	}
+	return c.commit(ctx)
+}

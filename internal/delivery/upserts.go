@@ -1,0 +1,32 @@
+package delivery
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// findUpserts marks updates whose request went on to create the object: the API server does that when somebody removed the
+// object that was to be updated, or applied to.
+func findUpserts(events []*Event) {
+	creations := map[types.NamespacedName][]*Event{}
+	for _, event := range events {
+		if event.Head.Action == v1alpha1.ActionCreate {
+			creations[objectName(event)] = append(creations[objectName(event)], event)
+		}
+	}
+	for _, event := range events {
+		event.Upsert = event.Head.Action == v1alpha1.ActionUpdate &&
+			slices.ContainsFunc(creations[objectName(event)], func(creation *Event) bool { return goesOn(event, creation) })
+	}
+}
+
+// goesOn says that the creation may be the same request as the update, validated a moment later.
+func goesOn(update, creation *Event) bool {
+	apart := creation.Head.Time.Sub(update.Head.Time.Time)
+	was, is := &update.Head.Resource, &creation.Head.Resource
+	return apart >= 0 && apart <= retriedWithin && was.UID != is.UID && was.Group == is.Group && was.Resource == is.Resource &&
+		was.Subresource == is.Subresource && update.Head.Actor.Username == creation.Head.Actor.Username
+}
