@@ -70,7 +70,7 @@ func (a *Authenticator) Session(ctx context.Context, trail *v1alpha1.AuditTrail)
 	}
 	keys, err := a.readKeys(ctx, trail)
 	if err != nil {
-		if kept := a.kept(trail.UID); kept != nil && a.Leaving(ctx, trail.Namespace) {
+		if kept := a.kept(trail.UID); kept != nil && a.leaving(ctx, trail.Namespace) {
 			return kept, nil
 		}
 		return nil, err
@@ -108,12 +108,20 @@ func (a *Authenticator) ExternalID(trail *v1alpha1.AuditTrail) string {
 	}
 }
 
-// Leaving says that a namespace is being deleted. What a trail's identity is read from then goes, in any order, before what
+// leaving says that a namespace is being deleted. What a trail's identity is read from then goes, in any order, before what
 // was recorded is pushed; so the session that was had last remains in use until the trail is gone, or AWS refuses it.
-func (a *Authenticator) Leaving(ctx context.Context, namespace string) bool {
+func (a *Authenticator) leaving(ctx context.Context, namespace string) bool {
 	var live corev1.Namespace
 	err := a.options.Reader.Get(ctx, client.ObjectKey{Name: namespace}, &live)
 	return err == nil && !live.DeletionTimestamp.IsZero()
+}
+
+// Changed is told that what the trail's identity is read from has changed or gone: a service account that is gone must not
+// live on in credentials that it gave, unless it goes with its namespace.
+func (a *Authenticator) Changed(ctx context.Context, trail *v1alpha1.AuditTrail) {
+	if !a.leaving(ctx, trail.Namespace) {
+		a.Forget(trail)
+	}
 }
 
 // kept is the trail's last session, nil when there is none.

@@ -46,7 +46,7 @@ func (a *Authenticator) roleSession(ctx context.Context, trail *v1alpha1.AuditTr
 		// The deletion of a trail is another generation of it.
 		before := key
 		before.generation = kept.key.generation
-		if kept.key == before && a.Leaving(ctx, trail.Namespace) {
+		if kept.key == before && a.leaving(ctx, trail.Namespace) {
 			return kept, nil
 		}
 	}

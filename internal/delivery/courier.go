@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -58,8 +59,8 @@ type courier struct {
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *progress
 	commitAt time.Time
-	// idle says that the courier has nothing itself, and waits for the inbox to have something or for the trail to go on.
-	idle atomic.Bool
+	// drained is since when a deleted trail has nothing left here.
+	drained *metav1.Time
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -89,9 +90,12 @@ func (c *courier) run(ctx context.Context) {
 
 // step does one thing: delivers what is due, reads what the feed did not have, or waits.
 func (c *courier) step(ctx context.Context) error {
-	c.idle.Store(false)
 	if c.paused() {
-		c.idle.Store(len(c.queue) == 0)
+		if len(c.queue) == 0 {
+			if err := c.noteDrained(ctx); err != nil {
+				return err
+			}
+		}
 		c.wait(ctx, c.delivery.Linger)
 		return c.commitIfDue(ctx)
 	}
@@ -109,15 +113,38 @@ func (c *courier) step(ctx context.Context) error {
 	if behind {
 		return c.catchUp(ctx)
 	}
-	c.idle.Store(true)
-	c.wait(ctx, c.delivery.CommitEvery)
+	if err := c.noteDrained(ctx); err != nil {
+		return err
+	}
+	longest := c.delivery.CommitEvery
+	if c.drains() {
+		longest = c.delivery.Linger // Its end is what somebody waits for.
+	}
+	c.wait(ctx, longest)
 	return c.commitIfDue(ctx)
 }
 
-// isIdle says that nothing waits to be delivered. The inbox is looked at first: what is taken from it is with a courier that
-// is not idle.
-func (c *courier) isIdle() bool {
-	return c.box.size() == 0 && c.idle.Load()
+// drains says that the trail was deleted, and its status does not say yet that nothing is left.
+func (c *courier) drains() bool {
+	return !c.trail.Load().DeletionTimestamp.IsZero() && c.drained == nil
+}
+
+// noteDrained has the status say that a deleted trail has nothing left here, when the courier has nothing itself: the wipe of a
+// namespace takes the AuditEvents in it, delivered or not, so the cluster alone does not tell that.
+func (c *courier) noteDrained(ctx context.Context) error {
+	if !c.drains() {
+		return nil
+	}
+	head, err := c.delivery.source.head(ctx)
+	if err != nil {
+		return err
+	}
+	// What the feed has shown is in the inbox by now.
+	if c.delivery.feed.hasShown(head, c.trail.Load().DeletionTimestamp.Time, c.delivery.Settle) && c.box.size() == 0 {
+		now := metav1.NewTime(c.clock().Now().Truncate(time.Second))
+		c.drained, c.commitAt = &now, time.Time{}
+	}
+	return nil
 }
 
 // fill takes what the feed has; behind says that more was recorded than the feed could give.
@@ -287,7 +314,7 @@ func (c *courier) commitIfDue(ctx context.Context) error {
 }
 
 func (c *courier) commit(ctx context.Context) error {
-	next := progress{c.at.status(c.pending()), c.scribe.status()}
+	next := progress{c.at.status(c.pending(), c.drained), c.scribe.status()}
 	if c.unsure == nil && c.committed.tellsAsMuchAs(next) && c.state == c.shown {
 		return nil
 	}
@@ -354,5 +381,6 @@ func (c *courier) rests() bool {
 func (p progress) tellsAsMuchAs(other progress) bool {
 	a, b := p.delivery, other.delivery
 	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending &&
+		(a.DrainedTime == nil) == (b.DrainedTime == nil) &&
 		equality.Semantic.DeepEqual(p.ledger, other.ledger)
 }
