@@ -41,8 +41,8 @@ type deliverer interface {
 type identities interface {
 	// Borrows says whether a trail needs a grant.
 	Borrows(trail *v1alpha1.AuditTrail) bool
-	// Forget drops what is cached of a trail's identity.
-	Forget(trail *v1alpha1.AuditTrail)
+	// Changed is told that what a trail's identity is read from has changed or gone.
+	Changed(ctx context.Context, trail *v1alpha1.AuditTrail)
 }
 
 // DeliveryReconciler tells delivery which trails there are, and their present spec, on every replica. It writes nothing: the
@@ -92,7 +92,7 @@ func (r *DeliveryReconciler) Reconcile(ctx context.Context, request reconcile.Re
 func (r *DeliveryReconciler) IdentityChanged(ctx context.Context, trail types.NamespacedName) {
 	var changed v1alpha1.AuditTrail
 	if err := r.Reader.Get(ctx, trail, &changed); err == nil {
-		r.Identities.Forget(&changed)
+		r.Identities.Changed(ctx, &changed)
 	}
 	r.Deliverer.Wake(trail)
 }

@@ -48,10 +48,9 @@ func (r *replica) Follow(_ context.Context, trail types.NamespacedName, objects 
 
 func (r *replica) Forget(trail types.NamespacedName) { delete(r.followed, trail) }
 
-// forgetful is the replica's identities, whose Forget is about something else.
-type forgetful struct{ *replica }
-
-func (f forgetful) Forget(trail *v1alpha1.AuditTrail) { f.did = append(f.did, "forget "+trail.Name) }
+func (r *replica) Changed(_ context.Context, trail *v1alpha1.AuditTrail) {
+	r.did = append(r.did, "forget "+trail.Name)
+}
 
 func newDeliveryRig(t *testing.T, trails ...client.Object) (*replica, *DeliveryReconciler, client.Client) {
 	t.Helper()
@@ -63,7 +62,7 @@ func newDeliveryRig(t *testing.T, trails ...client.Object) (*replica, *DeliveryR
 		followed: map[types.NamespacedName][]follow.Object{},
 	}
 	return r, &DeliveryReconciler{
-		Reader: c, Deliverer: r, Identities: forgetful{r}, Follower: r,
+		Reader: c, Deliverer: r, Identities: r, Follower: r,
 		Forget: func(_, trail string) { r.did = append(r.did, "drop metrics of "+trail) },
 	}, c
 }

@@ -40,7 +40,7 @@ func references(trail *v1alpha1.AuditTrail) []follow.Object {
 func (r *TrailReconciler) IdentityChanged(ctx context.Context, trail types.NamespacedName) {
 	var changed v1alpha1.AuditTrail
 	if err := r.Client.Get(ctx, trail, &changed); err == nil {
-		r.Auth.Forget(&changed) // A service account that is gone must not live on in credentials that it gave.
+		r.Auth.Changed(ctx, &changed)
 	}
 	r.checks.forget(trail) // Its schedule begins anew: somebody is at it.
 	if queue := r.queue.Load(); queue != nil {

@@ -477,6 +477,11 @@ type DeliveryStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Pending int64 `json:"pending,omitempty"`
+
+	// drainedTime is when, after the trail was deleted, nothing more of it waited to be delivered: neither in the cluster nor in
+	// the memory of the replica that delivers it.
+	// +optional
+	DrainedTime *metav1.Time `json:"drainedTime,omitempty"`
 }
 
 // LedgerStatus is how far the trail's ledger is: signed entries in a log stream of its own, by which whoever reads the

@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -49,7 +47,9 @@ func (s *stage) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.admin, err = newClient(s.env); err != nil {
+	config := s.env.Admin()
+	config.Timeout = callTimeout
+	if s.admin, err = testenv.NewClient(config); err != nil {
 		return err
 	}
 	if s.adminKubeconfig, err = s.env.WriteKubeconfig(s.env.Admin(), "admin"); err != nil {
@@ -65,35 +65,20 @@ func (s *stage) open(ctx context.Context) (err error) {
 
 // startOperator runs the operator outside of the cluster, as its own service account.
 func (s *stage) startOperator(ctx context.Context) error {
-	var path string
+	var options testenv.ManagerOptions
 	err := s.step(ctx, "Building the operator (minutes the first time, seconds when cached)", func(ctx context.Context) (err error) {
-		path, err = s.env.BuildManager(ctx)
+		options, err = s.env.NewManager(ctx, "demo")
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	config, err := s.env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
-	if err != nil {
-		return err
-	}
-	s.operatorToken = config.BearerToken
-	kubeconfig, err := s.env.WriteKubeconfig(config, "operator")
-	if err != nil {
-		return err
-	}
-	ports, err := testenv.FreePorts(1)
-	if err != nil {
-		return err
-	}
+	s.operatorToken = options.Identity.BearerToken
+	options.Env = s.account.environment()
+	options.Args = []string{"--cluster-id=" + clusterID}
 	return s.step(ctx, "Starting the operator as its own service account, "+
 		testenv.OperatorNamespace+"/"+testenv.OperatorServiceAccount, func(ctx context.Context) (err error) {
-		s.operator, err = s.env.StartManager(ctx, testenv.ManagerOptions{
-			Name: "demo", Path: path, Kubeconfig: kubeconfig,
-			WebhookURL: "https://127.0.0.1:" + ports[0],
-			Env:        s.account.environment(),
-			Args:       []string{"--cluster-id=" + clusterID},
-		})
+		s.operator, err = s.env.StartManager(ctx, options)
 		return err
 	})
 }
@@ -135,20 +120,4 @@ func (s *stage) step(ctx context.Context, what string, do func(context.Context) 
 
 func (s *stage) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.out, format+"\n", args...) // Nobody reads it when it cannot be written.
-}
-
-func newClient(env *testenv.Env) (client.Client, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("making a client: %w", err)
-		}
-	}
-	config := env.Admin()
-	config.Timeout = callTimeout
-	c, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -69,6 +70,9 @@ func (a *Authenticator) Session(ctx context.Context, trail *v1alpha1.AuditTrail)
 	}
 	keys, err := a.readKeys(ctx, trail)
 	if err != nil {
+		if kept := a.kept(trail.UID); kept != nil && a.leaving(ctx, trail.Namespace) {
+			return kept, nil
+		}
 		return nil, err
 	}
 	return a.keySession(trail, base, keys), nil
@@ -104,6 +108,38 @@ func (a *Authenticator) ExternalID(trail *v1alpha1.AuditTrail) string {
 	}
 }
 
+// leaving says that a namespace is being deleted. What a trail's identity is read from then goes, in any order, before what
+// was recorded is pushed; so the session that was had last remains in use until the trail is gone, or AWS refuses it.
+func (a *Authenticator) leaving(ctx context.Context, namespace string) bool {
+	var live corev1.Namespace
+	err := a.options.Reader.Get(ctx, client.ObjectKey{Name: namespace}, &live)
+	return err == nil && !live.DeletionTimestamp.IsZero()
+}
+
+// Changed is told that what the trail's identity is read from has changed or gone: a service account that is gone must not
+// live on in credentials that it gave, unless it goes with its namespace.
+func (a *Authenticator) Changed(ctx context.Context, trail *v1alpha1.AuditTrail) {
+	if !a.leaving(ctx, trail.Namespace) {
+		a.Forget(trail)
+	}
+}
+
+// kept is the trail's last session, nil when there is none.
+func (a *Authenticator) kept(uid types.UID) *Session {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keptLocked(uid)
+}
+
+func (a *Authenticator) keptLocked(uid types.UID) *Session {
+	if kept, ok := a.sessions.Get(uid); ok {
+		if s, ok := kept.(*Session); ok {
+			return s
+		}
+	}
+	return nil
+}
+
 // sessionKey is everything that credentials depend on: sessions with different keys share nothing.
 type sessionKey struct {
 	namespace, region, secretVersion string
@@ -115,10 +151,8 @@ type sessionKey struct {
 func (a *Authenticator) session(uid types.UID, key sessionKey, create func() *Session) *Session {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if kept, ok := a.sessions.Get(uid); ok {
-		if s, ok := kept.(*Session); ok && s.key == key {
-			return s
-		}
+	if kept := a.keptLocked(uid); kept != nil && kept.key == key {
+		return kept
 	}
 	made := create()
 	made.key = key

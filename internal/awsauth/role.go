@@ -42,6 +42,14 @@ func (a *Authenticator) roleSession(ctx context.Context, trail *v1alpha1.AuditTr
 		externalID: a.ExternalID(trail),
 		account:    spec.ServiceAccountName,
 	}
+	if kept := a.kept(trail.UID); kept != nil && kept.key.generation != key.generation {
+		// The deletion of a trail is another generation of it.
+		before := key
+		before.generation = kept.key.generation
+		if kept.key == before && a.leaving(ctx, trail.Namespace) {
+			return kept, nil
+		}
+	}
 	return a.session(trail.UID, key, func() *Session {
 		role := &roleProvider{
 			// The operator's own identity is looked up for each assumption, because it changes too.

@@ -38,6 +38,8 @@ type backlog struct {
 	// bodies are those events of order that are in memory.
 	bodies map[types.NamespacedName]Event
 	bytes  int
+	// vanished is how many of its events were deleted before they were taken.
+	vanished int
 	// rest lists the bodies that did not fit into memory; nil while nothing is missing.
 	rest *pager
 }
@@ -134,7 +136,7 @@ func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 		}
 		b.order = b.order[1:]
 		if event == nil {
-			log.FromContext(ctx).Info("An AuditEvent was deleted before it was delivered")
+			b.vanished++
 			continue
 		}
 		event.Seen = b.opened

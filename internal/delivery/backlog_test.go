@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -189,10 +190,13 @@ func TestDrainedComparesWithTheCursor(t *testing.T) {
 	api.store(newEvent(trail, "one", eventTime), 10)
 	d := New(Options{Namespace: operatorNamespace, REST: api.rest(t)})
 	for version, want := range map[string]bool{"": false, "9": false, "10": true, "11": false} {
-		trail.Status.Delivery = &v1alpha1.DeliveryStatus{ResourceVersion: version}
+		now := metav1.Now()
+		trail.Status.Delivery = &v1alpha1.DeliveryStatus{ResourceVersion: version, DrainedTime: &now}
 		drained, err := d.Drained(t.Context(), trail)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(drained).To(Equal(want), "cursor %q", version)
+		trail.Status.Delivery.DrainedTime = nil
+		g.Expect(d.Drained(t.Context(), trail)).To(BeFalse(), "cursor %q, and the courier has not said so", version)
 	}
 	g.Expect(d.placesOf(operatorNamespace)).To(Equal([]string{operatorNamespace}))
 	g.Expect(d.backlogOf(types.NamespacedName{Namespace: "shop", Name: "security"}, "u").places).To(Equal([]string{"shop", operatorNamespace}))

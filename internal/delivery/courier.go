@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -23,6 +24,9 @@ const (
 	// stopTimeout bounds what a courier does after it was told to stop.
 	stopTimeout = 10 * time.Second
 )
+
+// errVanished says what became of events that are not there any more.
+var errVanished = errors.New("AuditEvents were deleted before they were delivered")
 
 // courier delivers the events of one trail.
 type courier struct {
@@ -49,11 +53,14 @@ type courier struct {
 	// at is how far events were delivered, and committed how far the status says so.
 	at        cursor
 	committed progress
+	// inherited is how many events waited past the cursor when it was written, by whoever delivered before; until it is known
+	// what became of them.
+	inherited int64
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *progress
 	commitAt time.Time
-	// idle says that the courier has nothing itself, and waits for the inbox to have something or for the trail to go on.
-	idle atomic.Bool
+	// drained is since when a deleted trail has nothing left here.
+	drained *metav1.Time
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -83,9 +90,12 @@ func (c *courier) run(ctx context.Context) {
 
 // step does one thing: delivers what is due, reads what the feed did not have, or waits.
 func (c *courier) step(ctx context.Context) error {
-	c.idle.Store(false)
 	if c.paused() {
-		c.idle.Store(len(c.queue) == 0)
+		if len(c.queue) == 0 {
+			if err := c.noteDrained(ctx); err != nil {
+				return err
+			}
+		}
 		c.wait(ctx, c.delivery.Linger)
 		return c.commitIfDue(ctx)
 	}
@@ -103,15 +113,38 @@ func (c *courier) step(ctx context.Context) error {
 	if behind {
 		return c.catchUp(ctx)
 	}
-	c.idle.Store(true)
-	c.wait(ctx, c.delivery.CommitEvery)
+	if err := c.noteDrained(ctx); err != nil {
+		return err
+	}
+	longest := c.delivery.CommitEvery
+	if c.drains() {
+		longest = c.delivery.Linger // Its end is what somebody waits for.
+	}
+	c.wait(ctx, longest)
 	return c.commitIfDue(ctx)
 }
 
-// isIdle says that nothing waits to be delivered. The inbox is looked at first: what is taken from it is with a courier that
-// is not idle.
-func (c *courier) isIdle() bool {
-	return c.box.size() == 0 && c.idle.Load()
+// drains says that the trail was deleted, and its status does not say yet that nothing is left.
+func (c *courier) drains() bool {
+	return !c.trail.Load().DeletionTimestamp.IsZero() && c.drained == nil
+}
+
+// noteDrained has the status say that a deleted trail has nothing left here, when the courier has nothing itself: the wipe of a
+// namespace takes the AuditEvents in it, delivered or not, so the cluster alone does not tell that.
+func (c *courier) noteDrained(ctx context.Context) error {
+	if !c.drains() {
+		return nil
+	}
+	head, err := c.delivery.source.head(ctx)
+	if err != nil {
+		return err
+	}
+	// What the feed has shown is in the inbox by now.
+	if c.delivery.feed.hasShown(head, c.trail.Load().DeletionTimestamp.Time, c.delivery.Settle) && c.box.size() == 0 {
+		now := metav1.NewTime(c.clock().Now().Truncate(time.Second))
+		c.drained, c.commitAt = &now, time.Time{}
+	}
+	return nil
 }
 
 // fill takes what the feed has; behind says that more was recorded than the feed could give.
@@ -153,9 +186,14 @@ func (c *courier) catchUp(ctx context.Context) error {
 	}
 	if restored {
 		c.at.version = 0
+	} else {
+		c.vanished(ctx, int(c.inherited)-len(list.order))
 	}
+	c.inherited = 0
 	c.past = list.before
-	if err := c.deliverBacklog(ctx, list); err != nil {
+	err = c.deliverBacklog(ctx, list)
+	c.vanished(ctx, list.vanished)
+	if err != nil {
 		c.box.lose()
 		return err
 	}
@@ -163,6 +201,15 @@ func (c *courier) catchUp(ctx context.Context) error {
 	// The end of a backlog is rare, and what people wait for: it is written at once.
 	c.commitAt = time.Time{}
 	return c.commitIfDue(ctx)
+}
+
+// vanished tells of events that somebody deleted before they were delivered, if any. Retention deletes none of those.
+func (c *courier) vanished(ctx context.Context, events int) {
+	if events <= 0 {
+		return
+	}
+	log.FromContext(ctx).Error(errVanished, "Delivering what is left", "events", events)
+	c.delivery.Metrics.Vanished(events)
 }
 
 // deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
@@ -267,7 +314,7 @@ func (c *courier) commitIfDue(ctx context.Context) error {
 }
 
 func (c *courier) commit(ctx context.Context) error {
-	next := progress{c.at.status(len(c.queue) + c.box.size()), c.scribe.status()}
+	next := progress{c.at.status(c.pending(), c.drained), c.scribe.status()}
 	if c.unsure == nil && c.committed.tellsAsMuchAs(next) && c.state == c.shown {
 		return nil
 	}
@@ -285,13 +332,16 @@ func (c *courier) commit(ctx context.Context) error {
 	return nil
 }
 
+// pending is how many events were read and are not delivered yet, each counted once.
+func (c *courier) pending() int { return len(c.queue) + c.box.sizeAfter(c.reached()) }
+
 // measure shows what waits.
 func (c *courier) measure() {
 	var lag time.Duration
 	if len(c.queue) > 0 {
 		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
 	}
-	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, len(c.queue)+c.box.size(), lag)
+	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, c.pending(), lag)
 	c.delivery.Metrics.Chained(c.key.Namespace, c.key.Name, c.at.head.Sequence)
 }
 
@@ -331,5 +381,6 @@ func (c *courier) rests() bool {
 func (p progress) tellsAsMuchAs(other progress) bool {
 	a, b := p.delivery, other.delivery
 	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending &&
+		(a.DrainedTime == nil) == (b.DrainedTime == nil) &&
 		equality.Semantic.DeepEqual(p.ledger, other.ledger)
 }

@@ -58,7 +58,7 @@ func loadCursor(trail *v1alpha1.AuditTrail) (cursor, error) {
 	return c, nil
 }
 
-func (c *cursor) status(pending int) *v1alpha1.DeliveryStatus {
+func (c *cursor) status(pending int, drained *metav1.Time) *v1alpha1.DeliveryStatus {
 	return &v1alpha1.DeliveryStatus{
 		ResourceVersion:   formatVersion(c.version),
 		Sequence:          c.head.Sequence,
@@ -67,6 +67,7 @@ func (c *cursor) status(pending int) *v1alpha1.DeliveryStatus {
 		Delivered:         c.delivered,
 		Rejected:          c.rejected,
 		Pending:           int64(pending),
+		DrainedTime:       drained,
 	}
 }
 

@@ -26,7 +26,7 @@ func TestLoadCursor(t *testing.T) {
 	}
 	at, err = loadCursor(trail)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(at.status(3)).To(Equal(trail.Status.Delivery))
+	g.Expect(at.status(3, nil)).To(Equal(trail.Status.Delivery))
 
 	trail.Status.Delivery.ResourceVersion = "twelve"
 	_, err = loadCursor(trail)

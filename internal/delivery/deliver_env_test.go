@@ -8,6 +8,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
 func sortedByVersion(names map[uint64]string) []string {
@@ -161,10 +164,12 @@ func TestAKilledLeaderLosesNothing(t *testing.T) {
 	committed := r.read(t, trail).Status.Delivery.Sequence
 	g.Expect(committed).To(BeNumerically("<", 40), "the killed leader has written no cursor for the last events")
 
-	second := r.lead(t)
+	registry := prometheus.NewRegistry()
+	second := r.lead(t, func(o *Options) { o.Metrics = &metrics.Register(registry).Delivery })
 	r.serve(t, second, trail)
 	names = append(names, r.record(t, trail, 40, 5)...)
 	repeated := r.expect(t, trail, names)
+	g.Expect(testenv.MetricOf(registry, "trailkeeper_delivery_vanished_events_total", "")).To(BeZero())
 	g.Expect(repeated).To(BeEquivalentTo(40 - committed))
 	second.stop()
 	g.Expect(r.read(t, trail).Status.Delivery.Sequence).To(BeEquivalentTo(45))

@@ -218,6 +218,9 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			},
 		},
 	}
+	if before := trail.Status.Delivery; before != nil {
+		c.inherited = before.Pending
+	}
 	c.trail.Store(trail)
 	c.scribe = d.newScribe(c, trail)
 	return c, nil
@@ -242,26 +245,21 @@ func (d *Delivery) windowBytesLocked() int {
 	return min(max(memory/(len(d.couriers)+1), minWindow), maxWindow)
 }
 
-// Drained says whether everything that was recorded for the trail is at or below the cursor in its status, and nothing
-// waits here that only the watch has shown: the wipe of a namespace takes the AuditEvents in it, delivered or not.
+// Drained says whether everything that was recorded for a deleted trail is at or below the cursor in its status, and nothing
+// waits in the memory of the replica that delivers it, as the status says.
 func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (bool, error) {
 	at, err := loadCursor(trail)
 	if err != nil {
 		return false, err
 	}
-	key := client.ObjectKeyFromObject(trail)
-	list := d.backlogOf(key, trail.UID)
+	if status := trail.Status.Delivery; status == nil || status.DrainedTime == nil {
+		return false, nil
+	}
+	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
 	}
-	if len(list.order) > 0 {
-		return false, nil
-	}
-	served := d.serviceOf(key)
-	if served == nil || served.ended() {
-		return true, nil
-	}
-	return d.feed.hasShown(list.upTo, trail.DeletionTimestamp, d.Settle) && served.isIdle(), nil
+	return len(list.order) == 0, nil
 }
 
 func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog {

@@ -95,13 +95,10 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(server.Close)
 	t.Setenv("AWS_ENDPOINT_URL", server.URL)
 
-	scheme := runtime.NewScheme()
-	g.Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
-	g.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
 	config := env.Admin()
 	config.QPS, config.Burst = -1, -1
 	var err error
-	r.Client, err = client.New(config, client.Options{Scheme: scheme})
+	r.Client, err = testenv.NewClient(config)
 	g.Expect(err).NotTo(HaveOccurred())
 	config.GroupVersion = &v1alpha1.GroupVersion
 	config.NegotiatedSerializer = clientgoscheme.Codecs.WithoutConversion()

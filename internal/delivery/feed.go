@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
@@ -134,13 +133,13 @@ func (f *feed) untilCalm() time.Duration {
 
 // hasShown says that all that was recorded up to a resourceVersion was given out. Where nothing has been recorded since, the
 // position may be behind for long: then it is what settled since a moment, by when all had been recorded.
-func (f *feed) hasShown(version uint64, since *metav1.Time, settle time.Duration) bool {
+func (f *feed) hasShown(version uint64, since time.Time, settle time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.position >= version {
 		return true
 	}
-	return f.position != 0 && f.troubled.IsZero() && (since == nil || f.clock.Since(since.Time) >= settle)
+	return f.position != 0 && f.troubled.IsZero() && f.clock.Since(since) >= settle
 }
 
 // at is the position; 0 when the watch has to begin anew.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"slices"
+	"sort"
 	"sync"
 )
 
@@ -78,6 +79,13 @@ func (b *inbox) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.events)
+}
+
+// sizeAfter is how many events wait that were recorded after a resourceVersion: what was listed may be here as well.
+func (b *inbox) sizeAfter(version uint64) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events) - sort.Search(len(b.events), func(i int) bool { return b.events[i].ResourceVersion > version })
 }
 
 func (b *inbox) signal() {

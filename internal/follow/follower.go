@@ -33,7 +33,7 @@ const (
 
 // pauses are between one try and the next.
 type pauses struct {
-	// retry is the first after an error; it doubles up to slowest, which is also that after the operator was refused.
+	// retry is the first after an error or a refusal; it doubles up to slowest.
 	retry, slowest time.Duration
 	// settle is the shortest between two changes that are told, however often an object changes.
 	settle time.Duration
@@ -85,7 +85,8 @@ func (f *follower) run(ctx context.Context) {
 		case errors.Is(err, errEnded):
 			retry, cause = pauses.backoff(), metrics.CauseEnded
 		case apierrors.IsForbidden(err):
-			pause, cause = pauses.slowest, metrics.CauseRefused
+			// An API server that has just started refuses at first, because it does not know the roles yet.
+			pause, cause = retry.Step(), metrics.CauseRefused
 		default:
 			log.FromContext(ctx).V(1).Info("Following an object again after a pause",
 				"kind", f.object.Kind, "object", f.object.String(), "error", err.Error())

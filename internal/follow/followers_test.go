@@ -117,20 +117,11 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// metric is the value of a metric, of one value of its label when it has one.
 func (r *rig) metric(t *testing.T, name, label string) float64 {
 	t.Helper()
-	families, err := r.metrics.Gather()
+	value, err := testenv.MetricOf(r.metrics, name, label)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			labels := metric.GetLabel()
-			if family.GetName() == name && (len(labels) == 0 || labels[0].GetValue() == label) {
-				return metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
+	return value
 }
 
 func (r *rig) followed(t *testing.T) float64 {
@@ -160,17 +151,9 @@ func (r *rig) count(trail types.NamespacedName) func() int {
 // allow grants verbs on the Secret aws by its name, as the owner of a namespace does.
 func (r *rig) allow(t *testing.T, verbs ...string) {
 	t.Helper()
-	const name = "aws"
-	g := NewWithT(t)
-	object := metav1.ObjectMeta{Namespace: r.namespace, Name: name}
-	g.Expect(r.admin.Create(t.Context(), &rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: verbs,
-	}}})).To(Succeed())
-	g.Expect(r.admin.Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: object,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: "operator"}},
-	})).To(Succeed())
+	operator := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: "operator"}
+	rights := testenv.Rights(r.namespace, "aws", operator, testenv.Core("secrets", []string{"aws"}, verbs...))
+	NewWithT(t).Expect(testenv.Create(t.Context(), r.admin, rights...)).To(Succeed())
 }
 
 // secret makes a Secret that the operator may follow.
@@ -266,9 +249,10 @@ func TestWhereOnlyGetIsGrantedNothingIsTold(t *testing.T) {
 	g.Consistently(r.count(trailA), 500*time.Millisecond).Should(BeZero())
 	g.Expect(r.restarts(t, metrics.CauseRefused)).To(And(BeNumerically(">=", 1), BeNumerically("<=", 10)), "refusals are not a flood")
 
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "aws"}, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"aws"}, Verbs: []string{"get", "list", "watch"},
-	}}}
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "aws"},
+		Rules:      []rbacv1.PolicyRule{testenv.Core("secrets", []string{"aws"}, "get", "list", "watch")},
+	}
 	g.Expect(r.admin.Update(t.Context(), role)).To(Succeed())
 	g.Eventually(r.count(trailA)).WithTimeout(patience).Should(Equal(1))
 	g.Expect(r.client.ever.Load()).To(BeNumerically("<=", 2))

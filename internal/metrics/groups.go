@@ -42,7 +42,7 @@ type Delivery struct {
 	pending, lag, cursor                 *prometheus.GaugeVec
 	delivered, rejected, batches, volume *prometheus.CounterVec
 	retries                              *prometheus.CounterVec
-	outcomes                             *prometheus.CounterVec
+	outcomes, vanished                   *prometheus.CounterVec
 	shards                               *prometheus.GaugeVec
 
 	sequence, vouched, checkpoint *prometheus.GaugeVec
@@ -59,6 +59,7 @@ func (d *Delivery) register(c *catalog) {
 	d.batches = c.counter("delivery_batches_total", "Batches that the destination accepted.", namespace, trail)
 	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
+	d.vanished = c.counter("delivery_vanished_events_total", "AuditEvents that somebody deleted before their destination took them: the wipe of a namespace whose trail could not push, or whoever got past the policy. Alert on any increase.")
 	d.sequence = c.gauge("ledger_sequence", "Sequence number of the last record of the trail's chain.", namespace, trail)
 	d.vouched = c.gauge("ledger_checkpoint_sequence", "Sequence number up to which the ledger's last entry vouches.", namespace, trail)
 	d.checkpoint = c.gauge("ledger_checkpoint_timestamp_seconds", "When the ledger's last entry was written (Unix time); its age is time() minus this.", namespace, trail)
@@ -113,6 +114,9 @@ func (d *Delivery) Retried(namespace, trail string, class string) {
 func (d *Delivery) CursorWritten(namespace, trail string, at time.Time) {
 	d.cursor.WithLabelValues(namespace, trail).Set(unix(at))
 }
+
+// Vanished counts events that were deleted before they were delivered. It is not kept by trail: the trail may be gone too.
+func (d *Delivery) Vanished(events int) { d.vanished.WithLabelValues().Add(float64(events)) }
 
 // Chained sets the sequence number of the chain's last record.
 func (d *Delivery) Chained(namespace, trail string, sequence int64) {

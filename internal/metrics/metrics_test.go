@@ -70,6 +70,7 @@ func TestMethodsMoveTheirMetrics(t *testing.T) {
 	m.Delivery.Rejected("a", "t", 2)
 	m.Delivery.Retried("a", "t", "throttled")
 	m.Delivery.CursorWritten("a", "t", at)
+	m.Delivery.Vanished(8)
 	m.Delivery.Judged(v1alpha1.OutcomeUnknown)
 	m.Retention.Pruned("a", "t", 4)
 	m.Retention.OrphansPruned(3)
@@ -95,6 +96,7 @@ func TestMethodsMoveTheirMetrics(t *testing.T) {
 		"trailkeeper_delivery_batches_total namespace=a trail=t":                 1,
 		"trailkeeper_delivery_bytes_total namespace=a trail=t":                   500,
 		"trailkeeper_delivery_retries_total class=throttled namespace=a trail=t": 1,
+		"trailkeeper_delivery_vanished_events_total":                             8,
 		"trailkeeper_delivery_outcomes_total outcome=Unknown":                    1,
 		"trailkeeper_retention_pruned_events_total namespace=a trail=t":          4,
 		"trailkeeper_retention_orphans_pruned_total":                             3,

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"slices"
 	"syscall"
+
+	"k8s.io/client-go/rest"
 )
 
 // BuildManager builds the operator into the environment's folder and returns its path.
@@ -25,14 +27,41 @@ func (e *Env) BuildManager(ctx context.Context) (string, error) {
 	return path, nil
 }
 
+// NewManager builds the operator, and says how to run it: as its own service account, at an address that is free.
+// InstallOperator must have been called.
+func (e *Env) NewManager(ctx context.Context, name string) (ManagerOptions, error) {
+	path, err := e.BuildManager(ctx)
+	if err != nil {
+		return ManagerOptions{}, err
+	}
+	config, err := e.ServiceAccountConfig(ctx, OperatorNamespace, OperatorServiceAccount)
+	if err != nil {
+		return ManagerOptions{}, err
+	}
+	kubeconfig, err := e.WriteKubeconfig(config, "operator")
+	if err != nil {
+		return ManagerOptions{}, err
+	}
+	ports, err := FreePorts(1)
+	if err != nil {
+		return ManagerOptions{}, err
+	}
+	address := loopback + ":" + ports[0]
+	return ManagerOptions{
+		Name: name, Path: path, Kubeconfig: kubeconfig, Identity: config,
+		WebhookURL: "https://" + address, WebhookBind: address,
+	}, nil
+}
+
 // ManagerOptions say how to run the operator outside of the cluster.
 type ManagerOptions struct {
 	// Name tells replicas apart, in files and logs.
 	Name string
 	// Path is the operator's program.
 	Path string
-	// Kubeconfig is the file of its own service account.
+	// Kubeconfig is the file of its own service account, and Identity what it holds.
 	Kubeconfig string
+	Identity   *rest.Config
 	// WebhookURL is where the API server reaches it, and WebhookBind where it listens; when empty, the same.
 	WebhookURL, WebhookBind string
 	// Env are further variables, such as AWS_ENDPOINT_URL.

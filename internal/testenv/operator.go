@@ -30,18 +30,11 @@ type Operator struct {
 
 // StartOperator builds the operator and runs its replicas until all are ready. InstallOperator must have been called.
 func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Operator, error) {
-	path, err := e.BuildManager(ctx)
+	replica, err := e.NewManager(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	config, err := e.ServiceAccountConfig(ctx, OperatorNamespace, OperatorServiceAccount)
-	if err != nil {
-		return nil, err
-	}
-	kubeconfig, err := e.WriteKubeconfig(config, "operator")
-	if err != nil {
-		return nil, err
-	}
+	replica.Env, replica.Args = options.Env, options.Args
 	ports, err := FreePorts(options.Replicas)
 	if err != nil {
 		return nil, err
@@ -52,13 +45,9 @@ func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Oper
 	}
 	o := &Operator{env: e, balancer: balancer, replicas: make([]*Manager, options.Replicas)}
 	for i, port := range ports {
-		o.options = append(o.options, ManagerOptions{
-			Name: strconv.Itoa(i), Path: path, Kubeconfig: kubeconfig,
-			WebhookURL:  "https://" + balancer.Address,
-			WebhookBind: loopback + ":" + port,
-			Env:         options.Env,
-			Args:        options.Args,
-		})
+		replica.Name = strconv.Itoa(i)
+		replica.WebhookURL, replica.WebhookBind = "https://"+balancer.Address, loopback+":"+port
+		o.options = append(o.options, replica)
 	}
 	for i := range o.options {
 		if err := o.Start(ctx, i); err != nil {

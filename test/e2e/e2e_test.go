@@ -16,10 +16,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -82,24 +79,15 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, account: startAccount(t)}
 	w.env = testenv.New(t, testenv.Options{AuditLog: true, ControllerManager: true, Out: testWriter{t}})
 	g.Expect(w.env.InstallOperator(t.Context())).To(Succeed())
-	w.admin = newClient(t, w.env)
+	var err error
+	w.admin, err = testenv.NewClient(w.env.Admin())
+	g.Expect(err).NotTo(HaveOccurred())
 
 	w.owner = w.account.user("trail", basePolicy)
 	w.reader = w.account.user("reader", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:GetLogEvents","Resource":"*"}]}`)
 	operator := w.account.user("operator", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}`)
 	w.startReplicas(operator)
 	return w
-}
-
-func newClient(t *testing.T, env *testenv.Env) client.Client {
-	t.Helper()
-	g := NewWithT(t)
-	scheme := runtime.NewScheme()
-	g.Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
-	g.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
-	c, err := client.New(env.Admin(), client.Options{Scheme: scheme})
-	g.Expect(err).NotTo(HaveOccurred())
-	return c
 }
 
 // startReplicas runs the built operator twice, as its own service account.
@@ -148,10 +136,7 @@ func (w *world) applyTrails() (byKeys, byRole *v1alpha1.AuditTrail) {
 		g.Eventually(func() error { return w.admin.Create(ctx, t) }).WithTimeout(30 * time.Second).Should(Succeed())
 	}
 	for _, t := range []*v1alpha1.AuditTrail{byKeys, byRole} {
-		g.Eventually(func(g Gomega) {
-			g.Expect(w.admin.Get(ctx, client.ObjectKeyFromObject(t), t)).To(Succeed())
-			g.Expect(meta.IsStatusConditionTrue(t.Status.Conditions, v1alpha1.ReadyCondition)).To(BeTrue(), "%+v", t.Status.Conditions)
-		}).WithTimeout(60 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
+		g.Expect(testenv.WaitReady(ctx, w.admin, t, 60*time.Second)).To(Succeed())
 	}
 	return byKeys, byRole
 }
@@ -187,24 +172,14 @@ func (w *world) grantRole(namespace, role string) {
 // shareSecret puts the trail's keys into a Secret, and lets the operator read it, as the owner of a namespace would.
 func (w *world) shareSecret(namespace, name string) {
 	w.t.Helper()
-	object := metav1.ObjectMeta{Namespace: namespace, Name: name}
-	for _, o := range []client.Object{
-		&corev1.Secret{ObjectMeta: object, StringData: map[string]string{
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		StringData: map[string]string{
 			"AWS_ACCESS_KEY_ID": w.owner.AccessKeyID + "\n", "AWS_SECRET_ACCESS_KEY": w.owner.SecretAccessKey + "\n",
-		}},
-		&rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: []string{"get", "list", "watch"},
-		}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: object,
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-			Subjects: []rbacv1.Subject{{
-				Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount,
-			}},
 		},
-	} {
-		NewWithT(w.t).Expect(w.admin.Create(w.t.Context(), o)).To(Succeed())
 	}
+	rights := testenv.Rights(namespace, name, testenv.OperatorSubject(), testenv.Core("secrets", []string{name}, "get", "list", "watch"))
+	NewWithT(w.t).Expect(testenv.Create(w.t.Context(), w.admin, append(rights, secret)...)).To(Succeed())
 }
 
 // people are two users and a service account who may edit the project.

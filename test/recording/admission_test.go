@@ -53,8 +53,12 @@ func TestAdmissionConfigurationsAreObserved(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	tenant, _ := newTenant(t,
-		// Who made the change cannot be told, so this rule does not leave it out.
-		v1alpha1.Rule{Level: v1alpha1.LevelNone, Users: []string{person}, Resources: resources("admissionregistration.k8s.io", "*")},
+		// Who made the change cannot be told, so these rules do not leave it out.
+		v1alpha1.Rule{Level: v1alpha1.LevelNone, Users: []string{"*"}, Resources: resources("admissionregistration.k8s.io", "*")},
+		v1alpha1.Rule{
+			Level: v1alpha1.LevelNone, Actors: []v1alpha1.ActorType{v1alpha1.ActorUser},
+			Resources: resources("admissionregistration.k8s.io", "*"),
+		},
 		v1alpha1.Rule{Level: v1alpha1.LevelChanges, Resources: resources("admissionregistration.k8s.io", "*")},
 	)
 	for kind, object := range admissionConfigurations() {

@@ -7,7 +7,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -71,21 +70,12 @@ func brokenTrail(namespace string) *v1alpha1.AuditTrail {
 
 func shareKeys(t *testing.T, namespace string) {
 	t.Helper()
-	object := metav1.ObjectMeta{Namespace: namespace, Name: "aws"}
-	for _, o := range []client.Object{
-		&corev1.Secret{ObjectMeta: object, StringData: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}},
-		&rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"aws"}, Verbs: []string{"get"},
-		}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: object, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "aws"},
-			Subjects: []rbacv1.Subject{{
-				Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount,
-			}},
-		},
-	} {
-		NewWithT(t).Expect(admin.Create(t.Context(), o)).To(Succeed())
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "aws"},
+		StringData: map[string]string{"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "s3cr3t"},
 	}
+	rights := testenv.Rights(namespace, "aws", testenv.OperatorSubject(), testenv.Core("secrets", []string{"aws"}, "get"))
+	NewWithT(t).Expect(testenv.Create(t.Context(), admin, append(rights, secret)...)).To(Succeed())
 }
 
 // leftBehind is what the Events about a namespace say was left behind in it.

@@ -27,7 +27,7 @@ func TestGapWhileNoReplicaWasAlive(t *testing.T) {
 	trail := clusterOnly(namespace, "project", v1alpha1.Rule{Level: v1alpha1.LevelMetadata, Kinds: []string{"ConfigMap"}})
 	startTrail(t, trail, namespace)
 	strict := clusterOnly(testenv.OperatorNamespace, namespace, v1alpha1.Rule{
-		Level: v1alpha1.LevelMetadata, Kinds: []string{"ConfigMap"}, Namespaces: []string{namespace}, Names: []string{probePrefix + "*"},
+		Level: v1alpha1.LevelMetadata, Kinds: []string{"ConfigMap"}, Namespaces: []string{namespace}, Names: []string{testenv.ProbePrefix + "*"},
 	})
 	strict.Spec.Recording.FailurePolicy = v1alpha1.FailurePolicyFail
 	startTrail(t, strict, namespace)

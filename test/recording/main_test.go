@@ -2,7 +2,6 @@ package recording
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -10,13 +9,10 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
@@ -87,12 +83,8 @@ func stop() {
 }
 
 func makeClients(ctx context.Context) error {
-	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
-	if err != nil {
-		return err
-	}
-	if admin, err = client.New(env.Admin(), client.Options{Scheme: scheme}); err != nil {
+	var err error
+	if admin, err = testenv.NewClient(env.Admin()); err != nil {
 		return err
 	}
 	binding := &rbacv1.ClusterRoleBinding{
@@ -109,36 +101,19 @@ func makeClients(ctx context.Context) error {
 	if alice, err = kubernetes.NewForConfig(aliceConfig); err != nil {
 		return err
 	}
-	aliceClient, err = client.New(aliceConfig, client.Options{Scheme: scheme})
+	aliceClient, err = testenv.NewClient(aliceConfig)
 	return err
 }
 
 // startOperator runs the built operator as its own service account, always at the same address.
 func startOperator(ctx context.Context) error {
-	path, err := env.BuildManager(ctx)
-	if err != nil {
+	var err error
+	if options, err = env.NewManager(ctx, "operator"); err != nil {
 		return err
 	}
-	config, err := env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
-	if err != nil {
-		return err
-	}
-	kubeconfig, err := env.WriteKubeconfig(config, "operator")
-	if err != nil {
-		return err
-	}
-	ports, err := testenv.FreePorts(1)
-	if err != nil {
-		return err
-	}
-	options = testenv.ManagerOptions{
-		Name: "operator", Path: path, Kubeconfig: kubeconfig,
-		WebhookURL:  "https://127.0.0.1:" + ports[0],
-		WebhookBind: "127.0.0.1:" + ports[0],
-		// Nobody listens there: trails that push find no AWS.
-		Env:  []string{"AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_EC2_METADATA_DISABLED=true"},
-		Args: []string{"--cluster-id=recording", "--leader-elect=false", "--drain-timeout=3s"},
-	}
+	// Nobody listens there: trails that push find no AWS.
+	options.Env = []string{"AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_EC2_METADATA_DISABLED=true"}
+	options.Args = []string{"--cluster-id=recording", "--leader-elect=false", "--drain-timeout=3s"}
 	operator, err = env.StartManager(ctx, options)
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	. "github.com/onsi/gomega"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -15,19 +14,14 @@ import (
 )
 
 // clientOf is a new user's client, with rights in one namespace.
-func clientOf(t *testing.T, username, namespace string, rules ...rbacv1.PolicyRule) client.Client {
+func clientOf(t *testing.T, username, namespace string, rule rbacv1.PolicyRule) client.Client {
 	t.Helper()
 	g := NewWithT(t)
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: username}, Rules: rules}
-	g.Expect(admin.Create(t.Context(), role)).To(Succeed())
-	g.Expect(admin.Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: username},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: username},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: username}},
-	})).To(Succeed())
+	user := rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: username}
+	g.Expect(testenv.Create(t.Context(), admin, testenv.Rights(namespace, username, user, rule)...)).To(Succeed())
 	config, err := env.AddUser(username)
 	g.Expect(err).NotTo(HaveOccurred())
-	users, err := client.New(config, client.Options{Scheme: admin.Scheme()})
+	users, err := testenv.NewClient(config)
 	g.Expect(err).NotTo(HaveOccurred())
 	return users
 }

@@ -24,7 +24,10 @@ func TestScopes(t *testing.T) {
 	})
 	project := other + "-project"
 	g.Expect(admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: project}})).To(Succeed())
-	startTrail(t, clusterOnly(project, "project", everything()), project)
+	// Its failure policy has the API server call twice for one change, with another request each.
+	strict := clusterOnly(project, "project", everything())
+	strict.Spec.Recording.FailurePolicy = v1alpha1.FailurePolicyFail
+	startTrail(t, strict, project)
 
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "scopes-role"}}
 	g.Expect(aliceClient.Create(t.Context(), role)).To(Succeed())
@@ -47,6 +50,7 @@ func TestScopes(t *testing.T) {
 	copies := events(t, testenv.OperatorNamespace, ofTrail(tenant), named("scopes-inside"))
 	g.Expect(inside[0].ID).To(Equal(copies[0].ID), "both record the same change")
 	g.Expect(inside[0].Request.UID).NotTo(BeEmpty())
+	g.Expect(inside[0].Request.UID).NotTo(Equal(copies[0].Request.UID))
 }
 
 func TestNamespacesAreClusterScoped(t *testing.T) {

@@ -9,16 +9,12 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
-
-// probePrefix begins the names of the ConfigMaps that tell when a trail records.
-const probePrefix = "probe-"
 
 // newNamespace makes a namespace for one test. It is not deleted: the control plane ends with the tests.
 func newNamespace(t *testing.T) string {
@@ -64,26 +60,15 @@ func startTrail(t *testing.T, trail *v1alpha1.AuditTrail, namespace string) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
-	g.Eventually(func(g Gomega) {
-		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())
-		g.Expect(meta.IsStatusConditionTrue(trail.Status.Conditions, v1alpha1.ReadyCondition)).
-			To(BeTrue(), "%+v", trail.Status.Conditions)
-	}).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+	g.Expect(testenv.WaitReady(t.Context(), admin, trail, patience)).To(Succeed())
 	waitRecording(t, trail, namespace, BeTrue())
 }
 
 // waitRecording makes changes until the trail records them, or does not any more.
 func waitRecording(t *testing.T, trail *v1alpha1.AuditTrail, namespace string, recorded OmegaMatcher) {
 	t.Helper()
-	NewWithT(t).Eventually(func(g Gomega) {
-		probe := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: probePrefix}}
-		g.Expect(admin.Create(t.Context(), probe)).To(Succeed())
-		found := false
-		for _, event := range allEvents(t, trail.Namespace) {
-			found = found || event.Spec.TrailRef.Name == trail.Name && event.Spec.Resource.UID == string(probe.UID)
-		}
-		g.Expect(found).To(recorded)
-	}).WithTimeout(patience).WithPolling(100 * time.Millisecond).Should(Succeed())
+	NewWithT(t).Eventually(func() (bool, error) { return testenv.Probe(t.Context(), admin, trail, namespace) }).
+		WithTimeout(patience).WithPolling(100 * time.Millisecond).Should(recorded)
 }
 
 // deleteTrail deletes a trail and waits for its end; for tests after which no trail may be left.
@@ -131,7 +116,7 @@ func events(t *testing.T, namespace string, matches ...match) []v1alpha1.AuditEv
 	var found []v1alpha1.AuditEventSpec
 next:
 	for _, event := range allEvents(t, namespace) {
-		if strings.HasPrefix(event.Spec.Resource.Name, probePrefix) || event.Spec.Action == v1alpha1.ActionNotice {
+		if strings.HasPrefix(event.Spec.Resource.Name, testenv.ProbePrefix) || event.Spec.Action == v1alpha1.ActionNotice {
 			continue
 		}
 		for _, matches := range matches {

@@ -2,19 +2,15 @@ package trails
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
@@ -77,11 +73,7 @@ func start(ctx context.Context, awsURL string) error {
 	if err := env.InstallOperator(ctx); err != nil {
 		return err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return err
-	}
-	if admin, err = client.New(env.Admin(), client.Options{Scheme: scheme}); err != nil {
+	if admin, err = testenv.NewClient(env.Admin()); err != nil {
 		return err
 	}
 	return startOperator(ctx, awsURL)
@@ -101,31 +93,17 @@ func stop() {
 
 // startOperator runs the built operator as its own service account, and has it log all that it can.
 func startOperator(ctx context.Context, awsURL string) error {
-	path, err := env.BuildManager(ctx)
+	options, err := env.NewManager(ctx, "operator")
 	if err != nil {
 		return err
 	}
-	operatorConfig, err = env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
-	if err != nil {
-		return err
+	operatorConfig = options.Identity
+	options.Env = []string{
+		"AWS_ENDPOINT_URL=" + awsURL, "AWS_ACCESS_KEY_ID=" + own.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + own.SecretAccessKey,
+		"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
 	}
-	kubeconfig, err := env.WriteKubeconfig(operatorConfig, "operator")
-	if err != nil {
-		return err
-	}
-	ports, err := testenv.FreePorts(1)
-	if err != nil {
-		return err
-	}
-	operator, err = env.StartManager(ctx, testenv.ManagerOptions{
-		Name: "operator", Path: path, Kubeconfig: kubeconfig,
-		WebhookURL: "https://127.0.0.1:" + ports[0],
-		Env: []string{
-			"AWS_ENDPOINT_URL=" + awsURL, "AWS_ACCESS_KEY_ID=" + own.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + own.SecretAccessKey,
-			"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
-			"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		},
-		Args: []string{"--cluster-id=" + clusterID, "--leader-elect=false", "--zap-log-level=10"},
-	})
+	options.Args = []string{"--cluster-id=" + clusterID, "--leader-elect=false", "--zap-log-level=10"}
+	operator, err = env.StartManager(ctx, options)
 	return err
 }

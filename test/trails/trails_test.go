@@ -6,7 +6,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -96,18 +95,8 @@ func putSecret(t *testing.T, namespace string, data map[string]string) {
 // allow lets the operator do something with one object of the namespace, as its owner would.
 func allow(t *testing.T, namespace, resource, name string, verbs ...string) {
 	t.Helper()
-	g := NewWithT(t)
-	object := metav1.ObjectMeta{Namespace: namespace, Name: "trailkeeper-" + name}
-	g.Expect(admin.Create(t.Context(), &rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{resource}, ResourceNames: []string{name}, Verbs: verbs,
-	}}})).To(Succeed())
-	g.Expect(admin.Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: object,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: object.Name},
-		Subjects: []rbacv1.Subject{{
-			Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount,
-		}},
-	})).To(Succeed())
+	rights := testenv.Rights(namespace, "trailkeeper-"+name, testenv.OperatorSubject(), testenv.Core(resource, []string{name}, verbs...))
+	NewWithT(t).Expect(testenv.Create(t.Context(), admin, rights...)).To(Succeed())
 }
 
 // grant says which roles a namespace may use through the operator.
@@ -139,12 +128,8 @@ func startTrail(t *testing.T, trail *v1alpha1.AuditTrail, namespace string) {
 	g := NewWithT(t)
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
 	expectReady(t, trail)
-	g.Eventually(func(g Gomega) {
-		probe := change(t, namespace, "probe-")
-		var events v1alpha1.AuditEventList
-		g.Expect(admin.List(t.Context(), &events, client.InNamespace(trail.Namespace))).To(Succeed())
-		g.Expect(events.Items).To(ContainElement(HaveField("Spec.Resource.Name", probe)))
-	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
+	g.Eventually(func() (bool, error) { return testenv.Probe(t.Context(), admin, trail, namespace) }).
+		WithTimeout(patience).WithPolling(polling).Should(BeTrue())
 }
 
 // change makes a ConfigMap whose name begins so, and returns its name.

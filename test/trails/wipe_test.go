@@ -15,12 +15,41 @@ import (
 )
 
 // TestWhatTheWipeTakesIsDelivered: the AuditEvents of a namespace that is deleted go at once, also those that a slow
-// destination has not taken yet. The trail stays until they have arrived.
+// destination has not taken yet, and so does what the trail's identity is read from. The trail stays until they have arrived.
 func TestWhatTheWipeTakesIsDelivered(t *testing.T) {
+	for name, prepare := range map[string]func(t *testing.T, namespace string) v1alpha1.Auth{
+		"role": func(t *testing.T, namespace string) v1alpha1.Auth {
+			t.Helper()
+			grant(t, namespace, roleARN(namespace))
+			return byRole(namespace)
+		},
+		"keys": func(t *testing.T, namespace string) v1alpha1.Auth {
+			t.Helper()
+			allow(t, namespace, "secrets", secretName, "get", "list", "watch")
+			putSecret(t, namespace, keys(newUser(namespace, 1)))
+			return byKeys()
+		},
+		"token": func(t *testing.T, namespace string) v1alpha1.Auth {
+			t.Helper()
+			g := NewWithT(t)
+			g.Expect(admin.Create(t.Context(), &corev1.ServiceAccount{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: accountName},
+			})).To(Succeed())
+			allow(t, namespace, "serviceaccounts/token", accountName, "create")
+			return byToken(namespace)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := newNamespace(t, "wiped-"+name)
+			expectWipedIsDelivered(t, namespace, prepare(t, namespace))
+		})
+	}
+}
+
+func expectWipedIsDelivered(t *testing.T, namespace string, auth v1alpha1.Auth) {
+	t.Helper()
 	g := NewWithT(t)
-	namespace := newNamespace(t, "wiped")
-	grant(t, namespace, roleARN(namespace))
-	trail := newTrail(namespace, byRole(namespace))
+	trail := newTrail(namespace, auth)
 	startTrail(t, trail, namespace)
 	expectDelivered(t, trail, namespace)
 

@@ -50,7 +50,7 @@ func (r *Rig) newBacklog(ctx context.Context, trail *v1alpha1.AuditTrail, object
 	}
 	return b, load.Each(ctx, creators, objects, func(ctx context.Context, i int) error {
 		b.objects[i] = b.object(i)
-		return r.create(ctx, &b.objects[i])
+		return testenv.Create(ctx, r.admin, &b.objects[i])
 	})
 }
 

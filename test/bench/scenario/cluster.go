@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,42 +34,15 @@ func (r *Rig) prepareNamespaces(ctx context.Context) error {
 		}
 	}
 	user := rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: userGroup}
+	operator := testenv.OperatorSubject()
 	var objects []client.Object
 	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, backlogNamespace} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
-		objects = append(objects, grant(namespace, "editor", user, "configmaps", "create")...)
-		objects = append(objects, grant(namespace, "outcomes", operatorSubject(), "configmaps", "get", "list")...)
-		objects = append(objects, grant(namespace, "keys", operatorSubject(), "secrets", "get")...)
+		objects = append(objects, testenv.Rights(namespace, "editor", user, testenv.Core("configmaps", nil, "create"))...)
+		objects = append(objects, testenv.Rights(namespace, "outcomes", operator, testenv.Core("configmaps", nil, "get", "list"))...)
+		objects = append(objects, testenv.Rights(namespace, "keys", operator, testenv.Core("secrets", nil, "get"))...)
 	}
-	return r.create(ctx, objects...)
-}
-
-func operatorSubject() rbacv1.Subject {
-	return rbacv1.Subject{
-		Kind: rbacv1.ServiceAccountKind, Namespace: testenv.OperatorNamespace, Name: testenv.OperatorServiceAccount,
-	}
-}
-
-func grant(namespace, name string, to rbacv1.Subject, resource string, verbs ...string) []client.Object {
-	object := metav1.ObjectMeta{Namespace: namespace, Name: name}
-	return []client.Object{
-		&rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{resource}, Verbs: verbs,
-		}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: object, Subjects: []rbacv1.Subject{to},
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		},
-	}
-}
-
-func (r *Rig) create(ctx context.Context, objects ...client.Object) error {
-	for _, object := range objects {
-		if err := r.admin.Create(ctx, object); err != nil {
-			return fmt.Errorf("creating %T %s: %w", object, client.ObjectKeyFromObject(object), err)
-		}
-	}
-	return nil
+	return testenv.Create(ctx, r.admin, objects...)
 }
 
 // trail is the one of a namespace. When it is first asked for it is made, and is ready when this returns.
@@ -113,12 +85,10 @@ func (r *Rig) startTrail(ctx context.Context, namespace string) (*v1alpha1.Audit
 			"AWS_ACCESS_KEY_ID": awsUser.AccessKeyID, "AWS_SECRET_ACCESS_KEY": awsUser.SecretAccessKey,
 		},
 	}
-	if err := r.create(ctx, secret, trail); err != nil {
+	if err := testenv.Create(ctx, r.admin, secret, trail); err != nil {
 		return nil, err
 	}
-	return trail, r.waitForTrail(ctx, trail, patience, "to be ready", func() bool {
-		return meta.IsStatusConditionTrue(trail.Status.Conditions, v1alpha1.ReadyCondition)
-	})
+	return trail, testenv.WaitReady(ctx, r.admin, trail, patience)
 }
 
 // suspend switches a trail off or on, and returns once that is asked for.

@@ -9,6 +9,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
 // NoopCommand is the first argument that makes the benchmark's program a webhook that admits everything. It runs as a
@@ -40,7 +42,7 @@ func (r *Rig) startNoop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.create(ctx, noopConfiguration(webhook.at))
+	return testenv.Create(ctx, r.admin, noopConfiguration(webhook.at))
 }
 
 func noopConfiguration(at webhookAddress) *admissionregistrationv1.ValidatingWebhookConfiguration {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -96,15 +94,8 @@ func (r *Rig) startControlPlane(ctx context.Context) error {
 			r.say("Cannot stop the control plane: %v", err)
 		}
 	})
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+	if r.admin, err = testenv.NewClient(r.env.Admin()); err != nil {
 		return err
-	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return err
-	}
-	if r.admin, err = client.New(r.env.Admin(), client.Options{Scheme: scheme}); err != nil {
-		return fmt.Errorf("making the administrator's client: %w", err)
 	}
 	return r.env.InstallOperator(ctx)
 }
@@ -123,31 +114,16 @@ func (r *Rig) startCloud(ctx context.Context) error {
 // startManager runs the built operator as its own service account, and nothing more than that may do.
 func (r *Rig) startManager(ctx context.Context) error {
 	r.say("Building and starting the manager")
-	path, err := r.env.BuildManager(ctx)
+	options, err := r.env.NewManager(ctx, "bench")
 	if err != nil {
 		return err
 	}
-	config, err := r.env.ServiceAccountConfig(ctx, testenv.OperatorNamespace, testenv.OperatorServiceAccount)
-	if err != nil {
+	if r.operator, err = newPoster(options.Identity); err != nil {
 		return err
 	}
-	if r.operator, err = newPoster(config); err != nil {
-		return err
-	}
-	kubeconfig, err := r.env.WriteKubeconfig(config, "operator")
-	if err != nil {
-		return err
-	}
-	ports, err := testenv.FreePorts(1)
-	if err != nil {
-		return err
-	}
-	address := "127.0.0.1:" + ports[0]
-	r.managerOptions = testenv.ManagerOptions{
-		Name: "bench", Path: path, Kubeconfig: kubeconfig, WebhookURL: "https://" + address, WebhookBind: address,
-		Env:  []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"},
-		Args: []string{"--cluster-id=bench"},
-	}
+	options.Env = []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"}
+	options.Args = []string{"--cluster-id=bench"}
+	r.managerOptions = options
 	if err := r.runManager(ctx); err != nil {
 		return err
 	}

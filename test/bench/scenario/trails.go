@@ -12,6 +12,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
 	"github.com/trailkeeper/trailkeeper/test/bench/load"
 	"github.com/trailkeeper/trailkeeper/test/bench/report"
 )
@@ -100,8 +101,8 @@ func (c *crowd) prepare(ctx context.Context, trails int) error {
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
 			awsSecret(namespace, secretName, awsUser.AccessKeyID),
 			awsSecret(namespace, "unknown", "AKIANOBODYNOBODYNOBO"),
-		}, grant(namespace, "keys", operatorSubject(), "secrets", "get")...)
-		if err := c.rig.create(ctx, objects...); err != nil {
+		}, testenv.Rights(namespace, "keys", testenv.OperatorSubject(), testenv.Core("secrets", nil, "get"))...)
+		if err := testenv.Create(ctx, c.rig.admin, objects...); err != nil {
 			return err
 		}
 	}
@@ -155,7 +156,7 @@ func (c *crowd) apply(ctx context.Context, trails int) error {
 		default:
 			destination.Auth.Credentials.SecretRef.Name = "missing"
 		}
-		if err := c.rig.create(ctx, trail); err != nil {
+		if err := testenv.Create(ctx, c.rig.admin, trail); err != nil {
 			return err
 		}
 	}
@@ -165,7 +166,7 @@ func (c *crowd) apply(ctx context.Context, trails int) error {
 // create applies a trail that is to become ready.
 func (c *crowd) create(ctx context.Context, trail *v1alpha1.AuditTrail) error {
 	c.applied[client.ObjectKeyFromObject(trail)] = time.Now()
-	return c.rig.create(ctx, trail)
+	return testenv.Create(ctx, c.rig.admin, trail)
 }
 
 // wait returns how long each trail that is to become ready took. It fails when one does not.
