@@ -47,6 +47,8 @@ type courier struct {
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *v1alpha1.DeliveryStatus
 	commitAt time.Time
+	// ending is when a courier that was told to stop gives up.
+	ending ending
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -54,6 +56,7 @@ type courier struct {
 // run works until the context ends, or until another replica takes over.
 func (c *courier) run(ctx context.Context) {
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("trail", c.key.String()))
+	defer c.ending.follow(ctx)()
 	retry := newBackoff()
 	for ctx.Err() == nil {
 		err := c.step(ctx)
