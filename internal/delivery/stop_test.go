@@ -31,7 +31,9 @@ func TestAStopSendsWhatIsPacked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		b := newBench(t, newTrail("shop", "security"))
-		b.Open = func(context.Context, *v1alpha1.AuditTrail) (Sink, error) { return slowSink{b.sink, 2 * time.Second}, nil }
+		b.Open = func(context.Context, *v1alpha1.AuditTrail) (Sink, error) {
+			return slowSink{b.sink, 2 * time.Second}, nil
+		}
 		c := b.courier(t)
 		const packed, perBatch = 12, 5 // Of 200 kB, so that five make a batch.
 		large := func(n int) *v1alpha1.AuditEvent {
