@@ -47,6 +47,8 @@ type courier struct {
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *v1alpha1.DeliveryStatus
 	commitAt time.Time
+	// anew says that at is of a restored history, of which nothing is committed yet.
+	anew bool
 	// ending is when a courier that was told to stop gives up.
 	ending ending
 	// state is how it goes, and shown what the condition Delivering says of it.
@@ -138,7 +140,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return err
 	}
 	if restored {
-		c.at.version = 0
+		c.at.version, c.anew = 0, true
 	}
 	if err := c.deliverBacklog(ctx, list); err != nil {
 		c.box.lose()
@@ -263,7 +265,7 @@ func (c *courier) commit(ctx context.Context) error {
 	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.state); err != nil {
 		return err
 	}
-	c.committed, c.unsure, c.shown = next, nil, c.state
+	c.committed, c.unsure, c.shown, c.anew = next, nil, c.state, false
 	c.delivery.Metrics.CursorWritten(c.key.Namespace, c.key.Name, c.clock().Now())
 	c.commitAt = c.clock().Now().Add(c.delivery.CommitEvery)
 	return nil
