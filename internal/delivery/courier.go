@@ -61,6 +61,10 @@ type courier struct {
 	commitAt time.Time
 	// drained is since when a deleted trail has nothing left here.
 	drained *metav1.Time
+	// anew says that at is of a restored history, of which nothing is committed yet.
+	anew bool
+	// ending is when a courier that was told to stop gives up.
+	ending ending
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -68,6 +72,7 @@ type courier struct {
 // run works until the context ends, or until another replica takes over.
 func (c *courier) run(ctx context.Context) {
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("trail", c.key.String()))
+	defer c.ending.follow(ctx)()
 	defer c.scribe.abandon()
 	retry := newBackoff()
 	for ctx.Err() == nil {
@@ -185,7 +190,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return err
 	}
 	if restored {
-		c.at.version = 0
+		c.at.version, c.anew = 0, true
 	} else {
 		c.vanished(ctx, int(c.inherited)-len(list.order))
 	}
@@ -326,7 +331,7 @@ func (c *courier) commit(ctx context.Context) error {
 	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.state); err != nil {
 		return err
 	}
-	c.committed, c.unsure, c.shown = next, nil, c.state
+	c.committed, c.unsure, c.shown, c.anew = next, nil, c.state, false
 	c.delivery.Metrics.CursorWritten(c.key.Namespace, c.key.Name, c.clock().Now())
 	c.commitAt = c.clock().Now().Add(c.delivery.CommitEvery)
 	return nil

@@ -77,6 +77,8 @@ type Delivery struct {
 	mu       sync.Mutex
 	held     map[int]*holding
 	couriers map[types.NamespacedName]*service
+	// milestones are where couriers ended.
+	milestones map[types.UID]milestone
 }
 
 // service is a courier and how to end it.
@@ -117,6 +119,8 @@ func New(options Options) *Delivery {
 		changed:  make(chan struct{}, 1),
 		held:     map[int]*holding{},
 		couriers: map[types.NamespacedName]*service{},
+
+		milestones: map[types.UID]milestone{},
 	}
 }
 

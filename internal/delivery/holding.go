@@ -94,6 +94,7 @@ func (d *Delivery) begin(trail *v1alpha1.AuditTrail) error {
 	if err != nil {
 		return err
 	}
+	d.recallLocked(h.context, c)
 	ctx, cancel := context.WithCancel(h.context)
 	s := &service{courier: c, shard: shard, cancel: cancel, done: make(chan struct{})}
 	key := client.ObjectKeyFromObject(trail)
@@ -104,6 +105,7 @@ func (d *Delivery) begin(trail *v1alpha1.AuditTrail) error {
 		defer d.feed.unsubscribe(trail.UID)
 		d.feed.subscribe(trail.UID, c.box, c.at.version)
 		c.run(ctx)
+		d.remember(c)
 	})
 	return nil
 }

@@ -25,11 +25,16 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) ([]refus
 		}
 		c.quiet() // What changed up to here is known to the call below.
 		// A call that was begun is finished: stopping in the middle would leave it open whether it arrived.
-		result, err := c.tryPut(context.WithoutCancel(ctx), records)
+		calling, cancel := c.ending.call(ctx)
+		result, err := c.tryPut(calling, records)
+		cancel()
 		if err == nil {
 			c.report(State{})
 			c.count(records, result)
 			return refusalsOf(result, len(records)), nil
+		}
+		if c.ending.passed() {
+			return nil, ctx.Err() // What is known of the destination is that it was not waited for.
 		}
 		class := cloudwatch.ClassOf(err)
 		c.delivery.Metrics.Retried(c.key.Namespace, c.key.Name, class.String())

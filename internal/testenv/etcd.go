@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 )
 
 // MakeRoomInEtcd drops old revisions and gives their room back, as an administrator does when etcd is out of space, and
@@ -43,6 +44,36 @@ func (e *Env) MakeRoomInEtcd(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// BackUpEtcd copies etcd's data, which is away meanwhile, and returns the copy's folder.
+func (e *Env) BackUpEtcd(ctx context.Context) (string, error) {
+	e.StopEtcd()
+	backup, err := os.MkdirTemp(e.Dir, "etcd-backup-")
+	if err == nil {
+		err = os.CopyFS(backup, os.DirFS(e.file("etcd")))
+	}
+	if err != nil {
+		return "", fmt.Errorf("backing etcd up: %w", err)
+	}
+	return backup, e.StartEtcd(ctx)
+}
+
+// RestoreEtcd has etcd go on from a backup, and the API server start anew, as an administrator does after a disaster.
+func (e *Env) RestoreEtcd(ctx context.Context, backup string) error {
+	e.StopAPIServer()
+	e.StopEtcd()
+	err := os.RemoveAll(e.file("etcd"))
+	if err == nil {
+		err = os.CopyFS(e.file("etcd"), os.DirFS(backup))
+	}
+	if err != nil {
+		return fmt.Errorf("restoring etcd: %w", err)
+	}
+	if err := e.StartEtcd(ctx); err != nil {
+		return err
+	}
+	return e.StartAPIServer(ctx)
 }
 
 // etcdCall calls etcd's JSON gateway.

@@ -29,6 +29,7 @@ func TestScaleOut(t *testing.T) {
 		{"trails are made again", (*world).makeAgain},
 		{"keys change", (*world).changeKeys},
 		{"replicas are killed and frozen", (*world).killAndFreeze},
+		{"etcd is restored", (*world).restoreEtcd},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.t = t
@@ -215,5 +216,41 @@ func (w *world) killAndFreeze() {
 		w.t.Logf("froze replica %d", replica)
 	}
 	stop()
+	w.expectLedgers()
+}
+
+// restoreEtcd: the API server's history goes back, and with it the cursors, the Leases, and changes whose records had arrived.
+// What is left is delivered again under new numbers, and no number is given twice.
+func (w *world) restoreEtcd() {
+	g := NewWithT(w.t)
+	backup, err := w.env.BackUpEtcd(w.t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func() error {
+		return w.admin.List(w.t.Context(), &v1alpha1.AuditTrailList{})
+	}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Succeed())
+	w.expectShares(3, 3, 2)
+	for n := range 10 * len(w.trails) {
+		w.change(w.t.Context(), n)
+	}
+	w.expectLedgers()
+	for _, trail := range w.trails {
+		arrived := len(w.aws.Events(region, group, trail.Status.LogStreamName)) - w.before[trail.Name]
+		g.Eventually(func(g Gomega) {
+			g.Expect(w.admin.Get(w.t.Context(), client.ObjectKeyFromObject(trail), trail)).To(Succeed())
+			g.Expect(trail.Status.Delivery.Sequence).To(BeNumerically("<=", arrived))
+			g.Expect(trail.Status.Delivery.Pending).To(BeZero())
+		}).WithTimeout(patience).WithPolling(200 * time.Millisecond).Should(Succeed())
+	}
+	g.Expect(w.env.RestoreEtcd(w.t.Context(), backup)).To(Succeed())
+	w.t.Log("etcd is restored")
+	w.expectShares(3, 3, 2)
+	w.again = true
+	for n := range 2 * len(w.trails) {
+		g.Eventually(func() int {
+			before := w.refused
+			w.change(w.t.Context(), n)
+			return w.refused - before
+		}).WithTimeout(patience).WithPolling(time.Second).Should(BeZero(), "recording goes on")
+	}
 	w.expectLedgers()
 }

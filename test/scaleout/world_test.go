@@ -55,6 +55,8 @@ type world struct {
 	refused int
 	// before are the records that a trail's stream had when a trail was made again under its name.
 	before map[string]int
+	// again says that events may have been delivered again under new numbers.
+	again bool
 }
 
 func newWorld(t *testing.T, trails int) *world {
@@ -187,6 +189,9 @@ func (w *world) expectLedgers() (repeated int) {
 			}
 			g.Expect(missing).To(BeEmpty(), "%s: of %d", trail.Name, len(made))
 			for name, events := range names {
+				if w.again {
+					break
+				}
 				g.Expect(events).To(Equal(1), "%s %s has several events", trail.Name, name)
 			}
 			repeated, total = repeated+twice, total+len(made)

@@ -1,0 +1,59 @@
+package delivery
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// BenchmarkFrame is what a frame of the watch with an event of 1.5 kB costs: served by a courier of this replica, or passed
+// over because it is another's.
+func BenchmarkFrame(b *testing.B) {
+	trail := newTrail("shop", "security")
+	for _, of := range []struct {
+		name  string
+		trail types.UID
+	}{{"served", trail.UID}, {"passed", "another"}} {
+		b.Run(of.name, func(b *testing.B) {
+			g := NewWithT(b)
+			event := newEvent(trail, eventName(0), time.Now())
+			event.Spec.TrailRef.UID, event.ResourceVersion = string(of.trail), "7"
+			for range 8 {
+				event.Spec.Changes = append(event.Spec.Changes, v1alpha1.Change{
+					Op: "replace", Path: ptr.To("/spec/template/spec/containers/0/image"), Value: &runtime.RawExtension{Raw: []byte(`"registry/web:2"`)},
+				})
+			}
+			frame, err := json.Marshal(map[string]any{"type": "ADDED", "object": event})
+			g.Expect(err).NotTo(HaveOccurred())
+			f := newFeed(nil, clock.RealClock{})
+			f.begin(1)
+			f.partial.Store(true)
+			box := newInbox(1 << 20)
+			f.subscribe(trail.UID, box, 1)
+			b.SetBytes(int64(len(frame)))
+			b.ReportAllocs()
+			reader := bytes.NewReader(frame)
+			for b.Loop() {
+				reader.Reset(frame)
+				if err := next(jsontext.NewDecoder(reader), func(version uint64, created *wireEvent) {
+					f.give(b.Context(), version, created)
+				}); err != nil {
+					b.Fatal(err)
+				}
+				if box.size() > 100 {
+					box.take()
+				}
+			}
+		})
+	}
+}
