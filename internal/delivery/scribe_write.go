@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
 const (
@@ -102,6 +103,20 @@ func (s *scribe) tend(ctx context.Context, at *cursor, committed *v1alpha1.Ledge
 		s.begin(ctx)
 	}
 	return commit
+}
+
+// accountFor has the ledger tell of refused records of the batch that follows the cursor, and returns how many they are.
+// heads are those of the chain after each record of the batch.
+func (c *courier) accountFor(ctx context.Context, refused []refusal, heads []ledger.Head) (rejected int) {
+	for _, each := range refused {
+		before := c.at.head
+		if each.first > 0 {
+			before = heads[each.first-1]
+		}
+		c.scribe.refuse(ctx, before, heads[each.first+each.count-1], each.reason)
+		rejected += each.count
+	}
+	return rejected
 }
 
 // closeLedger writes a last checkpoint, when the cursor has been committed for the last time.
