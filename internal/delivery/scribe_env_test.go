@@ -42,7 +42,7 @@ func (r *rig) keeping(o *Options) {
 	}
 }
 
-// read gives what a stream holds as CloudWatch Logs does: by time.
+// byTime is what a stream holds in the order in which CloudWatch Logs returns it.
 func (r *rig) byTime(trail *v1alpha1.AuditTrail, stream string) []string {
 	to := trail.Spec.CloudWatch
 	events := slices.Clone(r.sim.Events(to.Region, to.LogGroupName, stream))
@@ -85,7 +85,6 @@ func TestTheLedgerSurvivesKills(t *testing.T) {
 	last.stop()
 
 	status := r.read(t, trail).Status
-	t.Logf("%+v", status.Ledger)
 	g.Expect(status.Ledger).To(And(HaveField("LogStreamName", "cluster-a.ledger"), HaveField("StreamCreatedByOperator", HaveValue(BeTrue())),
 		HaveField("Pending", BeEmpty()), HaveField("Sequence", BeEquivalentTo(rounds*each))))
 	report := r.verify(t, trail)

@@ -15,6 +15,8 @@ const (
 	entryTimeout = 30 * time.Second
 	// closeTimeout bounds the last entry of a courier that was told to stop.
 	closeTimeout = 6 * time.Second
+	// closeTries is how often it is tried.
+	closeTries = 2
 )
 
 // writing is one try to write the pending entry. What it found out may be read once done is closed.
@@ -119,7 +121,7 @@ func (c *courier) accountFor(ctx context.Context, refused []refusal, heads []led
 	return rejected
 }
 
-// closeLedger writes a last checkpoint, when the cursor has been committed for the last time.
+// closeLedger writes what is still to be written, and a last checkpoint, when the cursor has been committed for the last time.
 func (c *courier) closeLedger(ctx context.Context) error {
 	s := c.scribe
 	if s == nil {
@@ -128,20 +130,24 @@ func (c *courier) closeLedger(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	s.finish(short)
-	if s.book.Number > 0 && s.book.Pending == "" && s.open(&c.at) {
-		if err := s.compose(short, &c.at); err != nil {
+	for tries := 0; s.book.Pending != "" || s.begun() && s.open(&c.at); {
+		if s.book.Pending == "" {
+			if err := s.compose(short, &c.at); err != nil {
+				return err
+			}
+		}
+		if err := c.commit(short); err != nil { // Nothing is written before it is committed.
 			return err
 		}
-		if err := c.commit(short); err != nil {
-			return err
-		}
-	}
-	if s.book.Pending != "" && c.committed.ledger != nil && c.committed.ledger.Pending == s.book.Pending {
-		s.begin(ctx)
+		s.begin(short)
 		s.finish(short)
-	}
-	if s.book.Pending != "" {
-		log.FromContext(ctx).Info("The last checkpoint of the ledger is left to whoever delivers next")
+		if s.book.Pending == "" {
+			continue
+		}
+		if tries++; tries == closeTries || short.Err() != nil {
+			log.FromContext(ctx).Info("The last entry of the ledger is left to whoever delivers next")
+			break
+		}
 	}
 	return c.commit(ctx)
 }
