@@ -91,6 +91,7 @@ type operator struct {
 
 // Run runs the operator until the context ends.
 func Run(ctx context.Context, config *rest.Config, options Options) error {
+	limitGarbage()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
 	// At level 8 client-go writes whole requests and answers to the logger of the context: Secrets, tokens, and values that
 	// trails have redacted.
