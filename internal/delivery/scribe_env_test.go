@@ -75,13 +75,15 @@ func TestTheLedgerSurvivesKills(t *testing.T) {
 			r.sim.Inject(cloudsim.Fault{Action: "PutLogEvents", Effect: cloudsim.Drop, Times: 1})
 		}
 		names = append(names, r.record(t, trail, round*each, each)...)
-		some := rand.N(len(names) + 1) //nolint:gosec // Any moment will do.
+		some := rand.N(len(names) + 1)
 		g.Eventually(func() int { return len(r.messages(trail)) }, patience, time.Millisecond).Should(BeNumerically(">=", some))
 		l.kill()
 	}
 	last := r.lead(t, r.keeping)
 	r.serve(t, last, trail)
 	r.expect(t, trail, names)
+	g.Eventually(func() *v1alpha1.DeliveryStatus { return r.read(t, trail).Status.Delivery }, patience, 20*time.Millisecond).
+		Should(HaveField("Sequence", BeEquivalentTo(rounds*each)))
 	last.stop()
 
 	status := r.read(t, trail).Status
