@@ -347,7 +347,9 @@ func (c *courier) measure() {
 		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
 	}
 	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, c.pending(), lag)
-	c.delivery.Metrics.Chained(c.key.Namespace, c.key.Name, c.at.head.Sequence)
+	if c.scribe != nil {
+		c.delivery.Metrics.Chained(c.key.Namespace, c.key.Name, c.at.head.Sequence)
+	}
 }
 
 // stop writes the cursor a last time.

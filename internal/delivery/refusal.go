@@ -1,11 +1,6 @@
 package delivery
 
-import (
-	"context"
-
-	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
-	"github.com/trailkeeper/trailkeeper/internal/ledger"
-)
+import "github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 
 // Reasons of refusals, as the ledger shows them, beside v1alpha1.ReasonRecordRejected.
 const (
@@ -34,18 +29,4 @@ func refusalsOf(result cloudwatch.PutResult, n int) []refusal {
 		}
 	}
 	return refused
-}
-
-// accountFor has the ledger tell of refused records of the batch that follows the cursor, and returns how many they are.
-// heads are those of the chain after each record of the batch.
-func (c *courier) accountFor(ctx context.Context, refused []refusal, heads []ledger.Head) (rejected int) {
-	for _, each := range refused {
-		before := c.at.head
-		if each.first > 0 {
-			before = heads[each.first-1]
-		}
-		c.scribe.refuse(ctx, before, heads[each.first+each.count-1], each.reason)
-		rejected += each.count
-	}
-	return rejected
 }

@@ -122,7 +122,7 @@ var errTooManyGaps = errors.New("too many refused records wait for an entry, bec
 func (s *scribe) due(at *cursor, idle bool, now time.Time) bool {
 	trail := s.trail()
 	switch {
-	case s.book.Pending != "" || trail.Status.StreamCreatedByOperator == nil: // The trail controller makes group and stream first.
+	case s.book.Pending != "" || !s.begun():
 		return false
 	case s.book.Number == 0:
 		return true
@@ -134,6 +134,9 @@ func (s *scribe) due(at *cursor, idle bool, now time.Time) bool {
 		return s.open(at) && idle && (!trail.DeletionTimestamp.IsZero() || suspended(trail))
 	}
 }
+
+// begun says whether the ledger may begin: the trail controller makes group and stream first, and notes who did.
+func (s *scribe) begun() bool { return s.trail().Status.StreamCreatedByOperator != nil }
 
 // open says that there is something of which no entry tells.
 func (s *scribe) open(at *cursor) bool {

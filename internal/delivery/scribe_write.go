@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
 const (
@@ -14,6 +15,8 @@ const (
 	entryTimeout = 30 * time.Second
 	// closeTimeout bounds the last entry of a courier that was told to stop.
 	closeTimeout = 6 * time.Second
+	// closeTries is how often it is tried.
+	closeTries = 2
 )
 
 // writing is one try to write the pending entry. What it found out may be read once done is closed.
@@ -104,7 +107,21 @@ func (s *scribe) tend(ctx context.Context, at *cursor, committed *v1alpha1.Ledge
 	return commit
 }
 
-// closeLedger writes a last checkpoint, when the cursor has been committed for the last time.
+// accountFor has the ledger tell of refused records of the batch that follows the cursor, and returns how many they are.
+// heads are those of the chain after each record of the batch.
+func (c *courier) accountFor(ctx context.Context, refused []refusal, heads []ledger.Head) (rejected int) {
+	for _, each := range refused {
+		before := c.at.head
+		if each.first > 0 {
+			before = heads[each.first-1]
+		}
+		c.scribe.refuse(ctx, before, heads[each.first+each.count-1], each.reason)
+		rejected += each.count
+	}
+	return rejected
+}
+
+// closeLedger writes what is still to be written, and a last checkpoint, when the cursor has been committed for the last time.
 func (c *courier) closeLedger(ctx context.Context) error {
 	s := c.scribe
 	if s == nil {
@@ -113,20 +130,24 @@ func (c *courier) closeLedger(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	s.finish(short)
-	if s.book.Number > 0 && s.book.Pending == "" && s.open(&c.at) {
-		if err := s.compose(short, &c.at); err != nil {
+	for tries := 0; s.book.Pending != "" || s.begun() && s.open(&c.at); {
+		if s.book.Pending == "" {
+			if err := s.compose(short, &c.at); err != nil {
+				return err
+			}
+		}
+		if err := c.commit(short); err != nil { // Nothing is written before it is committed.
 			return err
 		}
-		if err := c.commit(short); err != nil {
-			return err
-		}
-	}
-	if s.book.Pending != "" && c.committed.ledger != nil && c.committed.ledger.Pending == s.book.Pending {
-		s.begin(ctx)
+		s.begin(short)
 		s.finish(short)
-	}
-	if s.book.Pending != "" {
-		log.FromContext(ctx).Info("The last checkpoint of the ledger is left to whoever delivers next")
+		if s.book.Pending == "" {
+			continue
+		}
+		if tries++; tries == closeTries || short.Err() != nil {
+			log.FromContext(ctx).Info("The last entry of the ledger is left to whoever delivers next")
+			break
+		}
 	}
 	return c.commit(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +81,8 @@ func (b *book) entry(kind Kind, gaps ...Gap) {
 		Trail:       Trail{Namespace: "shop", Name: "security", UID: b.uid},
 		Destination: Destination{Region: "eu-west-1", LogGroup: "/audit", LogStream: "s"},
 		Time:        metav1.NewTime(time.Unix(1_700_000_000+int64(len(b.entries))*3600, 0)),
-		Sequence:    b.head.Sequence, Hash: b.head.Hash, Gaps: gaps, Keys: b.keys,
+		Sequence:    b.head.Sequence, Hash: b.head.Hash, Delivered: int64(len(b.records)), Rejected: b.head.Sequence - int64(len(b.records)),
+		Gaps: gaps, Keys: b.keys,
 	}
 	message, err := entry.Seal(b.key)
 	NewWithT(b.t).Expect(err).NotTo(HaveOccurred())
@@ -405,4 +407,19 @@ func TestVerifyFailsWhenReadingDoes(t *testing.T) {
 	g.Expect(err).To(MatchError(broken))
 	_, err = Verify(all(nil), all(nil), Options{TrailUID: "u", Tip: &Head{Sequence: 3, Hash: "x"}})
 	g.Expect(err).To(HaveOccurred())
+}
+
+// TestTheExampleIsTrue: readers check docs/ledger.md with their own tools.
+func TestTheExampleIsTrue(t *testing.T) {
+	g := NewWithT(t)
+	b := newBook(t, "8f0f6b1c-6f0e-4a52-9d38-8a0f4d3b7c11")
+	b.write(3)
+	b.entry(KindCheckpoint)
+	page, err := os.ReadFile("../../docs/ledger.md")
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, line := range []string{
+		string(b.records[0]), string(b.entries[0]), string(b.entries[1]), b.key.Public().String(),
+	} {
+		g.Expect(string(page)).To(ContainSubstring(line + "\n"))
+	}
 }
