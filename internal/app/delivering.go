@@ -47,7 +47,10 @@ func (o *leader) addDelivery() error {
 		DeletesAreRecorded: o.deletesAreRecorded,
 		NothingMissed:      o.nothingMissed,
 		Waiting:            o.waitingLocally,
-		Clock:              o.clock,
+		Announce: func(ctx context.Context, gap delivery.Gap) error {
+			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)
+		},
+		Clock: o.clock,
 	})
 	if err := o.add(o.delivery); err != nil {
 		return err

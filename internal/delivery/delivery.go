@@ -51,6 +51,8 @@ type Options struct {
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
+	// Announce records a gap in a trail itself. Default nobody is told.
+	Announce func(ctx context.Context, gap Gap) error
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 

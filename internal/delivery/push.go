@@ -140,7 +140,11 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		if len(batch) == 0 {
 			return nil
 		}
-		rejected, err := c.put(ctx, batch)
+		refused, err := c.put(ctx, batch)
+		if err != nil {
+			return err
+		}
+		rejected, err := c.quarantine(ctx, events[upTo-len(batch):upTo], refused)
 		if err != nil {
 			return err
 		}
@@ -157,9 +161,11 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 			return err
 		}
 		if tooLarge != nil {
-			log.FromContext(ctx).Error(tooLarge, "A record was not delivered", "event", events[i].String())
-			c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
-			c.accept(events[i].ResourceVersion, heads[i], 1, 1)
+			rejected, err := c.quarantine(ctx, events[i:i+1], []refusal{{count: 1, reason: refusedTooLarge}})
+			if err != nil {
+				return err
+			}
+			c.accept(events[i].ResourceVersion, heads[i], 1, rejected)
 		}
 	}
 	return send(packer.Flush(), len(records))
@@ -193,10 +199,17 @@ func (c *courier) chain(ctx context.Context, events []Event, judgements []ledger
 func (c *courier) stamp(recorded time.Time) int64 {
 	const margin = time.Hour
 	now := c.clock().Now()
-	if age := now.Sub(recorded); age > cloudwatch.MaxAge-margin || -age > cloudwatch.MaxAhead-margin {
-		recorded = now
+	reason := ""
+	switch age := now.Sub(recorded); {
+	case age > cloudwatch.MaxAge-margin:
+		reason = refusedTooOld
+	case -age > cloudwatch.MaxAhead-margin:
+		reason = refusedTooNew
+	default:
+		return recorded.UnixMilli()
 	}
-	return recorded.UnixMilli()
+	c.delivery.Metrics.Restamped(c.key.Namespace, c.key.Name, reason, 1)
+	return now.UnixMilli()
 }
 
 // accept moves the cursor past pushed records, some of which the destination refused for good, and takes their events
