@@ -136,6 +136,7 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 	if err != nil {
 		return err
 	}
+	c.learnSizes(events, records)
 	send := func(batch []cloudwatch.Record, upTo int) error {
 		if len(batch) == 0 {
 			return nil
