@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -171,7 +172,7 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		events, c.ahead = append(c.queue, c.ahead...), following
+		events, c.ahead = slices.Concat(c.queue, c.ahead), following
 	}
 	return nil
 }
