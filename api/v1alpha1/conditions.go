@@ -23,6 +23,9 @@ const (
 	// RetentionSufficientCondition says whether the log group keeps records for a year. It is a warning: it never stops
 	// delivery and is no part of Ready.
 	RetentionSufficientCondition = "RetentionSufficient"
+	// CompleteCondition is there, and False, once the destination has refused a record of the trail for good. Events with
+	// the notice Gap tell which. It never stops delivery.
+	CompleteCondition = "Complete"
 	// StalledCondition is there, and True, while only a change of the spec helps. It is the one condition that is bad
 	// when True, since kstatus, and whoever builds on it, knows it so.
 	StalledCondition = "Stalled"
@@ -108,7 +111,8 @@ const (
 	ReasonLogGroupNotFound = "LogGroupNotFound"
 	// ReasonDestinationNotFound appears when a push finds the log group or stream gone; it is made again.
 	ReasonDestinationNotFound = "DestinationNotFound"
-	// ReasonRecordRejected appears when AWS refuses a record for good; it is counted in status.delivery.rejected.
+	// ReasonRecordRejected appears on Complete when AWS refused records for good, which status.delivery.rejected counts,
+	// and on Delivering while it refuses all records.
 	ReasonRecordRejected = "RecordRejected"
 )
 

@@ -51,8 +51,11 @@ func (o *operator) addDelivery() error {
 		NothingMissed:      o.nothingMissed,
 		Waiting:            o.waitingLocally,
 		Ledger:             o.ledgers(),
-		Clock:              o.clock,
-		Shards:             o.options.DeliveryShards,
+		Announce: func(ctx context.Context, gap delivery.Gap) error {
+			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)
+		},
+		Clock:  o.clock,
+		Shards: o.options.DeliveryShards,
 	})
 	changed := make(chan event.GenericEvent, 1)
 	reconciler := &controllers.DeliveryReconciler{

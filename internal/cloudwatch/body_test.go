@@ -95,6 +95,7 @@ func BenchmarkBody(b *testing.B) {
 	records := repeat(730, Record{Time: 1_700_000_000_000, Message: typicalRecord()})
 	run := func(compress bool) func(*testing.B) {
 		return func(b *testing.B) {
+			b.Helper()
 			b.ReportAllocs()
 			for b.Loop() {
 				encoded, err := newBody("/audit", "a/b", records, compress)

@@ -40,10 +40,14 @@ var classNames = map[types.LogGroupClass]v1alpha1.LogGroupClass{
 func (s *Stream) DescribeGroup(ctx context.Context) (Group, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	const operation = "logs:DescribeLogGroups"
+	if err := await(ctx, s.pace.describeGroups, operation); err != nil {
+		return Group{}, err
+	}
 	// Names come in order, so an exact match is on the first page.
 	page, err := s.client.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &s.group})
 	if err != nil {
-		return Group{}, classify("logs:DescribeLogGroups", err)
+		return Group{}, classify(operation, err)
 	}
 	for i := range page.LogGroups {
 		found := &page.LogGroups[i]

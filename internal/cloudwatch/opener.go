@@ -26,11 +26,12 @@ type Opener struct {
 
 	auth      *awsauth.Authenticator
 	clusterID string
+	paces     *paces
 }
 
 // NewOpener makes an Opener. clusterID is the first part of log stream names that trails do not choose.
 func NewOpener(auth *awsauth.Authenticator, clusterID string) *Opener {
-	return &Opener{auth: auth, clusterID: clusterID}
+	return &Opener{auth: auth, clusterID: clusterID, paces: newPaces()}
 }
 
 // Open opens the trail's stream with the trail's identity. It refuses credentials of another account than the trail
@@ -55,6 +56,7 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 		class:    destination.LogGroupClass,
 		compress: o.Compress,
 	}
+	stream.pace = o.paces.of("", destination.Region)
 	identity, err := session.Identity(ctx)
 	if Inconclusive(err) && trail.Status.CallerIdentity != nil {
 		if identity.AccountID, err = stream.account(ctx, err); err == nil {
@@ -69,6 +71,7 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 	case !Inconclusive(err) || trail.Status.CallerIdentity != nil:
 		return nil, fmt.Errorf("verifying the identity of trail %s/%s: %w", trail.Namespace, trail.Name, err)
 	}
+	stream.pace = o.paces.of(identity.AccountID, destination.Region)
 	return stream, nil
 }
 

@@ -36,6 +36,9 @@ func (s *Stream) Put(ctx context.Context, records []Record) (PutResult, error) {
 	if len(records) == 0 {
 		return PutResult{}, nil
 	}
+	if err := await(ctx, s.pace.put, "logs:PutLogEvents"); err != nil {
+		return PutResult{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
 	return s.put(ctx, records, classifyPut)

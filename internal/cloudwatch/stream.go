@@ -34,6 +34,7 @@ type Stream struct {
 	group, name, region string
 	create              bool
 	compress            bool
+	pace                *pace
 	class               v1alpha1.LogGroupClass // of a group that is created; "" for AWS's default
 }
 
@@ -114,8 +115,12 @@ func (s *Stream) find(ctx context.Context) (*types.LogStream, error) {
 func (s *Stream) describe(ctx context.Context, input *cloudwatchlogs.DescribeLogStreamsInput) (*cloudwatchlogs.DescribeLogStreamsOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	const operation = "logs:DescribeLogStreams"
+	if err := await(ctx, s.pace.describeStreams, operation); err != nil {
+		return nil, err
+	}
 	page, err := s.client.DescribeLogStreams(ctx, input)
-	return page, classify("logs:DescribeLogStreams", err)
+	return page, classify(operation, err)
 }
 
 // createGroup creates the group without tags and key, which would need another permission.
@@ -131,7 +136,11 @@ func (s *Stream) createGroup(ctx context.Context) (bool, error) {
 }
 
 func (s *Stream) createStream(ctx context.Context) (bool, error) {
-	return createWithRetry(ctx, "logs:CreateLogStream", func(ctx context.Context) error {
+	const operation = "logs:CreateLogStream"
+	return createWithRetry(ctx, operation, func(ctx context.Context) error {
+		if err := await(ctx, s.pace.createStream, operation); err != nil {
+			return err
+		}
 		_, err := s.client.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name})
 		return err
 	})

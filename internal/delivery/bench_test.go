@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
+	model "github.com/prometheus/client_model/go"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
@@ -26,22 +28,47 @@ type bench struct {
 	trails *fakeTrails
 	sink   *fakeSink
 	trail  *v1alpha1.AuditTrail
+	// gaps are what trails were told.
+	gaps     []Gap
+	registry *prometheus.Registry
 }
 
 func newBench(t *testing.T, trail *v1alpha1.AuditTrail) *bench {
 	t.Helper()
-	b := &bench{api: newFakeAPI(), trails: newFakeTrails(trail), sink: &fakeSink{}, trail: trail}
+	b := &bench{api: newFakeAPI(), trails: newFakeTrails(trail), sink: &fakeSink{}, trail: trail, registry: prometheus.NewRegistry()}
 	b.Delivery = New(Options{
 		Namespace: operatorNamespace, REST: b.api.rest(t), Reader: b.trails, Client: b.trails,
-		Open:               func(context.Context, *v1alpha1.AuditTrail) (Sink, error) { return b.sink, nil },
-		Forget:             func(*v1alpha1.AuditTrail) { b.sink.note("forget") },
-		Metrics:            &metrics.Register(prometheus.NewRegistry()).Delivery,
-		Digester:           audit.NewDigester([]byte("key")),
+		Open:     func(context.Context, *v1alpha1.AuditTrail) (Sink, error) { return b.sink, nil },
+		Forget:   func(*v1alpha1.AuditTrail) { b.sink.note("forget") },
+		Metrics:  &metrics.Register(b.registry).Delivery,
+		Digester: audit.NewDigester([]byte("key")),
+		Announce: func(_ context.Context, gap Gap) error {
+			b.gaps = append(b.gaps, gap)
+			return nil
+		},
 		DeletesAreRecorded: func(types.NamespacedName, *v1alpha1.ResourceReference) bool { return true },
 		Clock:              clock.RealClock{},
 	})
 	b.feed.begin(1)
 	return b
+}
+
+// counted is a counter's value, over all its series but those without a label's value, if one is given.
+func (b *bench) counted(t *testing.T, name, value string) (sum float64) {
+	t.Helper()
+	families, err := b.registry.Gather()
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		if family.GetName() != "trailkeeper_"+name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if value == "" || slices.ContainsFunc(metric.GetLabel(), func(l *model.LabelPair) bool { return l.GetValue() == value }) {
+				sum += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 // courier is one that nothing runs yet.
@@ -74,6 +101,10 @@ type fakeSink struct {
 	errs []error
 	// poison is what a record must not contain.
 	poison string
+	// keeps is for how long the group keeps records; 0 for ever.
+	keeps time.Duration
+	// refuses are what the next calls answer that are accepted; what they count is left out.
+	refuses []cloudwatch.PutResult
 	// calls are what was asked for, in order: put, ensure, forget.
 	calls   []string
 	batches [][]cloudwatch.Record
@@ -101,8 +132,33 @@ func (s *fakeSink) Put(_ context.Context, records []cloudwatch.Record) (cloudwat
 			return cloudwatch.PutResult{}, refused(v1alpha1.ReasonRecordRejected)
 		}
 	}
-	s.batches, s.times = append(s.batches, records), append(s.times, time.Now())
-	return cloudwatch.PutResult{Accepted: len(records)}, nil
+	result, stored := s.judge(records)
+	if len(s.refuses) > 0 {
+		result, s.refuses = s.refuses[0], s.refuses[1:]
+		stored = records[result.First() : result.First()+result.Accepted]
+	}
+	if len(stored) > 0 {
+		s.batches, s.times = append(s.batches, stored), append(s.times, time.Now())
+	}
+	return result, nil
+}
+
+// judge leaves out what is too old at the beginning of a batch, or too new at its end.
+func (s *fakeSink) judge(records []cloudwatch.Record) (result cloudwatch.PutResult, stored []cloudwatch.Record) {
+	for i := range records {
+		switch age := time.Since(time.UnixMilli(records[i].Time)); {
+		case age > cloudwatch.MaxAge:
+			result.TooOld++
+		case s.keeps > 0 && age > s.keeps:
+			result.Expired++
+		case -age > cloudwatch.MaxAhead:
+			result.TooNew++
+		default:
+			stored = append(stored, records[i])
+		}
+	}
+	result.Accepted = len(stored)
+	return result, stored
 }
 
 // Ensure always succeeds.

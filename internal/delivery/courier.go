@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,6 @@ import (
 const (
 	// window is how many events are judged and pushed at once.
 	window = 2000
-	// urgent is how many events that are due are pushed without lingering.
-	urgent = 500
 	// stopTimeout bounds what a courier does after it was told to stop.
 	stopTimeout = 10 * time.Second
 )
@@ -44,6 +43,8 @@ type courier struct {
 
 	// queue are events that were taken and not delivered yet, in order.
 	queue []Event
+	// wrapping is what records had lately beside their events' specs, in bytes.
+	wrapping int
 	// lag is how late events come from local files.
 	lag lag
 	// past are events that left the queue.
@@ -186,7 +187,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 	list := c.delivery.backlogOf(c.key, c.uid)
 	restored, err := list.open(ctx, c.at.version)
 	if err != nil {
-		c.box.lose()
+		c.box.forget()
 		return err
 	}
 	if restored {
@@ -199,7 +200,8 @@ func (c *courier) catchUp(ctx context.Context) error {
 	err = c.deliverBacklog(ctx, list)
 	c.vanished(ctx, list.vanished)
 	if err != nil {
-		c.box.lose()
+		c.queue = nil
+		c.box.forget()
 		return err
 	}
 	c.at.version = max(c.at.version, list.upTo)
@@ -240,15 +242,16 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		events, c.ahead = c.ahead, following
+		events, c.ahead = slices.Concat(c.queue, c.ahead), following
 	}
 	return nil
 }
 
-// deliverAll delivers events of a backlog, the last of which may not be due yet.
+// deliverAll delivers events of a backlog, the last of which may not be due yet. While others follow, those that do not
+// fill a batch stay in the queue.
 func (c *courier) deliverAll(ctx context.Context, events []Event) error {
 	c.queue = events
-	for len(c.queue) > 0 {
+	for len(c.queue) > 0 && (len(c.ahead) == 0 || c.full() > 0) {
 		if err := ctx.Err(); err != nil {
 			c.queue = nil
 			return err
@@ -273,20 +276,21 @@ func (c *courier) deliverAll(ctx context.Context, events []Event) error {
 func (c *courier) untilDue() time.Duration {
 	settle := c.settle()
 	due := c.queue[0].due(settle).Add(c.delivery.Linger)
-	if len(c.queue) >= urgent {
-		due = c.queue[urgent-1].due(settle)
+	if full := c.full(); full > 0 { // Nothing is gained by lingering.
+		due = c.queue[full-1].due(settle)
 	}
 	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm())
 }
 
-// dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed.
+// dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed. When they are
+// more than a batch, those that would begin another one stay.
 func (c *courier) dueEvents() []Event {
 	now, settle := c.clock().Now(), c.settle()
 	count := 1
 	for count < min(len(c.queue), window) && !c.queue[count].due(settle).After(now) {
 		count++
 	}
-	return c.queue[:count]
+	return c.queue[:c.whole(c.queue[:count])]
 }
 
 // settle is how long after an event was stored it may be judged: while events of the same time still come from local

@@ -153,6 +153,13 @@ func TestCourierQuarantinesPoison(t *testing.T) {
 			names = append(names, linkNames(t, []ledger.Link{link})...)
 		}
 		g.Expect(names).To(Equal(want))
+		g.Expect(b.trails.status(t).Conditions).To(ContainElement(And(HaveField("Type", v1alpha1.CompleteCondition),
+			HaveField("Status", metav1.ConditionFalse), HaveField("Message", HavePrefix("The destination refused 3 records for good")))))
+		g.Expect(b.gaps).To(HaveLen(1))
+		g.Expect(b.gaps[0].Notice).To(And(HaveField("Count", HaveValue(BeEquivalentTo(3))),
+			HaveField("Message", HaveSuffix("(RecordRejected): event-00003, event-00020, event-00037"))))
+		g.Expect(b.counted(t, "delivery_quarantined_records_total", "")).To(BeEquivalentTo(3))
+		g.Expect(b.counted(t, "delivery_rejected_records_total", "RecordRejected")).To(BeEquivalentTo(3))
 		g.Expect(b.trails.status(t).Delivery).To(And(HaveField("Rejected", BeEquivalentTo(3)),
 			HaveField("Delivered", BeEquivalentTo(47)), HaveField("Sequence", BeEquivalentTo(50))))
 	})
@@ -173,6 +180,7 @@ func TestCourierLeavesOutWhatIsTooLarge(t *testing.T) {
 		stop := b.start(t, c)
 		sleep(t.Context(), time.Minute)
 		stop()
+		g.Expect(b.gaps).To(HaveExactElements(HaveField("Notice.Message", HaveSuffix("(TooLarge): event-00001"))))
 		g.Expect(b.sink.messages()).To(HaveLen(2))
 		g.Expect(b.trails.status(t).Delivery).To(And(HaveField("Rejected", BeEquivalentTo(1)),
 			HaveField("Delivered", BeEquivalentTo(2)), HaveField("ResourceVersion", "3")))

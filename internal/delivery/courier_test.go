@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
@@ -71,15 +72,20 @@ func TestCourierDoesNotLingerWithEnough(t *testing.T) {
 		b := newBench(t, newTrail("shop", "security"))
 		c := b.courier(t)
 		old := time.Now().Add(-b.Settle)
-		for n := range urgent {
+		for n := range window {
 			b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), old))
 		}
 		began := time.Now()
 		stop := b.start(t, c)
 		synctest.Wait()
+		g.Expect(b.sink.batches).NotTo(BeEmpty())
+		for i, batch := range b.sink.batches {
+			g.Expect(b.sink.times[i]).To(Equal(began))
+			g.Expect(fillOf(batch)).To(BeNumerically(">", 0.95))
+		}
+		sleep(t.Context(), time.Minute)
 		stop()
-		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(urgent)))
-		g.Expect(b.sink.times[0]).To(Equal(began))
+		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(window)), "the rest goes after it lingered")
 	})
 }
 
@@ -108,6 +114,31 @@ func TestCourierReadsWhatTheFeedHasNot(t *testing.T) {
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(33)))
 		g.Expect(b.trails.status(t).Delivery).To(And(
 			HaveField("ResourceVersion", "33"), HaveField("Sequence", BeEquivalentTo(33)), HaveField("Pending", BeEquivalentTo(0))))
+	})
+}
+
+// TestCourierReadsAgainWhatItCouldNot: what the feed has meanwhile follows what is missing, and waits for it.
+func TestCourierReadsAgainWhatItCouldNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		c.box.lose()
+		past := time.Now().Add(-time.Minute)
+		for n := range 30 {
+			b.api.store(newEvent(b.trail, eventName(n), past), uint64(n+1))
+		}
+		b.api.failLists = 1
+		b.api.onList = func(string) {
+			b.api.onList = nil
+			event := newEvent(b.trail, eventName(30), past)
+			b.api.store(event, 31)
+			b.offer(t, c, 31, event)
+		}
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(31)))
 	})
 }
 
@@ -208,4 +239,36 @@ func TestASuspensionHoldsInTheMiddle(t *testing.T) {
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(count)))
 	})
+}
+
+// TestABacklogFillsItsBatches: parts of it are read one after the other, and batches go over their ends.
+func TestABacklogFillsItsBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		c.box.lose()
+		const count = 3*window + 100
+		for n := range count {
+			b.api.store(newEvent(b.trail, eventName(n), time.Now().Add(-time.Minute)), uint64(n+1))
+		}
+		b.api.pageSize = 500
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(count)))
+		last := len(b.sink.batches) - 1
+		for _, batch := range b.sink.batches[:last] {
+			g.Expect(fillOf(batch)).To(BeNumerically(">", 0.95))
+		}
+	})
+}
+
+// fillOf is how much of what a call may have a batch has.
+func fillOf(batch []cloudwatch.Record) float64 {
+	bytes := 0
+	for i := range batch {
+		bytes += batch[i].Size()
+	}
+	return float64(bytes) / cloudwatch.MaxBatchBytes
 }

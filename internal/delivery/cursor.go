@@ -116,8 +116,10 @@ func (c *committer) commit(ctx context.Context, served *v1alpha1.AuditTrail, las
 			return &deposedError{"another replica has moved it"}
 		}
 		status := v1alpha1.AuditTrailStatus{Delivery: next.delivery, Ledger: next.ledger}
-		if condition := c.delivering(&trail, state); condition != nil {
-			status.Conditions = []metav1.Condition{*condition}
+		for _, condition := range []*metav1.Condition{c.delivering(&trail, state), c.complete(&trail, next.delivery)} {
+			if condition != nil {
+				status.Conditions = append(status.Conditions, *condition)
+			}
 		}
 		// The API server refuses it when somebody has written the trail in between.
 		err := patch.StatusAt(ctx, c.client, patch.DeliveryOwner, &trail, status)
@@ -139,6 +141,17 @@ func (c *committer) delivering(trail *v1alpha1.AuditTrail, state State) *metav1.
 		conditions.False(trail, c.clock.Now(), v1alpha1.DeliveringCondition, state.Reason, state.Message)
 	}
 	return conditions.Get(trail, v1alpha1.DeliveringCondition)
+}
+
+// complete is the condition Complete; nil while nothing is missing.
+func (c *committer) complete(trail *v1alpha1.AuditTrail, next *v1alpha1.DeliveryStatus) *metav1.Condition {
+	if next.Rejected == 0 || trail.Spec.CloudWatch == nil {
+		return nil
+	}
+	conditions.False(trail, c.clock.Now(), v1alpha1.CompleteCondition, v1alpha1.ReasonRecordRejected, fmt.Sprintf(
+		"The destination refused %d records for good: AuditEvents with spec.notice.reason %s tell which; "+
+			"the AuditEvents themselves are in the cluster until they are pruned", next.Rejected, v1alpha1.NoticeGap))
+	return conditions.Get(trail, v1alpha1.CompleteCondition)
 }
 
 // same compares what makes up the position; times lose precision when they are stored.

@@ -51,6 +51,8 @@ type Options struct {
 	Waiting func() time.Duration
 	// Ledger keeps the ledgers of trails; nil keeps none.
 	Ledger *Ledger
+	// Announce records a gap in a trail itself. Default nobody is told.
+	Announce func(ctx context.Context, gap Gap) error
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 

@@ -52,6 +52,14 @@ func (b *inbox) lose() {
 	b.signal()
 }
 
+// forget drops what the inbox has: it follows what its courier could not read.
+func (b *inbox) forget() {
+	b.mu.Lock()
+	b.events, b.bytes, b.behind = nil, 0, true
+	b.mu.Unlock()
+	b.signal()
+}
+
 // take removes all events; behind says that others followed them that the inbox does not have.
 func (b *inbox) take() (events []Event, behind bool) {
 	b.mu.Lock()

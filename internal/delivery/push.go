@@ -147,6 +147,7 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 	if err != nil {
 		return err
 	}
+	c.learnSizes(events, records)
 	send := func(batch []cloudwatch.Record, upTo int) error {
 		if len(batch) == 0 {
 			return nil
@@ -155,7 +156,11 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		if err != nil {
 			return err
 		}
-		rejected := c.accountFor(ctx, refused, heads[upTo-len(batch):upTo])
+		rejected, err := c.quarantine(ctx, events[upTo-len(batch):upTo], refused)
+		if err != nil {
+			return err
+		}
+		c.accountFor(ctx, refused, heads[upTo-len(batch):upTo])
 		c.accept(events[upTo-1].ResourceVersion, heads[upTo-1], len(batch), rejected)
 		return nil
 	}
@@ -169,9 +174,12 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 			return err
 		}
 		if tooLarge != nil {
-			log.FromContext(ctx).Error(tooLarge, "A record was not delivered", "event", events[i].String())
-			c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
-			rejected := c.accountFor(ctx, []refusal{{first: 0, count: 1, reason: refusedTooLarge}}, heads[i:i+1])
+			refused := []refusal{{count: 1, reason: refusedTooLarge}}
+			rejected, err := c.quarantine(ctx, events[i:i+1], refused)
+			if err != nil {
+				return err
+			}
+			c.accountFor(ctx, refused, heads[i:i+1])
 			c.accept(events[i].ResourceVersion, heads[i], 1, rejected)
 		}
 	}
@@ -206,10 +214,17 @@ func (c *courier) chain(ctx context.Context, events []Event, judgements []ledger
 func (c *courier) stamp(recorded time.Time) int64 {
 	const margin = time.Hour
 	now := c.clock().Now()
-	if age := now.Sub(recorded); age > cloudwatch.MaxAge-margin || -age > cloudwatch.MaxAhead-margin {
-		recorded = now
+	reason := ""
+	switch age := now.Sub(recorded); {
+	case age > cloudwatch.MaxAge-margin:
+		reason = refusedTooOld
+	case -age > cloudwatch.MaxAhead-margin:
+		reason = refusedTooNew
+	default:
+		return recorded.UnixMilli()
 	}
-	return recorded.UnixMilli()
+	c.delivery.Metrics.Restamped(c.key.Namespace, c.key.Name, reason, 1)
+	return now.UnixMilli()
 }
 
 // accept moves the cursor past pushed records, some of which the destination refused for good, and takes their events

@@ -10,14 +10,15 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/fault"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
 )
 
 // openTimeout bounds the opening of a destination.
 const openTimeout = 30 * time.Second
 
-// put pushes one batch until the destination has taken it, and returns which records it refused for good. It tries again
-// without end, and fails only when the context ends or the cursor cannot be written.
-func (c *courier) put(ctx context.Context, records []cloudwatch.Record) ([]refusal, error) {
+// offer pushes one batch until the destination has taken it, and returns which records it refused. It tries again without
+// end, and fails only when the context ends or the cursor cannot be written.
+func (c *courier) offer(ctx context.Context, records []cloudwatch.Record) ([]refusal, error) {
 	retry := putBackoff()
 	for {
 		if err := c.hold(ctx); err != nil {
@@ -38,7 +39,7 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) ([]refus
 		}
 		class := cloudwatch.ClassOf(err)
 		c.delivery.Metrics.Retried(c.key.Namespace, c.key.Name, class.String())
-		if class == cloudwatch.ClassInvalid {
+		if class == cloudwatch.ClassInvalid && (len(records) > 1 || c.takesOthers(ctx)) {
 			return c.bisect(ctx, records, err)
 		}
 		c.report(State{Reason: reasonOf(err), Message: err.Error()})
@@ -105,12 +106,14 @@ func (c *courier) hold(ctx context.Context) error {
 }
 
 func (c *courier) count(records []cloudwatch.Record, result cloudwatch.PutResult) {
-	bytes := 0
-	for _, record := range records[result.First() : result.First()+result.Accepted] {
-		bytes += len(record.Message)
+	sent := metrics.Batch{Records: result.Accepted, BodyBytes: result.BodyBytes, WireBytes: result.WireBytes}
+	for i := range records {
+		sent.Fill += float64(records[i].Size()) / cloudwatch.MaxBatchBytes
+		if i >= result.First() && i < result.First()+result.Accepted {
+			sent.Bytes += len(records[i].Message)
+		}
 	}
-	c.delivery.Metrics.Accepted(c.key.Namespace, c.key.Name, result.Accepted, bytes)
-	c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, result.Rejected())
+	c.delivery.Metrics.Accepted(c.key.Namespace, c.key.Name, sent)
 }
 
 // reasonOf is the reason that a condition shows for an error.
@@ -159,28 +162,30 @@ func (c *courier) repair(ctx context.Context, class cloudwatch.Class) {
 	}
 }
 
+// takesOthers tells a record that is refused from a destination that refuses all of them, with one that is accepted and not
+// stored. Nothing is given up for a mistake that somebody may mend.
+func (c *courier) takesOthers(ctx context.Context) bool {
+	_, err := c.tryPut(context.WithoutCancel(ctx), []cloudwatch.Record{cloudwatch.Probe(c.clock().Now())})
+	return err == nil
+}
+
 // bisect finds the records that the destination does not take, and pushes all others.
 func (c *courier) bisect(ctx context.Context, records []cloudwatch.Record, cause error) ([]refusal, error) {
 	if len(records) == 1 {
-		log.FromContext(ctx).Info("The destination refused a record for good", "reason", cause.Error())
 		c.report(State{Reason: v1alpha1.ReasonRecordRejected, Message: cause.Error()})
-		c.delivery.Metrics.Rejected(c.key.Namespace, c.key.Name, 1)
 		return []refusal{{count: 1, reason: v1alpha1.ReasonRecordRejected}}, nil
 	}
 	middle := len(records) / 2
-	refused, err := c.put(ctx, records[:middle])
+	refused, err := c.offer(ctx, records[:middle])
 	if err != nil {
 		return nil, err
 	}
-	others, err := c.put(ctx, records[middle:])
-	if err != nil {
-		return nil, err
-	}
+	others, err := c.offer(ctx, records[middle:])
 	for _, each := range others {
 		each.first += middle
 		refused = append(refused, each)
 	}
-	return refused, nil
+	return refused, err
 }
 
 // report makes the state known at the next commit, and at once when it changes.

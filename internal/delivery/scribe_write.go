@@ -107,18 +107,16 @@ func (s *scribe) tend(ctx context.Context, at *cursor, committed *v1alpha1.Ledge
 	return commit
 }
 
-// accountFor has the ledger tell of refused records of the batch that follows the cursor, and returns how many they are.
+// accountFor has the ledger tell of refused records of the batch that follows the cursor.
 // heads are those of the chain after each record of the batch.
-func (c *courier) accountFor(ctx context.Context, refused []refusal, heads []ledger.Head) (rejected int) {
+func (c *courier) accountFor(ctx context.Context, refused []refusal, heads []ledger.Head) {
 	for _, each := range refused {
 		before := c.at.head
 		if each.first > 0 {
 			before = heads[each.first-1]
 		}
 		c.scribe.refuse(ctx, before, heads[each.first+each.count-1], each.reason)
-		rejected += each.count
 	}
-	return rejected
 }
 
 // closeLedger writes what is still to be written, and a last checkpoint, when the cursor has been committed for the last time.

@@ -41,6 +41,9 @@ func (r *Recorder) Took(duration time.Duration) { r.duration.Observe(duration.Se
 type Delivery struct {
 	pending, lag, cursor                 *prometheus.GaugeVec
 	delivered, rejected, batches, volume *prometheus.CounterVec
+	quarantined, restamped               *prometheus.CounterVec
+	body, wire                           *prometheus.CounterVec
+	fill                                 prometheus.Histogram
 	retries                              *prometheus.CounterVec
 	outcomes, vanished                   *prometheus.CounterVec
 	shards                               *prometheus.GaugeVec
@@ -55,9 +58,15 @@ func (d *Delivery) register(c *catalog) {
 	d.lag = c.gauge("delivery_lag_seconds", "Age of the oldest AuditEvent that is not acknowledged; 0 when there is none.", namespace, trail)
 	d.cursor = c.gauge("delivery_cursor_timestamp_seconds", "When the trail's cursor was last written (Unix time); its age is time() minus this.", namespace, trail)
 	d.delivered = c.counter("delivery_delivered_records_total", "Records that the destination accepted.", namespace, trail)
-	d.rejected = c.counter("delivery_rejected_records_total", "Records that the destination refused for good. Alert on any increase.", namespace, trail)
+	d.rejected = c.counter("delivery_rejected_records_total", "Records that the destination did not take, by reason: RecordRejected, TooLarge, TooOld, Expired or TooNew. Each leaves a gap in the trail that tells of it. Alert on any increase.", namespace, trail, "reason")
+	d.quarantined = c.counter("delivery_quarantined_records_total", "Those of them that are refused for what they are, whenever they are sent: RecordRejected and TooLarge.", namespace, trail)
+	d.restamped = c.counter("delivery_restamped_records_total", "Records that were sent with the present as their time, because the destination takes none of their own: TooOld, Expired or TooNew.", namespace, trail, "reason")
 	d.batches = c.counter("delivery_batches_total", "Batches that the destination accepted.", namespace, trail)
-	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records, before compression.", namespace, trail)
+	d.volume = c.counter("delivery_bytes_total", "Bytes of accepted records.", namespace, trail)
+	d.body = c.counter("delivery_body_bytes_total", "Bytes of accepted calls before compression: records as JSON strings, and what is around them.", namespace, trail)
+	d.wire = c.counter("delivery_wire_bytes_total", "Bytes of accepted calls as they were sent.", namespace, trail)
+	d.fill = c.histogram("delivery_batch_fill_ratio", "How much of a batch's limit of 1 MiB was used, in accepted batches.",
+		[]float64{.01, .05, .1, .25, .5, .75, .9, .95, .98, 1})
 	d.retries = c.counter("delivery_retries_total", "Pushes that are tried again, by class: transient, throttled, auth, notfound, invalid or quota.", namespace, trail, "class")
 	d.vanished = c.counter("delivery_vanished_events_total", "AuditEvents that somebody deleted before their destination took them: the wipe of a namespace whose trail could not push, or whoever got past the policy. Alert on any increase.")
 	d.sequence = c.gauge("ledger_sequence", "Sequence number of the last record of the trail's chain.", namespace, trail)
@@ -84,6 +93,7 @@ func (d *Delivery) perTrail() []*prometheus.MetricVec {
 		d.pending.MetricVec, d.lag.MetricVec, d.cursor.MetricVec, d.delivered.MetricVec, d.rejected.MetricVec,
 		d.batches.MetricVec, d.volume.MetricVec, d.retries.MetricVec,
 		d.sequence.MetricVec, d.vouched.MetricVec, d.checkpoint.MetricVec, d.entries.MetricVec, d.failures.MetricVec,
+		d.quarantined.MetricVec, d.restamped.MetricVec, d.body.MetricVec, d.wire.MetricVec,
 	}
 }
 
@@ -93,16 +103,39 @@ func (d *Delivery) Backlog(namespace, trail string, pending int, lag time.Durati
 	d.lag.WithLabelValues(namespace, trail).Set(lag.Seconds())
 }
 
-// Accepted counts a batch of records and its bytes.
-func (d *Delivery) Accepted(namespace, trail string, records, bytes int) {
-	d.batches.WithLabelValues(namespace, trail).Inc()
-	d.delivered.WithLabelValues(namespace, trail).Add(float64(records))
-	d.volume.WithLabelValues(namespace, trail).Add(float64(bytes))
+// Batch is one call that the destination accepted.
+type Batch struct {
+	// Records of it that were accepted, and their Bytes.
+	Records, Bytes int
+	// BodyBytes before compression, and WireBytes after it.
+	BodyBytes, WireBytes int
+	// Fill is the part of the limit that was used.
+	Fill float64
 }
 
-// Rejected counts records that were refused for good.
-func (d *Delivery) Rejected(namespace, trail string, records int) {
-	d.rejected.WithLabelValues(namespace, trail).Add(float64(records))
+// Accepted counts a batch.
+func (d *Delivery) Accepted(namespace, trail string, batch Batch) {
+	d.batches.WithLabelValues(namespace, trail).Inc()
+	d.delivered.WithLabelValues(namespace, trail).Add(float64(batch.Records))
+	d.volume.WithLabelValues(namespace, trail).Add(float64(batch.Bytes))
+	d.body.WithLabelValues(namespace, trail).Add(float64(batch.BodyBytes))
+	d.wire.WithLabelValues(namespace, trail).Add(float64(batch.WireBytes))
+	d.fill.Observe(batch.Fill)
+}
+
+// Rejected counts records that were not taken.
+func (d *Delivery) Rejected(namespace, trail, reason string, records int) {
+	d.rejected.WithLabelValues(namespace, trail, reason).Add(float64(records))
+}
+
+// Quarantined counts those of them that no time helps.
+func (d *Delivery) Quarantined(namespace, trail string, records int) {
+	d.quarantined.WithLabelValues(namespace, trail).Add(float64(records))
+}
+
+// Restamped counts records that were sent with another time than their own.
+func (d *Delivery) Restamped(namespace, trail, reason string, records int) {
+	d.restamped.WithLabelValues(namespace, trail, reason).Add(float64(records))
 }
 
 // Retried counts a push that will be tried again.

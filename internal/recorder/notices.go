@@ -108,6 +108,11 @@ func (n *Notices) lost(at time.Time, loss *loss) *audit.Happening {
 	})
 }
 
+// Tell records a notice in a trail. Whoever tells it again, of the same time and subject, adds nothing.
+func (n *Notices) Tell(ctx context.Context, trail v1alpha1.TrailReference, at time.Time, subject string, notice v1alpha1.Notice) error {
+	return n.tell(ctx, trail, n.happening(at, subject, notice))
+}
+
 // changed says which spec the API server has been told of.
 func (n *Notices) changed(at time.Time, generation int64, message string) *audit.Happening {
 	return n.happening(at, fmt.Sprint(generation), v1alpha1.Notice{

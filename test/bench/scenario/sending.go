@@ -161,23 +161,7 @@ func sendTrail() *v1alpha1.AuditTrail {
 func sending(records []cloudwatch.Record, compress bool) sender {
 	opener := cloudwatch.NewOpener(awsauth.New(awsauth.Options{Reader: onlySecret{}, ClusterID: "bench"}), "bench")
 	opener.Compress = compress
-	trail := sendTrail()
 	return func(ctx context.Context, times int) (bytes, batches int, err error) {
-		put := func(batch []cloudwatch.Record) error {
-			stream, err := opener.Open(ctx, trail)
-			if err != nil {
-				return err
-			}
-			result, err := stream.Put(ctx, batch)
-			if err == nil && result.Accepted != len(batch) {
-				err = fmt.Errorf("%d of %d records were accepted", result.Accepted, len(batch))
-			}
-			for i := range batch {
-				bytes += batch[i].Size()
-			}
-			batches++
-			return err
-		}
 		packer := cloudwatch.NewPacker(0)
 		for i := range times * len(records) {
 			full, err := packer.Add(records[i%len(records)])
@@ -187,12 +171,34 @@ func sending(records []cloudwatch.Record, compress bool) sender {
 			if full == nil {
 				continue
 			}
-			if err := put(full); err != nil {
+			if err := sendBatch(ctx, opener, full); err != nil {
 				return 0, 0, err
 			}
+			bytes, batches = bytes+sizeOf(full), batches+1
 		}
-		return bytes, batches, put(packer.Flush())
+		last := packer.Flush()
+		return bytes + sizeOf(last), batches + 1, sendBatch(ctx, opener, last)
 	}
+}
+
+// sendBatch opens the stream anew, as delivery does for each batch.
+func sendBatch(ctx context.Context, opener *cloudwatch.Opener, batch []cloudwatch.Record) error {
+	stream, err := opener.Open(ctx, sendTrail())
+	if err != nil {
+		return err
+	}
+	result, err := stream.Put(ctx, batch)
+	if err == nil && result.Accepted != len(batch) {
+		err = fmt.Errorf("%d of %d records were accepted", result.Accepted, len(batch))
+	}
+	return err
+}
+
+func sizeOf(batch []cloudwatch.Record) (bytes int) {
+	for i := range batch {
+		bytes += batch[i].Size()
+	}
+	return bytes
 }
 
 // onlySecret reads the Secret with the simulator's key, whichever is asked for.

@@ -1,0 +1,55 @@
+package delivery
+
+import "github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+
+// wrapping is about what a record has beside its event's spec, in bytes, before the first one was made.
+const wrapping = 640
+
+// batchBytes is how much is collected for one call: the limit, or the courier's share of the memory.
+func (c *courier) batchBytes() int {
+	return min(cloudwatch.MaxBatchBytes, c.delivery.windowBytes())
+}
+
+// sizeOf is about what the event's record will count towards that.
+func (c *courier) sizeOf(event *Event) int {
+	return len(event.Spec) + max(c.wrapping, wrapping/2)
+}
+
+// learnSizes remembers what records had beside their events' specs. The most is taken: a batch that is a little less
+// than full costs less than a call for what did not fit.
+func (c *courier) learnSizes(events []Event, records []cloudwatch.Record) {
+	c.wrapping = 0
+	for i := range records {
+		c.wrapping = max(c.wrapping, records[i].Size()-len(events[i].Spec))
+	}
+}
+
+// full is how many of the queue's first events fill a batch; 0 when all of them do not.
+func (c *courier) full() int {
+	if len(c.queue) >= window {
+		return window
+	}
+	bytes, limit := 0, c.batchBytes()
+	for i := range c.queue {
+		if bytes += c.sizeOf(&c.queue[i]); bytes > limit {
+			return i
+		}
+	}
+	return 0
+}
+
+// whole is how many of the first events make only full batches; all of them when they do not fill one.
+func (c *courier) whole(events []Event) int {
+	bytes, limit, whole := 0, c.batchBytes(), 0
+	for i := range events {
+		size := c.sizeOf(&events[i])
+		if bytes+size > limit {
+			whole, bytes = i, 0
+		}
+		bytes += size
+	}
+	if whole == 0 {
+		return len(events)
+	}
+	return whole
+}
