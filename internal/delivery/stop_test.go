@@ -67,9 +67,11 @@ func TestAStopLeavesWhatIsNotTaken(t *testing.T) {
 		b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
 		stop := b.start(t, c)
 		<-time.After(4 * time.Second)
+		b.sink.mu.Lock()
 		for range 100 {
 			b.sink.errs = append(b.sink.errs, refused(v1alpha1.ReasonUnreachable))
 		}
+		b.sink.mu.Unlock()
 		b.offer(t, c, 2, newEvent(b.trail, eventName(1), time.Now()))
 		<-time.After(10 * time.Second)
 		began := time.Now()
