@@ -35,23 +35,24 @@ func TestAStopSendsWhatIsPacked(t *testing.T) {
 			return slowSink{b.sink, 2 * time.Second}, nil
 		}
 		c := b.courier(t)
-		const packed, perBatch = 12, 5 // Of 200 kB, so that five make a batch.
+		// Of 200 kB, so that five make a batch: two are full, and what would begin a third lingers.
+		const recorded, packed, perBatch = 12, 10, 5
 		large := func(n int) *v1alpha1.AuditEvent {
 			event := newEvent(b.trail, eventName(n), time.Now())
 			event.Spec.Note = strings.Repeat("x", 200<<10)
 			return event
 		}
-		for n := range packed {
+		for n := range recorded {
 			b.offer(t, c, uint64(n+1), large(n))
 		}
 		stop := b.start(t, c)
-		<-time.After(4 * time.Second) // Two to settle, one to linger, and into the first call.
-		b.offer(t, c, packed+1, large(packed))
+		<-time.After(3 * time.Second) // Two to settle, and into the first call.
+		b.offer(t, c, recorded+1, large(recorded))
 		g.Expect(b.sink.messages()).To(BeEmpty(), "the first call must be under way")
 		stop()
 
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(packed)))
-		g.Expect(b.sink.batches).To(HaveLen(packed/perBatch + 1))
+		g.Expect(b.sink.batches).To(HaveLen(packed / perBatch))
 		status := b.trails.status(t).Delivery
 		g.Expect(status.Sequence).To(BeEquivalentTo(packed))
 		g.Expect(status.ResourceVersion).To(Equal(formatVersion(packed)), "what is not sent stays past the cursor")
