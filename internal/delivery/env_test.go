@@ -58,6 +58,7 @@ func runTests(m *testing.M) int {
 type rig struct {
 	client.Client
 	sim       *cloudsim.Simulator
+	server    *httptest.Server
 	endpoint  atomic.Pointer[cloudsim.Simulator] // what answers at the address
 	namespace string
 	rest      rest.Interface
@@ -93,6 +94,7 @@ func newRig(t *testing.T) *rig {
 		r.endpoint.Load().ServeHTTP(w, request)
 	}))
 	t.Cleanup(server.Close)
+	r.server = server
 	t.Setenv("AWS_ENDPOINT_URL", server.URL)
 
 	config := env.Admin()
@@ -114,6 +116,7 @@ func newRig(t *testing.T) *rig {
 	})).To(Succeed())
 	r.auth = awsauth.New(awsauth.Options{Reader: r.Client, Grants: r.Client, Tokens: r.Client, OperatorNamespace: operatorNamespace, ClusterID: "test"})
 	r.opener = cloudwatch.NewOpener(r.auth, "test")
+	r.opener.Compress = true
 	return r
 }
 

@@ -82,7 +82,7 @@ func (w *wireEvent) event() (Event, error) {
 		return Event{}, err
 	}
 	event.ResourceVersion = version
-	if err := json.Unmarshal(w.Spec, &event.Head); err != nil {
+	if err := json.Unmarshal(w.Spec, &event.Head, jsontext.AllowDuplicateNames(true)); err != nil {
 		return Event{}, fmt.Errorf("decoding the spec of AuditEvent %s: %w", event.NamespacedName, err)
 	}
 	event.Trail = types.UID(event.Head.TrailRef.UID)

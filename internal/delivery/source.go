@@ -128,10 +128,15 @@ func (s *source) list(
 		return meta, fmt.Errorf("listing AuditEvents: %w", err)
 	}
 	defer func() { _ = stream.Close() }()
-	if err := decodeList(jsontext.NewDecoder(stream), &meta, visit); err != nil {
+	if err := decodeList(newDecoder(stream), &meta, visit); err != nil {
 		return meta, fmt.Errorf("decoding a list of AuditEvents: %w", err)
 	}
 	return meta, nil
+}
+
+// newDecoder does not look for repeated names, which the API server does not write.
+func newDecoder(stream io.Reader) *jsontext.Decoder {
+	return jsontext.NewDecoder(stream, jsontext.AllowDuplicateNames(true))
 }
 
 // decodeList reads a list of any kind item by item; the API server gives its members in different orders.
@@ -228,7 +233,7 @@ func (s *source) watch(ctx context.Context, from uint64, visit func(version uint
 	}
 	defer func() { _ = stream.Close() }()
 
-	decoder := jsontext.NewDecoder(stream)
+	decoder := newDecoder(stream)
 	for {
 		if err := next(decoder, visit); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -239,40 +244,53 @@ func (s *source) watch(ctx context.Context, from uint64, visit func(version uint
 	}
 }
 
+// frame is one frame of a watch. It is decoded as it arrives, in one pass over all but the spec's own fields.
+type frame struct {
+	Type   string `json:"type"`
+	Object struct {
+		wireEvent
+		// Status is an AuditEvent's, or the word "Failure".
+		Status jsontext.Value `json:"status"`
+		// What else an error has.
+		Code    int32                 `json:"code"`
+		Reason  metav1.StatusReason   `json:"reason"`
+		Message string                `json:"message"`
+		Details *metav1.StatusDetails `json:"details"`
+	} `json:"object"`
+}
+
 // next handles one frame of a watch.
 func next(decoder *jsontext.Decoder, visit func(version uint64, created *wireEvent)) error {
-	var frame struct {
-		Type   string         `json:"type"`
-		Object jsontext.Value `json:"object"`
-	}
-	if err := json.UnmarshalDecode(decoder, &frame); err != nil {
+	var read frame
+	if err := json.UnmarshalDecode(decoder, &read); err != nil {
 		return fmt.Errorf("reading the watch of AuditEvents: %w", err)
 	}
-	if frame.Type == "ERROR" {
-		return watchError(frame.Object)
+	if read.Type == "ERROR" {
+		return read.failure()
 	}
-	var wire wireEvent
-	if err := json.Unmarshal(frame.Object, &wire); err != nil {
-		return fmt.Errorf("decoding a watched AuditEvent: %w", err)
+	wire := &read.Object.wireEvent
+	if len(read.Object.Status) > 0 {
+		if err := json.Unmarshal(read.Object.Status, &wire.Status); err != nil {
+			return fmt.Errorf("decoding the status of a watched AuditEvent: %w", err)
+		}
 	}
 	version, err := parseVersion(wire.Metadata.ResourceVersion)
 	if err != nil {
 		return err
 	}
-	if frame.Type == "ADDED" {
-		visit(version, &wire)
+	if read.Type == "ADDED" {
+		visit(version, wire)
 	} else {
 		visit(version, nil)
 	}
 	return nil
 }
 
-func watchError(object jsontext.Value) error {
-	var status metav1.Status
-	if err := json.Unmarshal(object, &status); err != nil {
-		return fmt.Errorf("decoding the error of a watch: %w", err)
-	}
-	err := &apierrors.StatusError{ErrStatus: status}
+// failure is the error that the API server ends a watch with.
+func (f *frame) failure() error {
+	err := &apierrors.StatusError{ErrStatus: metav1.Status{
+		Code: f.Object.Code, Reason: f.Object.Reason, Message: f.Object.Message, Details: f.Object.Details,
+	}}
 	if isExpired(err) {
 		return errExpired
 	}

@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// typicalFrames are frames of a watch as the API server sends them, of about 2 KB each.
+func typicalFrames(b *testing.B, count int) []byte {
+	b.Helper()
+	trail := newTrail("shop", "security")
+	var frames bytes.Buffer
+	path := "/data/greeting"
+	for n := range count {
+		event := about(newEvent(trail, eventName(n), time.Unix(1_700_000_000, 0).UTC()), v1alpha1.ActionUpdate, "7d0c6a52-6f4e-4f0e-9a55-0d5e3b6f6c11", "5000")
+		event.ResourceVersion, event.UID, event.Generation = formatVersion(uint64(n+1)), "0b4c2c1e-5d41-4f58-9f6e-1f3b0f1f7a11", 1
+		event.Labels = map[string]string{v1alpha1.TrailLabel: "security"}
+		event.CreationTimestamp = metav1.NewTime(time.Unix(1_700_000_000, 0))
+		event.ManagedFields = []metav1.ManagedFieldsEntry{{
+			Manager: "manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "audit.trailkeeper.dev/v1alpha1",
+			Time: &event.CreationTimestamp, FieldsType: "FieldsV1",
+			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{".":{},"f:audit.trailkeeper.dev/trail":{}}},"f:spec":{}}`)},
+		}}
+		event.Spec.Level = v1alpha1.LevelChanges
+		event.Spec.Changes = []v1alpha1.Change{{Op: "replace", Path: &path, From: &runtime.RawExtension{Raw: []byte(`"hello"`)}, Value: &runtime.RawExtension{Raw: []byte(`"good \"morning\""`)}}}
+		event.Spec.Evidence = []v1alpha1.Evidence{{Path: path, Was: "0123456789abcdef0123456789abcdef", Digest: "fedcba9876543210fedcba9876543210"}}
+		event.Spec.Actor.Groups = []string{"system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated"}
+		if err := json.NewEncoder(&frames).Encode(map[string]any{"type": "ADDED", "object": event}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return frames.Bytes()
+}
+
+// BenchmarkWatch reads events from a watch, up to what a courier takes.
+func BenchmarkWatch(b *testing.B) {
+	const count = 100
+	frames := typicalFrames(b, count)
+	b.ReportAllocs()
+	for b.Loop() {
+		decoder := newDecoder(bytes.NewReader(frames))
+		for range count {
+			err := next(decoder, func(_ uint64, created *wireEvent) {
+				if _, err := created.event(); err != nil {
+					b.Fatal(err)
+				}
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(count)/float64(b.N), "µs/event")
+}
+
+// BenchmarkRecord makes a record of an event: the canonical JSON, its hash, the chain.
+func BenchmarkRecord(b *testing.B) {
+	var event Event
+	err := next(jsontext.NewDecoder(bytes.NewReader(typicalFrames(b, 1))), func(_ uint64, created *wireEvent) {
+		event, _ = created.event()
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	head := ledger.Genesis("trail")
+	for b.Loop() {
+		_, head, err = head.Record(ledger.Event{Name: event.Name, Namespace: event.Namespace, ID: event.Head.ID, Spec: []byte(event.Spec)},
+			ledger.Judgement{Outcome: v1alpha1.OutcomePersisted})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
