@@ -87,6 +87,7 @@ func TestTheLedgerSurvivesKills(t *testing.T) {
 	last.stop()
 
 	status := r.read(t, trail).Status
+	// Whether the operator made the stream is known, but not to a leader that finds it after the one that made it was killed.
 	g.Expect(status.Ledger).To(And(HaveField("LogStreamName", "cluster-a.ledger"), HaveField("StreamCreatedByOperator", Not(BeNil())),
 		HaveField("Pending", BeEmpty()), HaveField("Sequence", BeEquivalentTo(rounds*each))))
 	report := r.verify(t, trail)
