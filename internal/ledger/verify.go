@@ -176,21 +176,26 @@ func (b voucher) String() string {
 	return [...]string{"another record", "a signed entry", "a signed entry that tells of refused records", "the trail's genesis", "the trail's status"}[b]
 }
 
-// endOfRecords looks for what is missing.
+// endOfRecords looks for what is missing. An entry inside a hole does not make two of it.
 func (v *verification) endOfRecords() {
 	spans := v.chain.spans
+	end := spans[len(spans)-1]
+	first := spans[0].hi + 1
 	for i := 1; i < len(spans); i++ {
-		if i == 1 && v.options.Partial && spans[0].hi == 0 {
-			continue
-		}
-		first, last := spans[i-1].hi+1, spans[i].lo
-		by := spans[i].loBy
-		if by != byRecord && !anySeen(spans[i:]) {
-			v.report.found(Truncated, false, first, spans[len(spans)-1].hi, "%s cut off at the end: %s vouches for more",
-				are("record", "records", first, spans[len(spans)-1].hi), spans[len(spans)-1].hiBy)
+		s := spans[i]
+		if s.loBy != byRecord && !anySeen(spans[i:]) {
+			v.report.found(Truncated, false, first, end.hi, "%s cut off at the end: %s vouches for more",
+				are("record", "records", first, end.hi), end.hiBy)
 			return
 		}
-		v.report.found(Missing, false, first, last, "%s missing", are("record", "records", first, last))
+		switch {
+		case i == 1 && v.options.Partial && spans[0].hi == 0:
+		case s.lo == s.hi:
+			continue
+		default:
+			v.report.found(Missing, false, first, s.lo, "%s missing", are("record", "records", first, s.lo))
+		}
+		first = s.hi + 1
 	}
 }
 
