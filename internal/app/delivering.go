@@ -47,6 +47,9 @@ func (o *leader) addDelivery() error {
 		NothingMissed:      o.nothingMissed,
 		Waiting:            o.waitingLocally,
 		Clock:              o.clock,
+		Limits: delivery.Limits{
+			Single: o.options.BacklogSingle, Events: o.options.BacklogEvents, Bytes: o.options.BacklogBytes,
+		},
 	})
 	if err := o.add(o.delivery); err != nil {
 		return err

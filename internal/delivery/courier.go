@@ -47,6 +47,8 @@ type courier struct {
 	// unsure is a status of which it is not known whether the API server has stored it; nil when there is none.
 	unsure   *v1alpha1.DeliveryStatus
 	commitAt time.Time
+	// reserve is what waits beyond that.
+	reserve reserve
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -56,7 +58,7 @@ func (c *courier) run(ctx context.Context) {
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("trail", c.key.String()))
 	retry := newBackoff()
 	for ctx.Err() == nil {
-		err := c.step(ctx)
+		err := c.relieved(ctx, c.step(ctx))
 		var deposed *deposedError
 		switch {
 		case err == nil:
@@ -128,16 +130,21 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return nil
 	}
 	c.box.follow()
+	if err := c.deliverChunks(ctx); err != nil {
+		c.box.lose()
+		return err
+	}
 	list := c.delivery.backlogOf(c.key, c.uid)
 	restored, err := list.open(ctx, c.at.version)
 	if err != nil {
 		c.box.lose()
 		return err
 	}
-	if restored {
+	if restored && c.at.version > 0 {
 		c.at.version = 0
+		return c.catchUp(ctx) // Chunks below the cursor count again, too.
 	}
-	if err := c.deliverBacklog(ctx, list); err != nil {
+	if err := c.deliverBacklog(ctx, list, c.deliver); err != nil {
 		c.box.lose()
 		return err
 	}
@@ -148,7 +155,8 @@ func (c *courier) catchUp(ctx context.Context) error {
 }
 
 // deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
-func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
+// What is done with events that are due is up to deliver, which takes them from the queue.
+func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver func(context.Context, []Event) error) error {
 	c.judge.keepGlance()
 	defer c.judge.dropGlance()
 	defer func() { c.ahead = nil }()
@@ -160,23 +168,25 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
 		return err
 	}
 	for len(events) > 0 {
+		c.reserve.rest = len(list.order)
 		var following []Event
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() (err error) {
 			following, err = list.take(ctx, window)
 			return err
 		})
-		group.Go(func() error { return c.deliverAll(ctx, events) })
+		group.Go(func() error { return c.deliverAll(ctx, events, deliver) })
 		if err := group.Wait(); err != nil {
 			return err
 		}
 		events, c.ahead = c.ahead, following
 	}
+	c.reserve.rest = 0
 	return nil
 }
 
 // deliverAll delivers events of a backlog, the last of which may not be due yet.
-func (c *courier) deliverAll(ctx context.Context, events []Event) error {
+func (c *courier) deliverAll(ctx context.Context, events []Event, deliver func(context.Context, []Event) error) error {
 	c.queue = events
 	for len(c.queue) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -187,7 +197,7 @@ func (c *courier) deliverAll(ctx context.Context, events []Event) error {
 			sleep(ctx, pause)
 			continue
 		}
-		if err := c.deliver(ctx, c.dueEvents()); err != nil {
+		if err := deliver(ctx, c.dueEvents()); err != nil {
 			c.queue = nil
 			return err
 		}
@@ -248,7 +258,7 @@ func (c *courier) commitIfDue(ctx context.Context) error {
 }
 
 func (c *courier) commit(ctx context.Context) error {
-	next := c.at.status(len(c.queue) + c.box.size())
+	next := c.status(ctx)
 	if c.unsure == nil && sameProgress(c.committed, next) && c.state == c.shown {
 		return nil
 	}
@@ -257,22 +267,31 @@ func (c *courier) commit(ctx context.Context) error {
 		next = c.unsure
 	}
 	c.unsure = next
-	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.state); err != nil {
+	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.told(next)); err != nil {
 		return err
 	}
 	c.committed, c.unsure, c.shown = next, nil, c.state
 	c.delivery.Metrics.CursorWritten(c.key.Namespace, c.key.Name, c.clock().Now())
 	c.commitAt = c.clock().Now().Add(c.delivery.CommitEvery)
+	c.dropPassed(ctx)
 	return nil
 }
 
 // measure shows what waits.
 func (c *courier) measure() {
-	var lag time.Duration
-	if len(c.queue) > 0 {
-		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
+	packed := c.packed()
+	switch {
+	case len(c.queue) > 0 && !c.reserve.packing:
+		c.reserve.oldest = c.queue[0].Head.Time.Time
+	case packed == 0 && !c.reserve.packing:
+		c.reserve.oldest = time.Time{}
 	}
-	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, len(c.queue)+c.box.size(), lag)
+	var lag time.Duration
+	if !c.reserve.oldest.IsZero() {
+		lag = max(0, c.clock().Since(c.reserve.oldest))
+	}
+	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, int(packed)+c.singles(), lag)
+	c.delivery.Metrics.Packed(c.key.Namespace, c.key.Name, packed, c.reserve.full)
 }
 
 // stop writes the cursor a last time.
@@ -299,5 +318,6 @@ func (c *courier) paused() bool {
 
 // sameProgress says that writing the cursor would tell nothing new: the resourceVersion alone moves all the time.
 func sameProgress(a, b *v1alpha1.DeliveryStatus) bool {
-	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending
+	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending &&
+		a.Packed == b.Packed && a.Backlog == b.Backlog
 }

@@ -58,7 +58,7 @@ func loadCursor(trail *v1alpha1.AuditTrail) (cursor, error) {
 	return c, nil
 }
 
-func (c *cursor) status(pending int) *v1alpha1.DeliveryStatus {
+func (c *cursor) status(pending int64) *v1alpha1.DeliveryStatus {
 	return &v1alpha1.DeliveryStatus{
 		ResourceVersion:   formatVersion(c.version),
 		Sequence:          c.head.Sequence,
@@ -66,7 +66,7 @@ func (c *cursor) status(pending int) *v1alpha1.DeliveryStatus {
 		LastDeliveredTime: c.last,
 		Delivered:         c.delivered,
 		Rejected:          c.rejected,
-		Pending:           int64(pending),
+		Pending:           pending,
 	}
 }
 
@@ -90,31 +90,54 @@ type committer struct {
 func (c *committer) commit(ctx context.Context, served *v1alpha1.AuditTrail, last, next *v1alpha1.DeliveryStatus, state State) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	key := client.ObjectKeyFromObject(served)
 	for {
-		var trail v1alpha1.AuditTrail
-		if err := c.reader.Get(ctx, key, &trail); apierrors.IsNotFound(err) {
-			return &deposedError{"the trail is gone"}
-		} else if err != nil {
-			return fmt.Errorf("reading AuditTrail %s to commit its cursor: %w", key, err)
-		}
-		if trail.UID != served.UID {
-			return &deposedError{"the trail was made again"}
+		trail, err := c.read(ctx, served)
+		if err != nil {
+			return err
 		}
 		if !sameCursor(trail.Status.Delivery, last) && !sameCursor(trail.Status.Delivery, next) {
 			return &deposedError{"another replica has moved it"}
 		}
 		status := v1alpha1.AuditTrailStatus{Delivery: next}
-		if condition := c.delivering(&trail, state); condition != nil {
+		if condition := c.delivering(trail, state); condition != nil {
 			status.Conditions = []metav1.Condition{*condition}
 		}
 		// The API server refuses it when somebody has written the trail in between.
-		err := patch.StatusAt(ctx, c.client, patch.DeliveryOwner, &trail, status)
+		err = patch.StatusAt(ctx, c.client, patch.DeliveryOwner, trail, status)
 		if apierrors.IsConflict(err) {
 			continue
 		}
 		return err
 	}
+}
+
+// holds fails with a deposedError unless the status still holds the cursor that this replica wrote last, or tried to.
+func (c *committer) holds(ctx context.Context, served *v1alpha1.AuditTrail, last, unsure *v1alpha1.DeliveryStatus) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	trail, err := c.read(ctx, served)
+	if err != nil {
+		return err
+	}
+	if !sameCursor(trail.Status.Delivery, last) && (unsure == nil || !sameCursor(trail.Status.Delivery, unsure)) {
+		return &deposedError{"another replica has moved it"}
+	}
+	return nil
+}
+
+// read reads the trail that is served, if it is still there.
+func (c *committer) read(ctx context.Context, served *v1alpha1.AuditTrail) (*v1alpha1.AuditTrail, error) {
+	key := client.ObjectKeyFromObject(served)
+	var trail v1alpha1.AuditTrail
+	if err := c.reader.Get(ctx, key, &trail); apierrors.IsNotFound(err) {
+		return nil, &deposedError{"the trail is gone"}
+	} else if err != nil {
+		return nil, fmt.Errorf("reading AuditTrail %s to commit its cursor: %w", key, err)
+	}
+	if trail.UID != served.UID {
+		return nil, &deposedError{"the trail was made again"}
+	}
+	return &trail, nil
 }
 
 // delivering is the condition Delivering; nil for a trail that pushes nowhere.
@@ -123,7 +146,7 @@ func (c *committer) delivering(trail *v1alpha1.AuditTrail, state State) *metav1.
 	case trail.Spec.CloudWatch == nil:
 		return nil
 	case state.Reason == "":
-		conditions.True(trail, c.clock.Now(), v1alpha1.DeliveringCondition, v1alpha1.ReasonSucceeded, "Events reach the destination")
+		conditions.True(trail, c.clock.Now(), v1alpha1.DeliveringCondition, v1alpha1.ReasonSucceeded, "Events reach the destination"+state.Message)
 	default:
 		conditions.False(trail, c.clock.Now(), v1alpha1.DeliveringCondition, state.Reason, state.Message)
 	}

@@ -54,6 +54,8 @@ type Options struct {
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
+	// Limits bound what waits while destinations take nothing.
+	Limits Limits
 	// Settle is how long after its recording an event may be judged. Default 2 s.
 	Settle time.Duration
 	// Linger is how long events are collected for one call. Default 1 s.
@@ -68,6 +70,9 @@ type Delivery struct {
 	source  *source
 	feed    *feed
 	cursors *committer
+	// maxChunk is how large a chunk's data becomes, about, in bytes.
+	maxChunk int
+	chunks   *chunks
 
 	mu       sync.Mutex
 	lifetime context.Context //nolint:containedctx // That of the couriers: from Start until the manager stops.
@@ -99,12 +104,15 @@ func New(options Options) *Delivery {
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
+	options.Limits = options.Limits.withDefaults()
 	source := &source{client: options.REST}
 	return &Delivery{
 		Options:  options,
 		source:   source,
 		feed:     newFeed(source, options.Clock),
 		cursors:  &committer{reader: options.Reader, client: options.Client, clock: options.Clock},
+		maxChunk: maxChunk,
+		chunks:   newChunks(options.Client, options.Namespace, options.Clock),
 		couriers: map[types.NamespacedName]*service{},
 	}
 }
@@ -216,6 +224,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		changed:   make(chan struct{}, 1),
 		at:        at,
 		committed: trail.Status.Delivery,
+		reserve:   reserve{full: trail.BacklogIsFull()},
 		judge: &judge{
 			objects:  &objects{client: d.REST},
 			digester: d.Digester,
@@ -228,6 +237,10 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
 			},
 		},
+	}
+	asked := c.judge.nothingMissed
+	c.judge.nothingMissed = func(ref *v1alpha1.ResourceReference, since time.Time) bool {
+		return !c.refusedSince(since) && asked(ref, since)
 	}
 	c.trail.Store(trail)
 	return c, nil
@@ -258,6 +271,9 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 	if err != nil {
 		return false, err
 	}
+	if packed, err := d.chunks.of(ctx, trail.UID, at.version); err != nil || len(packed) > 0 {
+		return false, err
+	}
 	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
@@ -273,5 +289,9 @@ func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog
 		places: d.placesOf(trail.Namespace),
 		opened: d.Clock.Now(),
 		limit:  d.windowBytes(),
+		packed: func(ctx context.Context, version uint64) (bool, error) {
+			found, err := d.chunks.of(ctx, uid, version-1)
+			return len(found) > 0 && found[0].first <= version, err
+		},
 	}
 }

@@ -13,6 +13,8 @@ type inbox struct {
 	bytes  int
 	limit  int
 	behind bool
+	// missed is how many events were offered that it does not have.
+	missed int
 	wake   chan struct{}
 }
 
@@ -26,8 +28,10 @@ func (b *inbox) offer(event *Event) {
 	b.mu.Lock()
 	switch {
 	case b.behind:
+		b.missed++
 	case b.bytes+event.size() > b.limit && len(b.events) > 0:
 		b.behind = true
+		b.missed++
 	default:
 		b.events = append(b.events, *event)
 		b.bytes += event.size()
@@ -39,7 +43,7 @@ func (b *inbox) offer(event *Event) {
 // follow makes the inbox take events from now on. What the feed had before must be read from the API server.
 func (b *inbox) follow() {
 	b.mu.Lock()
-	b.events, b.bytes, b.behind = nil, 0, false
+	b.events, b.bytes, b.behind, b.missed = nil, 0, false, 0
 	b.mu.Unlock()
 }
 
@@ -73,11 +77,11 @@ func (b *inbox) isBehind() bool {
 	return b.behind
 }
 
-// size is how many events wait.
+// size is how many events wait, whether the inbox has them or not.
 func (b *inbox) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.events)
+	return len(b.events) + b.missed
 }
 
 func (b *inbox) signal() {

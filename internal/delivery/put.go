@@ -40,6 +40,9 @@ func (c *courier) put(ctx context.Context, records []cloudwatch.Record) (rejecte
 		if err := c.commitIfDue(ctx); err != nil {
 			return 0, err
 		}
+		if c.overflows() {
+			return 0, errOverflow
+		}
 		c.repair(ctx, class)
 		if c.pause(ctx, class, retry.Step()) {
 			retry = putBackoff()
@@ -173,6 +176,7 @@ func (c *courier) bisect(ctx context.Context, records []cloudwatch.Record, cause
 
 // report makes the state known at the next commit, and at once when it changes.
 func (c *courier) report(state State) {
+	c.failed(state.Reason != "")
 	if c.state != state {
 		c.state = state
 		c.commitAt = time.Time{}
