@@ -85,7 +85,9 @@ func (o *leader) addTrails() error {
 	if err := trails.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the trail controller: %w", err)
 	}
-	retention := &controllers.RetentionReconciler{Client: o.mgr.GetClient(), Events: o.direct, Metrics: o.metrics, Clock: o.clock}
+	retention := &controllers.RetentionReconciler{
+		Client: o.mgr.GetClient(), Events: o.direct, Namespace: o.options.Namespace, Metrics: o.metrics, Clock: o.clock,
+	}
 	if err := retention.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the retention controller: %w", err)
 	}

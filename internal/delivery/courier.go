@@ -144,6 +144,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 		c.at.version = 0
 		return c.catchUp(ctx) // Chunks below the cursor count again, too.
 	}
+	c.box.cover(list.upTo)
 	if err := c.deliverBacklog(ctx, list, c.deliver); err != nil {
 		c.box.lose()
 		return err

@@ -13,9 +13,12 @@ type inbox struct {
 	bytes  int
 	limit  int
 	behind bool
-	// missed is how many events were offered that it does not have.
+	// missed is how many events were offered that it does not have, and last the resourceVersion of the last of them.
 	missed int
-	wake   chan struct{}
+	last   uint64
+	// covered is the resourceVersion up to which events were read from the API server as well.
+	covered uint64
+	wake    chan struct{}
 }
 
 // newInbox returns an inbox of at most limit bytes that begins behind: its courier first reads what is there.
@@ -28,10 +31,10 @@ func (b *inbox) offer(event *Event) {
 	b.mu.Lock()
 	switch {
 	case b.behind:
-		b.missed++
+		b.miss(event)
 	case b.bytes+event.size() > b.limit && len(b.events) > 0:
 		b.behind = true
-		b.missed++
+		b.miss(event)
 	default:
 		b.events = append(b.events, *event)
 		b.bytes += event.size()
@@ -40,10 +43,25 @@ func (b *inbox) offer(event *Event) {
 	b.signal()
 }
 
+func (b *inbox) miss(event *Event) {
+	b.missed++
+	b.last = event.ResourceVersion
+}
+
+// cover notes that everything up to a resourceVersion was read from the API server, so that it is not counted twice.
+func (b *inbox) cover(version uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.covered = version
+	if b.last <= version {
+		b.missed = 0
+	}
+}
+
 // follow makes the inbox take events from now on. What the feed had before must be read from the API server.
 func (b *inbox) follow() {
 	b.mu.Lock()
-	b.events, b.bytes, b.behind, b.missed = nil, 0, false, 0
+	b.events, b.bytes, b.behind, b.missed, b.covered = nil, 0, false, 0, 0
 	b.mu.Unlock()
 }
 
@@ -77,11 +95,17 @@ func (b *inbox) isBehind() bool {
 	return b.behind
 }
 
-// size is how many events wait, whether the inbox has them or not.
+// size is how many events wait that were not read from the API server, whether the inbox has them or not.
 func (b *inbox) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.events) + b.missed
+	count := b.missed
+	for i := range b.events {
+		if b.events[i].ResourceVersion > b.covered {
+			count++
+		}
+	}
+	return count
 }
 
 func (b *inbox) signal() {

@@ -60,6 +60,7 @@ func (c *courier) relieve(ctx context.Context) error {
 	if restored, err := list.open(ctx, c.beyond()); err != nil || restored {
 		return err
 	}
+	c.box.cover(list.upTo)
 	p := &packing{
 		courier: c,
 		limit:   min(c.delivery.maxChunk, c.delivery.windowBytes()),

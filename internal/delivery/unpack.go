@@ -49,6 +49,7 @@ func (c *courier) deliverChunks(ctx context.Context) error {
 	if err != nil || restored {
 		return err
 	}
+	c.box.cover(list.upTo)
 	c.reserve.rest = len(list.order)
 	for len(c.reserve.chunks) > 0 {
 		first := c.reserve.chunks[0]
