@@ -42,6 +42,7 @@ func TestChunkIsDone(t *testing.T) {
 }
 
 func testSweepsChunks(t *testing.T, rig *retentionRig) {
+	t.Helper()
 	g := NewWithT(t)
 	rig.retention.Namespace = "trailkeeper-system"
 	g.Expect(rig.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "trailkeeper-system"}})).To(Succeed())

@@ -154,11 +154,20 @@ func (c *courier) told(status *v1alpha1.DeliveryStatus) State {
 	if status.Packed == 0 {
 		return state
 	}
-	state.Message += fmt.Sprintf("; %d events wait, %d of them packed", status.Pending, status.Packed)
+	state.Message += fmt.Sprintf("; about %d events wait, %d of them packed", roughly(status.Pending), roughly(status.Packed))
 	if status.Backlog == v1alpha1.BacklogFull {
 		state.Message += ", and no more are recorded"
 	}
 	return state
+}
+
+// roughly keeps two digits of a number, so that a condition does not change with every event.
+func roughly(count int64) int64 {
+	unit := int64(1)
+	for count/unit >= 100 {
+		unit *= 10
+	}
+	return count / unit * unit
 }
 
 // dropPassed deletes the chunks that the written cursor has passed. What cannot be deleted now can be later: nobody reads it

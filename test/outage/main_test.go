@@ -44,9 +44,6 @@ var (
 	admin    client.Client
 )
 
-// soak says that the long forms of the tests are to run.
-func soak() bool { return os.Getenv("TRAILKEEPER_SOAK") != "" }
-
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {

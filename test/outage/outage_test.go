@@ -45,13 +45,13 @@ func startTrail(t *testing.T, trail *v1alpha1.AuditTrail) {
 	g.Expect(admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: trail.Name}})).To(Succeed())
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
 	g.Eventually(func(g Gomega) {
-		g.Expect(meta.IsStatusConditionTrue(read(g, t, trail).Status.Conditions, v1alpha1.ReadyCondition)).To(BeTrue())
+		g.Expect(meta.IsStatusConditionTrue(read(t, g, trail).Status.Conditions, v1alpha1.ReadyCondition)).To(BeTrue())
 		g.Expect(change(t, trail, "probe")).To(Succeed())
 		g.Expect(arrived(g, trail)).NotTo(BeEmpty())
 	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 }
 
-func read(g Gomega, t *testing.T, trail *v1alpha1.AuditTrail) *v1alpha1.AuditTrail {
+func read(t *testing.T, g Gomega, trail *v1alpha1.AuditTrail) *v1alpha1.AuditTrail {
 	t.Helper()
 	fresh := &v1alpha1.AuditTrail{}
 	g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(trail), fresh)).To(Succeed())
@@ -154,10 +154,10 @@ func TestAnOutage(t *testing.T) {
 	changeMany(t, ignoring, 600)
 	changeMany(t, refusing, 300)
 	g.Eventually(func(g Gomega) {
-		status := read(g, t, ignoring).Status.Delivery
+		status := read(t, g, ignoring).Status.Delivery
 		g.Expect(status.Packed).To(BeNumerically(">=", 600-softLimit))
 		g.Expect(status.Pending).To(BeNumerically(">=", 600))
-		g.Expect(meta.FindStatusCondition(read(g, t, ignoring).Status.Conditions, v1alpha1.DeliveringCondition)).
+		g.Expect(meta.FindStatusCondition(read(t, g, ignoring).Status.Conditions, v1alpha1.DeliveringCondition)).
 			To(And(HaveField("Status", metav1.ConditionFalse), HaveField("Message", ContainSubstring("of them packed"))))
 	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 
@@ -171,7 +171,7 @@ func TestAnOutage(t *testing.T) {
 	changeMany(t, refusing, hardLimit-200)
 	for _, trail := range []*v1alpha1.AuditTrail{ignoring, refusing} {
 		g.Eventually(func(g Gomega) {
-			fresh := read(g, t, trail)
+			fresh := read(t, g, trail)
 			g.Expect(fresh.BacklogIsFull()).To(BeTrue(), "%+v", fresh.Status.Delivery)
 			g.Expect(meta.FindStatusCondition(fresh.Status.Conditions, v1alpha1.DeliveringCondition).Message).
 				To(ContainSubstring("no more are recorded"))
@@ -188,7 +188,7 @@ func TestAnOutage(t *testing.T) {
 	back()
 	for _, trail := range []*v1alpha1.AuditTrail{ignoring, refusing} {
 		g.Eventually(func(g Gomega) {
-			g.Expect(read(g, t, trail).BacklogIsFull()).To(BeFalse())
+			g.Expect(read(t, g, trail).BacklogIsFull()).To(BeFalse())
 			g.Expect(change(t, trail, "after")).To(Succeed())
 		}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 	}
@@ -201,7 +201,7 @@ func TestAnOutage(t *testing.T) {
 			} else {
 				g.Expect(missing).To(BeZero())
 			}
-			g.Expect(read(g, t, trail).Status.Delivery).To(And(HaveField("Packed", BeZero()), HaveField("Pending", BeZero())))
+			g.Expect(read(t, g, trail).Status.Delivery).To(And(HaveField("Packed", BeZero()), HaveField("Pending", BeZero())))
 		}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 	}
 	var chunks v1alpha1.AuditEventChunkList
