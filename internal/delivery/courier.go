@@ -131,13 +131,13 @@ func (c *courier) catchUp(ctx context.Context) error {
 	}
 	c.box.follow()
 	if err := c.deliverChunks(ctx); err != nil {
-		c.box.lose()
+		c.box.forget()
 		return err
 	}
 	list := c.delivery.backlogOf(c.key, c.uid)
 	restored, err := list.open(ctx, c.at.version)
 	if err != nil {
-		c.box.lose()
+		c.box.forget()
 		return err
 	}
 	if restored && c.at.version > 0 {
@@ -146,7 +146,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 	}
 	c.box.cover(list.upTo)
 	if err := c.deliverBacklog(ctx, list, c.deliver); err != nil {
-		c.box.lose()
+		c.box.forget()
 		return err
 	}
 	c.at.version = max(c.at.version, list.upTo)

@@ -65,7 +65,15 @@ func (b *inbox) follow() {
 	b.mu.Unlock()
 }
 
-// lose notes that the feed has a gap.
+// forget drops what the inbox has: something before it was not delivered, and is read from the API server with it.
+func (b *inbox) forget() {
+	b.mu.Lock()
+	b.events, b.bytes, b.missed, b.covered, b.behind = nil, 0, 0, 0, true
+	b.mu.Unlock()
+	b.signal()
+}
+
+// lose notes that the feed has a gap after what the inbox has.
 func (b *inbox) lose() {
 	b.mu.Lock()
 	b.behind = true

@@ -41,7 +41,7 @@ func (c *courier) relieved(ctx context.Context, err error) error {
 		return err
 	}
 	// What was packed is not what the feed gave: the next step reads anew what waits.
-	defer c.box.lose()
+	defer c.box.forget()
 	return c.relieve(ctx)
 }
 
