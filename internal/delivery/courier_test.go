@@ -111,6 +111,30 @@ func TestCourierReadsWhatTheFeedHasNot(t *testing.T) {
 	})
 }
 
+// TestCourierKeepsTheOrderWhenReadingFails: what the feed gave meanwhile does not go before what could not be read.
+func TestCourierKeepsTheOrderWhenReadingFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		c.box.lose()
+		past := time.Now().Add(-time.Minute)
+		for n := range 30 {
+			b.api.store(newEvent(b.trail, eventName(n), past), uint64(n+1))
+		}
+		b.api.onList = func(string) {
+			b.api.onList, b.api.failLists = nil, 1
+			event := newEvent(b.trail, eventName(30), past)
+			b.api.store(event, 31)
+			b.offer(t, c, 31, event)
+		}
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Minute)
+		stop()
+		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(31)))
+	})
+}
+
 // TestCourierWaitsForTheFeed: a list that the feed does not follow up would have to be read again.
 func TestCourierWaitsForTheFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

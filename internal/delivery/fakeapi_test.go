@@ -29,6 +29,8 @@ type fakeAPI struct {
 	pageSize int
 	// onList, if set, sees each list request before it is answered.
 	onList func(namespace string)
+	// failLists is how many list requests fail from now on.
+	failLists int
 	// refuse, if set, is the status that every watch request gets instead of a watch, once.
 	refuse *metav1.Status
 
@@ -155,6 +157,10 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	if a.onList != nil {
 		a.onList(namespace)
+	}
+	if a.failLists > 0 {
+		a.failLists--
+		return answer(http.StatusInternalServerError, metav1.Status{TypeMeta: statusType, Status: "Failure", Code: 500, Message: "no etcd"})
 	}
 	return a.list(namespace, strings.TrimPrefix(query.Get("fieldSelector"), v1alpha1.FieldTrail+"="), query.Get("continue"))
 }
