@@ -62,8 +62,11 @@ type DeliveryReconciler struct {
 // What delivery reads and writes.
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails/status,verbs=patch
-// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=auditevents,verbs=get;list;watch
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=auditevents,verbs=delete;get;list;watch
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=auditevents/status,verbs=patch
+
+// Where it packs what waits for long.
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=auditeventchunks,verbs=create;delete;get;list,namespace=trailkeeper-system
 
 // Reconcile serves a trail, or stops serving it when it is gone. A trail that is being deleted is served until its
 // finalizer is removed, so that what was recorded for it still arrives.

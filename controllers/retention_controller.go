@@ -47,6 +47,8 @@ type RetentionReconciler struct {
 	Client client.Client
 	// Events lists events from the API server: they are far too many to cache.
 	Events client.Reader
+	// Namespace is the operator's own, where chunks of events are.
+	Namespace string
 	// Metrics counts what is pruned.
 	Metrics *metrics.Metrics
 	// Clock is the real one when nil.

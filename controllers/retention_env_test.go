@@ -136,6 +136,7 @@ func TestRetention(t *testing.T) {
 		"knows a status write from an undelivered one":  testRetentionStatusWrite,
 		"prunes events of an earlier trail of the name": testRetentionRecreated,
 		"sweeps events whose trail is gone":             testRetentionSweep,
+		"sweeps chunks that nobody delivers":            testSweepsChunks,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

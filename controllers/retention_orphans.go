@@ -65,6 +65,9 @@ func (s *orphanSweep) sweep(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := s.sweepChunks(ctx, trails); err != nil {
+		return 0, err
+	}
 	names := make(map[client.ObjectKey]bool, len(trails))
 	for _, trail := range trails {
 		names[client.ObjectKeyFromObject(trail)] = true

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -59,12 +60,22 @@ func (r *RuleSetReconciler) Reconcile(ctx context.Context, _ reconcile.Request) 
 	return reconcile.Result{}, nil
 }
 
+// backlogChanged lets through that a trail's backlog is full, and that it is so no more.
+func backlogChanged() predicate.Predicate {
+	isFull := func(object client.Object) bool {
+		trail, ok := object.(*v1alpha1.AuditTrail)
+		return ok && trail.BacklogIsFull()
+	}
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return isFull(e.ObjectOld) != isFull(e.ObjectNew) }}
+}
+
 // SetupWithManager adds the reconciler to the manager.
 func (r *RuleSetReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	const set = "rules"
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("ruleset").
-		Watches(&v1alpha1.AuditTrail{}, enqueueOnly(set), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.AuditTrail{}, enqueueOnly(set), builder.WithPredicates(
+			predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, backlogChanged()))).
 		WatchesMetadata(&corev1.Namespace{}, enqueueOnly(set), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(atStart(set)).
 		WithOptions(controller.Options{

@@ -150,6 +150,10 @@ func (r *TrailReconciler) checkRecording(_ context.Context, trail *v1alpha1.Audi
 	case suspended(trail):
 		conditions.False(trail, r.Clock.Now(), kind, v1alpha1.ReasonSuspended, "spec.suspend is true")
 		return nil
+	case trail.BacklogIsFull():
+		conditions.False(trail, r.Clock.Now(), kind, v1alpha1.ReasonBacklogFull,
+			"So many events wait for the destination that no more are recorded: repair it, as the other conditions say, or set spec.suspend")
+		return nil
 	case !r.Recorded.Recorded(trail):
 		conditions.False(trail, r.Clock.Now(), kind, v1alpha1.ReasonWebhookPending,
 			"The webhook configuration does not include the trail's rules yet")

@@ -482,6 +482,17 @@ type DeliveryStatus struct {
 	// the memory of the replica that delivers it.
 	// +optional
 	DrainedTime *metav1.Time `json:"drainedTime,omitempty"`
+
+	// packed is how many of the pending events are in AuditEventChunks, because the destination has taken nothing for long.
+	// They are not among the AuditEvents any more.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Packed int64 `json:"packed,omitempty"`
+
+	// backlog is Full while so much is pending that no more is recorded: what happens to changes then is
+	// spec.recording.failurePolicy. It is absent while there is room.
+	// +optional
+	Backlog BacklogState `json:"backlog,omitempty"`
 }
 
 // LedgerStatus is how far the trail's ledger is: signed entries in a log stream of its own, by which whoever reads the
@@ -571,6 +582,18 @@ type LedgerGap struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
+}
+
+// BacklogState is whether more events may wait for a trail's destination.
+// +kubebuilder:validation:Enum=Full
+type BacklogState string
+
+// BacklogFull says that no more may wait.
+const BacklogFull BacklogState = "Full"
+
+// BacklogIsFull says whether no more events may wait for the trail's destination.
+func (t *AuditTrail) BacklogIsFull() bool {
+	return t.Status.Delivery != nil && t.Status.Delivery.Backlog == BacklogFull
 }
 
 // AuditTrail says which changes to record, and where to push the record.

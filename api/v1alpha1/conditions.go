@@ -111,6 +111,8 @@ const (
 	ReasonLogGroupNotFound = "LogGroupNotFound"
 	// ReasonDestinationNotFound appears when a push finds the log group or stream gone; it is made again.
 	ReasonDestinationNotFound = "DestinationNotFound"
+	// ReasonChunkUnreadable appears when events that were packed while the destination was away cannot be read any more.
+	ReasonChunkUnreadable = "ChunkUnreadable"
 	// ReasonRecordRejected appears on Complete when AWS refused records for good, which status.delivery.rejected counts,
 	// and on Delivering while it refuses all records.
 	ReasonRecordRejected = "RecordRejected"
@@ -120,6 +122,8 @@ const (
 const (
 	// ReasonWebhookPending appears until the webhook configuration includes the trail's rules.
 	ReasonWebhookPending = "WebhookPending"
+	// ReasonBacklogFull appears while so many events wait for the destination that no more are recorded.
+	ReasonBacklogFull = "BacklogFull"
 	// ReasonDeleting appears while a deleted trail's last events are pushed.
 	ReasonDeleting = "Deleting"
 )

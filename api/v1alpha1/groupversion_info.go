@@ -23,7 +23,8 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &AuditTrail{}, &AuditTrailList{}, &AuditEvent{}, &AuditEventList{})
+	scheme.AddKnownTypes(GroupVersion, &AuditTrail{}, &AuditTrailList{}, &AuditEvent{}, &AuditEventList{},
+		&AuditEventChunk{}, &AuditEventChunkList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

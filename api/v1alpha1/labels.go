@@ -22,6 +22,17 @@ const (
 	// TrailLabel on an AuditEvent is the name of its trail, where that is a valid label value.
 	TrailLabel = "audit.trailkeeper.dev/trail"
 
+	// TrailUIDLabel on an AuditEventChunk is the uid of its trail.
+	TrailUIDLabel = "audit.trailkeeper.dev/trail-uid"
+
+	// ChunkLastAnnotation on an AuditEventChunk repeats its last resourceVersion, so that a list of metadata tells all but
+	// the events.
+	ChunkLastAnnotation = "audit.trailkeeper.dev/last-resource-version"
+	// ChunkCountAnnotation on an AuditEventChunk repeats how many events it has.
+	ChunkCountAnnotation = "audit.trailkeeper.dev/count"
+	// ChunkBytesAnnotation on an AuditEventChunk says about how many bytes of etcd it takes.
+	ChunkBytesAnnotation = "audit.trailkeeper.dev/bytes"
+
 	// TrailFinalizer keeps an AuditTrail until what was recorded for it has been pushed or given up.
 	TrailFinalizer = "audit.trailkeeper.dev/delivery"
 )

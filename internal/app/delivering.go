@@ -56,6 +56,9 @@ func (o *operator) addDelivery() error {
 		},
 		Clock:  o.clock,
 		Shards: o.options.DeliveryShards,
+		Limits: delivery.Limits{
+			Single: o.options.BacklogSingle, Events: o.options.BacklogEvents, Bytes: o.options.BacklogBytes,
+		},
 	})
 	changed := make(chan event.GenericEvent, 1)
 	reconciler := &controllers.DeliveryReconciler{
@@ -126,7 +129,9 @@ func (o *leader) addTrails() error {
 	if err := trails.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the trail controller: %w", err)
 	}
-	retention := &controllers.RetentionReconciler{Client: o.mgr.GetClient(), Events: o.direct, Metrics: o.metrics, Clock: o.clock}
+	retention := &controllers.RetentionReconciler{
+		Client: o.mgr.GetClient(), Events: o.direct, Namespace: o.options.Namespace, Metrics: o.metrics, Clock: o.clock,
+	}
 	if err := retention.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the retention controller: %w", err)
 	}

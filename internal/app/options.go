@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/shards"
 )
 
@@ -48,6 +49,10 @@ type Options struct {
 	LeaseDuration time.Duration
 	// CompressDeliveries has records sent as gzip.
 	CompressDeliveries bool
+	// BacklogSingle, BacklogEvents and BacklogBytes bound what waits for a destination that takes nothing: see delivery.Limits.
+	BacklogSingle int
+	BacklogEvents int64
+	BacklogBytes  int64
 	// DrainTimeout is how long a deleted trail waits for its destination.
 	DrainTimeout time.Duration
 	// LedgerKeyLifetime is the age past which the key that signs ledgers is replaced; 0 for never.
@@ -85,6 +90,12 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"how long the recorder goes on answering, and is not ready, after it was told to stop")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
 		"how long other replicas wait for a leader, or for one that delivers, that fell silent")
+	flags.IntVar(&o.BacklogSingle, "backlog-soft-limit", delivery.DefaultSingle,
+		"how many of a trail's events may wait as AuditEvents for a failing destination; past it the oldest are packed")
+	flags.Int64Var(&o.BacklogEvents, "backlog-hard-limit", delivery.DefaultEvents,
+		"how many of a trail's events may wait in all; past it no more are recorded, and the trail's failurePolicy decides")
+	flags.Int64Var(&o.BacklogBytes, "backlog-max-bytes", delivery.DefaultBytes,
+		"how many bytes of etcd packed events of all trails may take; past it as with --backlog-hard-limit, for trails that have any")
 	flags.DurationVar(&o.DrainTimeout, "drain-timeout", 10*time.Minute,
 		"how long a deleted trail waits for its destination to take what was recorded, before it goes without")
 	flags.DurationVar(&o.LedgerKeyLifetime, "ledger-key-lifetime", 365*24*time.Hour,
@@ -102,6 +113,16 @@ const maxDrain = 30 * time.Second
 
 // minKeyLifetime keeps a ledger from being mostly about its keys.
 const minKeyLifetime = 24 * time.Hour
+
+// Bounds of what may wait: fewer would be packed all the time, and more than these an API server does not serve well, or
+// etcd does not hold.
+const (
+	minBacklog      = 100
+	maxSingle       = 100_000
+	maxBacklog      = 20_000_000
+	minBacklogBytes = 1 << 20
+	maxBacklogBytes = 4 << 30
+)
 
 // clusterID is what log stream names, external ids of roles and log queries all accept.
 var clusterID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
@@ -121,6 +142,13 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--leader-elect-lease-duration is %s: give at least %s", o.LeaseDuration, minLease)
 	case o.DeliveryShards < 1 || o.DeliveryShards > shards.Max:
 		return fmt.Errorf("--delivery-shards is %d: give 1 to %d", o.DeliveryShards, shards.Max)
+	case o.BacklogSingle < minBacklog || o.BacklogSingle > maxSingle:
+		return fmt.Errorf("--backlog-soft-limit is %d: give %d to %d", o.BacklogSingle, minBacklog, maxSingle)
+	case o.BacklogEvents < int64(o.BacklogSingle) || o.BacklogEvents > maxBacklog:
+		return fmt.Errorf("--backlog-hard-limit is %d: give at least --backlog-soft-limit, which is %d, and at most %d",
+			o.BacklogEvents, o.BacklogSingle, maxBacklog)
+	case o.BacklogBytes < minBacklogBytes || o.BacklogBytes > maxBacklogBytes:
+		return fmt.Errorf("--backlog-max-bytes is %d: give %d to %d", o.BacklogBytes, int64(minBacklogBytes), int64(maxBacklogBytes))
 	case o.DrainTimeout < 0:
 		return fmt.Errorf("--drain-timeout is %s: give 0s or more", o.DrainTimeout)
 	case o.LedgerKeyLifetime != 0 && o.LedgerKeyLifetime < minKeyLifetime:

@@ -24,6 +24,8 @@ type backlog struct {
 	uid    types.UID
 	places []string
 	limit  int
+	// packed says whether an event is in a chunk.
+	packed func(ctx context.Context, version uint64) (bool, error)
 	// opened is when the backlog was begun: everything in it had been stored soon after.
 	opened time.Time
 
@@ -134,6 +136,11 @@ func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 		if err != nil {
 			return events, err
 		}
+		if event == nil && b.packed != nil {
+			if packed, err := b.packed(ctx, b.order[0].version); err != nil || packed {
+				return events, errors.Join(err, errPacked)
+			}
+		}
 		b.order = b.order[1:]
 		if event == nil {
 			b.vanished++
@@ -145,6 +152,27 @@ func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 		bytes += event.size()
 	}
 	return events, nil
+}
+
+// errPacked says that another replica packed an event that was to be delivered.
+var errPacked = errors.New("what waits was packed meanwhile")
+
+// upToVersion lists the trail's AuditEvents that were recorded after one resourceVersion and not after another.
+func (b *backlog) upToVersion(ctx context.Context, after, upTo uint64) ([]single, error) {
+	var found []single
+	for list := b.pager(indexPage); ; {
+		err := list.page(ctx, func(wire *wireEvent) {
+			if event, ok := b.mine(ctx, wire); ok && event.ResourceVersion > after && event.ResourceVersion <= upTo {
+				found = append(found, single{event.NamespacedName, event.UID})
+			}
+		})
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // body finds the event in memory, in the rest of the list, or by itself; nil when somebody deleted it.

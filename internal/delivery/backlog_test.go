@@ -188,7 +188,7 @@ func TestDrainedComparesWithTheCursor(t *testing.T) {
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
 	api.store(newEvent(trail, "one", eventTime), 10)
-	d := New(Options{Namespace: operatorNamespace, REST: api.rest(t)})
+	d := New(Options{Namespace: operatorNamespace, REST: api.rest(t), Client: newFakeTrails(trail)})
 	for version, want := range map[string]bool{"": false, "9": false, "10": true, "11": false} {
 		now := metav1.Now()
 		trail.Status.Delivery = &v1alpha1.DeliveryStatus{ResourceVersion: version, DrainedTime: &now}

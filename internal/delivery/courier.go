@@ -66,6 +66,8 @@ type courier struct {
 	anew bool
 	// ending is when a courier that was told to stop gives up.
 	ending ending
+	// reserve is what waits beyond that.
+	reserve reserve
 	// state is how it goes, and shown what the condition Delivering says of it.
 	state, shown State
 }
@@ -77,7 +79,7 @@ func (c *courier) run(ctx context.Context) {
 	defer c.scribe.abandon()
 	retry := newBackoff()
 	for ctx.Err() == nil {
-		err := c.step(ctx)
+		err := c.relieved(ctx, c.step(ctx))
 		var deposed *deposedError
 		switch {
 		case err == nil:
@@ -184,20 +186,29 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return nil
 	}
 	c.box.follow()
+	packed, err := c.deliverChunks(ctx)
+	if err != nil {
+		c.queue = nil
+		c.box.forget()
+		return err
+	}
 	list := c.delivery.backlogOf(c.key, c.uid)
 	restored, err := list.open(ctx, c.at.version)
 	if err != nil {
 		c.box.forget()
 		return err
 	}
-	if restored {
-		c.at.version, c.anew = 0, true
-	} else {
+	if restored && c.at.version > 0 {
+		c.at.version, c.anew, c.inherited = 0, true, 0
+		return c.catchUp(ctx) // Chunks below the cursor count again, too.
+	}
+	if !packed {
 		c.vanished(ctx, int(c.inherited)-len(list.order))
 	}
 	c.inherited = 0
 	c.past = list.before
-	err = c.deliverBacklog(ctx, list)
+	c.box.cover(list.upTo)
+	err = c.deliverBacklog(ctx, list, c.deliver)
 	c.vanished(ctx, list.vanished)
 	if err != nil {
 		c.queue = nil
@@ -220,7 +231,8 @@ func (c *courier) vanished(ctx context.Context, events int) {
 }
 
 // deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
-func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
+// What is done with events that are due is up to deliver, which takes them from the queue.
+func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver func(context.Context, []Event) error) error {
 	c.judge.keepGlance()
 	defer c.judge.dropGlance()
 	defer func() { c.ahead = nil }()
@@ -232,24 +244,26 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog) error {
 		return err
 	}
 	for len(events) > 0 {
+		c.reserve.rest = len(list.order)
 		var following []Event
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() (err error) {
 			following, err = list.take(ctx, window)
 			return err
 		})
-		group.Go(func() error { return c.deliverAll(ctx, events) })
+		group.Go(func() error { return c.deliverAll(ctx, events, deliver) })
 		if err := group.Wait(); err != nil {
 			return err
 		}
 		events, c.ahead = slices.Concat(c.queue, c.ahead), following
 	}
+	c.reserve.rest = 0
 	return nil
 }
 
 // deliverAll delivers events of a backlog, the last of which may not be due yet. While others follow, those that do not
 // fill a batch stay in the queue.
-func (c *courier) deliverAll(ctx context.Context, events []Event) error {
+func (c *courier) deliverAll(ctx context.Context, events []Event, deliver func(context.Context, []Event) error) error {
 	c.queue = events
 	for len(c.queue) > 0 && (len(c.ahead) == 0 || c.full() > 0) {
 		if err := ctx.Err(); err != nil {
@@ -260,7 +274,7 @@ func (c *courier) deliverAll(ctx context.Context, events []Event) error {
 			sleep(ctx, pause)
 			continue
 		}
-		if err := c.deliver(ctx, c.dueEvents()); err != nil {
+		if err := deliver(ctx, c.dueEvents()); err != nil {
 			c.queue = nil
 			return err
 		}
@@ -323,7 +337,7 @@ func (c *courier) commitIfDue(ctx context.Context) error {
 }
 
 func (c *courier) commit(ctx context.Context) error {
-	next := progress{c.at.status(c.pending(), c.drained), c.scribe.status()}
+	next := progress{c.status(ctx), c.scribe.status()}
 	if c.unsure == nil && c.committed.tellsAsMuchAs(next) && c.state == c.shown {
 		return nil
 	}
@@ -332,25 +346,31 @@ func (c *courier) commit(ctx context.Context) error {
 		next = *c.unsure
 	}
 	c.unsure = &next
-	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.state); err != nil {
+	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.told(next.delivery)); err != nil {
 		return err
 	}
 	c.committed, c.unsure, c.shown, c.anew = next, nil, c.state, false
 	c.delivery.Metrics.CursorWritten(c.key.Namespace, c.key.Name, c.clock().Now())
 	c.commitAt = c.clock().Now().Add(c.delivery.CommitEvery)
+	c.dropPassed(ctx)
 	return nil
 }
 
-// pending is how many events were read and are not delivered yet, each counted once.
-func (c *courier) pending() int { return len(c.queue) + c.box.sizeAfter(c.reached()) }
-
 // measure shows what waits.
 func (c *courier) measure() {
-	var lag time.Duration
-	if len(c.queue) > 0 {
-		lag = max(0, c.clock().Since(c.queue[0].Head.Time.Time))
+	packed := c.packed()
+	switch {
+	case len(c.queue) > 0 && !c.reserve.packing:
+		c.reserve.oldest = c.queue[0].Head.Time.Time
+	case packed == 0 && !c.reserve.packing:
+		c.reserve.oldest = time.Time{}
 	}
-	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, c.pending(), lag)
+	var lag time.Duration
+	if !c.reserve.oldest.IsZero() {
+		lag = max(0, c.clock().Since(c.reserve.oldest))
+	}
+	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, int(packed)+c.singles(), lag)
+	c.delivery.Metrics.Packed(c.key.Namespace, c.key.Name, packed, c.reserve.full)
 	if c.scribe != nil {
 		c.delivery.Metrics.Chained(c.key.Namespace, c.key.Name, c.at.head.Sequence)
 	}
@@ -392,6 +412,7 @@ func (c *courier) rests() bool {
 func (p progress) tellsAsMuchAs(other progress) bool {
 	a, b := p.delivery, other.delivery
 	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending &&
+		a.Packed == b.Packed && a.Backlog == b.Backlog &&
 		(a.DrainedTime == nil) == (b.DrainedTime == nil) &&
 		equality.Semantic.DeepEqual(p.ledger, other.ledger)
 }

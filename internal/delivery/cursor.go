@@ -58,7 +58,7 @@ func loadCursor(trail *v1alpha1.AuditTrail) (cursor, error) {
 	return c, nil
 }
 
-func (c *cursor) status(pending int, drained *metav1.Time) *v1alpha1.DeliveryStatus {
+func (c *cursor) status(pending int64, drained *metav1.Time) *v1alpha1.DeliveryStatus {
 	return &v1alpha1.DeliveryStatus{
 		ResourceVersion:   formatVersion(c.version),
 		Sequence:          c.head.Sequence,
@@ -66,7 +66,7 @@ func (c *cursor) status(pending int, drained *metav1.Time) *v1alpha1.DeliverySta
 		LastDeliveredTime: c.last,
 		Delivered:         c.delivered,
 		Rejected:          c.rejected,
-		Pending:           int64(pending),
+		Pending:           pending,
 		DrainedTime:       drained,
 	}
 }
@@ -101,33 +101,56 @@ type committer struct {
 func (c *committer) commit(ctx context.Context, served *v1alpha1.AuditTrail, last, next progress, state State) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	key := client.ObjectKeyFromObject(served)
 	for {
-		var trail v1alpha1.AuditTrail
-		if err := c.reader.Get(ctx, key, &trail); apierrors.IsNotFound(err) {
-			return &deposedError{"the trail is gone"}
-		} else if err != nil {
-			return fmt.Errorf("reading AuditTrail %s to commit its cursor: %w", key, err)
+		trail, err := c.read(ctx, served)
+		if err != nil {
+			return err
 		}
-		if trail.UID != served.UID {
-			return &deposedError{"the trail was made again"}
-		}
-		if stored := progressOf(&trail); !stored.same(last) && !stored.same(next) {
+		if stored := progressOf(trail); !stored.same(last) && !stored.same(next) {
 			return &deposedError{"another replica has moved it"}
 		}
 		status := v1alpha1.AuditTrailStatus{Delivery: next.delivery, Ledger: next.ledger}
-		for _, condition := range []*metav1.Condition{c.delivering(&trail, state), c.complete(&trail, next.delivery)} {
+		for _, condition := range []*metav1.Condition{c.delivering(trail, state), c.complete(trail, next.delivery)} {
 			if condition != nil {
 				status.Conditions = append(status.Conditions, *condition)
 			}
 		}
 		// The API server refuses it when somebody has written the trail in between.
-		err := patch.StatusAt(ctx, c.client, patch.DeliveryOwner, &trail, status)
+		err = patch.StatusAt(ctx, c.client, patch.DeliveryOwner, trail, status)
 		if apierrors.IsConflict(err) {
 			continue
 		}
 		return err
 	}
+}
+
+// holds fails with a deposedError unless the status still holds the cursor that this replica wrote last, or tried to.
+func (c *committer) holds(ctx context.Context, served *v1alpha1.AuditTrail, last progress, unsure *progress) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	trail, err := c.read(ctx, served)
+	if err != nil {
+		return err
+	}
+	if stored := progressOf(trail); !stored.same(last) && (unsure == nil || !stored.same(*unsure)) {
+		return &deposedError{"another replica has moved it"}
+	}
+	return nil
+}
+
+// read reads the trail that is served, if it is still there.
+func (c *committer) read(ctx context.Context, served *v1alpha1.AuditTrail) (*v1alpha1.AuditTrail, error) {
+	key := client.ObjectKeyFromObject(served)
+	var trail v1alpha1.AuditTrail
+	if err := c.reader.Get(ctx, key, &trail); apierrors.IsNotFound(err) {
+		return nil, &deposedError{"the trail is gone"}
+	} else if err != nil {
+		return nil, fmt.Errorf("reading AuditTrail %s to commit its cursor: %w", key, err)
+	}
+	if trail.UID != served.UID {
+		return nil, &deposedError{"the trail was made again"}
+	}
+	return &trail, nil
 }
 
 // delivering is the condition Delivering; nil for a trail that pushes nowhere.
@@ -136,7 +159,7 @@ func (c *committer) delivering(trail *v1alpha1.AuditTrail, state State) *metav1.
 	case trail.Spec.CloudWatch == nil:
 		return nil
 	case state.Reason == "":
-		conditions.True(trail, c.clock.Now(), v1alpha1.DeliveringCondition, v1alpha1.ReasonSucceeded, "Events reach the destination")
+		conditions.True(trail, c.clock.Now(), v1alpha1.DeliveringCondition, v1alpha1.ReasonSucceeded, "Events reach the destination"+state.Message)
 	default:
 		conditions.False(trail, c.clock.Now(), v1alpha1.DeliveringCondition, state.Reason, state.Message)
 	}

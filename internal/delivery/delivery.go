@@ -56,6 +56,8 @@ type Options struct {
 	// Clock is the time. Default the real one.
 	Clock clock.Clock
 
+	// Limits bound what waits while destinations take nothing.
+	Limits Limits
 	// Settle is how long after its recording an event may be judged. Default 2 s.
 	Settle time.Duration
 	// Linger is how long events are collected for one call. Default 1 s.
@@ -75,6 +77,9 @@ type Delivery struct {
 	cursors *committer
 	// changed has something when this replica took a shard or left one.
 	changed chan struct{}
+	// maxChunk is how large a chunk's data becomes, about, in bytes.
+	maxChunk int
+	chunks   *chunks
 
 	mu       sync.Mutex
 	held     map[int]*holding
@@ -112,6 +117,7 @@ func New(options Options) *Delivery {
 	if options.Ledger != nil && options.Ledger.Every == 0 {
 		options.Ledger.Every = checkpointEvery
 	}
+	options.Limits = options.Limits.withDefaults()
 	source := &source{client: options.REST}
 	return &Delivery{
 		Options:  options,
@@ -120,6 +126,8 @@ func New(options Options) *Delivery {
 		cursors:  &committer{reader: options.Reader, client: options.Client, clock: options.Clock},
 		changed:  make(chan struct{}, 1),
 		held:     map[int]*holding{},
+		maxChunk: maxChunk,
+		chunks:   newChunks(options.Client, options.Namespace, options.Clock),
 		couriers: map[types.NamespacedName]*service{},
 
 		milestones: map[types.UID]milestone{},
@@ -211,6 +219,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		changed:   make(chan struct{}, 1),
 		at:        at,
 		committed: progressOf(trail),
+		reserve:   reserve{full: trail.BacklogIsFull()},
 		judge: &judge{
 			objects:  &objects{client: d.REST},
 			digester: d.Digester,
@@ -225,7 +234,11 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		},
 	}
 	if before := trail.Status.Delivery; before != nil {
-		c.inherited = before.Pending
+		c.inherited = before.Pending - before.Packed
+	}
+	asked := c.judge.nothingMissed
+	c.judge.nothingMissed = func(ref *v1alpha1.ResourceReference, since time.Time) bool {
+		return !c.refusedSince(since) && asked(ref, since)
 	}
 	c.trail.Store(trail)
 	c.scribe = d.newScribe(c, trail)
@@ -261,6 +274,9 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 	if status := trail.Status.Delivery; status == nil || status.DrainedTime == nil {
 		return false, nil
 	}
+	if packed, err := d.chunks.of(ctx, trail.UID, at.version); err != nil || len(packed) > 0 {
+		return false, err
+	}
 	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
@@ -276,5 +292,9 @@ func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog
 		places: d.placesOf(trail.Namespace),
 		opened: d.Clock.Now(),
 		limit:  d.windowBytes(),
+		packed: func(ctx context.Context, version uint64) (bool, error) {
+			found, err := d.chunks.of(ctx, uid, version-1)
+			return len(found) > 0 && found[0].first <= version, err
+		},
 	}
 }

@@ -51,7 +51,20 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = env.Stop() }()
+	if err := makeOperatorNamespace(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "Cannot make the operator's namespace:", err)
+		return 1
+	}
 	return m.Run()
+}
+
+// makeOperatorNamespace makes the place of chunks.
+func makeOperatorNamespace(ctx context.Context) error {
+	c, err := client.New(env.Admin(), client.Options{})
+	if err != nil {
+		return err
+	}
+	return c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})
 }
 
 // rig is a namespace of the real API server, and a simulator of CloudWatch Logs.

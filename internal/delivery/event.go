@@ -18,6 +18,8 @@ import (
 type Event struct {
 	types.NamespacedName
 
+	// UID is the AuditEvent's own.
+	UID types.UID
 	// ResourceVersion is the one at which the event was recorded; it orders events.
 	ResourceVersion uint64
 	// Trail is the uid of the trail that asked for the event.
@@ -63,9 +65,10 @@ func (e *Event) size() int {
 // wireEvent is an AuditEvent with its spec undecoded.
 type wireEvent struct {
 	Metadata struct {
-		Name            string `json:"name"`
-		Namespace       string `json:"namespace"`
-		ResourceVersion string `json:"resourceVersion"`
+		Name            string    `json:"name"`
+		Namespace       string    `json:"namespace"`
+		UID             types.UID `json:"uid"`
+		ResourceVersion string    `json:"resourceVersion"`
 		Annotations     struct {
 			KeptLocally string `json:"audit.trailkeeper.dev/kept-locally"`
 		} `json:"annotations"`
@@ -76,7 +79,7 @@ type wireEvent struct {
 
 // event decodes what delivery needs. The result owns its memory.
 func (w *wireEvent) event() (Event, error) {
-	event := Event{NamespacedName: w.key(), Spec: w.Spec, Status: w.Status, Late: w.Metadata.Annotations.KeptLocally != ""}
+	event := Event{NamespacedName: w.key(), UID: w.Metadata.UID, Spec: w.Spec, Status: w.Status, Late: w.Metadata.Annotations.KeptLocally != ""}
 	version, err := w.recordedAt()
 	if err != nil {
 		return Event{}, err

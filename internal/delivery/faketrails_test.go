@@ -56,6 +56,9 @@ func (f *fakeTrails) Get(_ context.Context, key client.ObjectKey, into client.Ob
 	return nil
 }
 
+// List finds no chunks.
+func (f *fakeTrails) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }
+
 func (f *fakeTrails) Status() client.SubResourceWriter { return fakeTrailStatus{fakeTrails: f} }
 
 type fakeTrailStatus struct {

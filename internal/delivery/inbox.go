@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"slices"
-	"sort"
 	"sync"
 )
 
@@ -14,7 +13,12 @@ type inbox struct {
 	bytes  int
 	limit  int
 	behind bool
-	wake   chan struct{}
+	// missed is how many events were offered that it does not have, and last the resourceVersion of the last of them.
+	missed int
+	last   uint64
+	// covered is the resourceVersion up to which events were read from the API server as well.
+	covered uint64
+	wake    chan struct{}
 }
 
 // newInbox returns an inbox of at most limit bytes that begins behind: its courier first reads what is there.
@@ -27,8 +31,10 @@ func (b *inbox) offer(event *Event) {
 	b.mu.Lock()
 	switch {
 	case b.behind:
+		b.miss(event)
 	case b.bytes+event.size() > b.limit && len(b.events) > 0:
 		b.behind = true
+		b.miss(event)
 	default:
 		b.events = append(b.events, *event)
 		b.bytes += event.size()
@@ -37,25 +43,40 @@ func (b *inbox) offer(event *Event) {
 	b.signal()
 }
 
+func (b *inbox) miss(event *Event) {
+	b.missed++
+	b.last = event.ResourceVersion
+}
+
+// cover notes that everything up to a resourceVersion was read from the API server, so that it is not counted twice.
+func (b *inbox) cover(version uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.covered = version
+	if b.last <= version {
+		b.missed = 0
+	}
+}
+
 // follow makes the inbox take events from now on. What the feed had before must be read from the API server.
 func (b *inbox) follow() {
 	b.mu.Lock()
-	b.events, b.bytes, b.behind = nil, 0, false
+	b.events, b.bytes, b.behind, b.missed, b.covered = nil, 0, false, 0, 0
 	b.mu.Unlock()
 }
 
-// lose notes that the feed has a gap.
-func (b *inbox) lose() {
+// forget drops what the inbox has: something before it was not delivered, and is read from the API server with it.
+func (b *inbox) forget() {
 	b.mu.Lock()
-	b.behind = true
+	b.events, b.bytes, b.missed, b.covered, b.behind = nil, 0, 0, 0, true
 	b.mu.Unlock()
 	b.signal()
 }
 
-// forget drops what the inbox has: it follows what its courier could not read.
-func (b *inbox) forget() {
+// lose notes that the feed has a gap after what the inbox has.
+func (b *inbox) lose() {
 	b.mu.Lock()
-	b.events, b.bytes, b.behind = nil, 0, true
+	b.behind = true
 	b.mu.Unlock()
 	b.signal()
 }
@@ -82,18 +103,17 @@ func (b *inbox) isBehind() bool {
 	return b.behind
 }
 
-// size is how many events wait.
+// size is how many events wait that were not read from the API server, whether the inbox has them or not.
 func (b *inbox) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.events)
-}
-
-// sizeAfter is how many events wait that were recorded after a resourceVersion: what was listed may be here as well.
-func (b *inbox) sizeAfter(version uint64) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.events) - sort.Search(len(b.events), func(i int) bool { return b.events[i].ResourceVersion > version })
+	count := b.missed
+	for i := range b.events {
+		if b.events[i].ResourceVersion > b.covered {
+			count++
+		}
+	}
+	return count
 }
 
 func (b *inbox) signal() {

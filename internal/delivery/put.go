@@ -46,6 +46,9 @@ func (c *courier) offer(ctx context.Context, records []cloudwatch.Record) ([]ref
 		if err := c.commitIfDue(ctx); err != nil {
 			return nil, err
 		}
+		if c.overflows() {
+			return nil, errOverflow
+		}
 		c.repair(ctx, class)
 		if c.pause(ctx, class, retry.Step()) {
 			retry = putBackoff()
@@ -190,6 +193,7 @@ func (c *courier) bisect(ctx context.Context, records []cloudwatch.Record, cause
 
 // report makes the state known at the next commit, and at once when it changes.
 func (c *courier) report(state State) {
+	c.failed(state.Reason != "")
 	if c.state != state {
 		c.state = state
 		c.commitAt = time.Time{}

@@ -39,7 +39,7 @@ func (r *Recorder) Took(duration time.Duration) { r.duration.Observe(duration.Se
 
 // Delivery measures the way from the cluster to the destination.
 type Delivery struct {
-	pending, lag, cursor                 *prometheus.GaugeVec
+	pending, packed, full, lag, cursor   *prometheus.GaugeVec
 	delivered, rejected, batches, volume *prometheus.CounterVec
 	quarantined, restamped               *prometheus.CounterVec
 	body, wire                           *prometheus.CounterVec
@@ -54,7 +54,9 @@ type Delivery struct {
 
 func (d *Delivery) register(c *catalog) {
 	const namespace, trail = "namespace", "trail"
-	d.pending = c.gauge("delivery_pending_events", "AuditEvents read past the trail's cursor and not yet acknowledged.", namespace, trail)
+	d.pending = c.gauge("delivery_pending_events", "Recorded events past the trail's cursor, not yet acknowledged.", namespace, trail)
+	d.packed = c.gauge("delivery_packed_events", "Those of them that are packed into AuditEventChunks, because the destination has taken nothing for long.", namespace, trail)
+	d.full = c.gauge("delivery_backlog_full", "1 while so many events wait that no more are recorded for the trail, else 0. Alert on 1.", namespace, trail)
 	d.lag = c.gauge("delivery_lag_seconds", "Age of the oldest AuditEvent that is not acknowledged; 0 when there is none.", namespace, trail)
 	d.cursor = c.gauge("delivery_cursor_timestamp_seconds", "When the trail's cursor was last written (Unix time); its age is time() minus this.", namespace, trail)
 	d.delivered = c.counter("delivery_delivered_records_total", "Records that the destination accepted.", namespace, trail)
@@ -90,7 +92,7 @@ func (d *Delivery) Forget(namespace, trail string) {
 
 func (d *Delivery) perTrail() []*prometheus.MetricVec {
 	return []*prometheus.MetricVec{
-		d.pending.MetricVec, d.lag.MetricVec, d.cursor.MetricVec, d.delivered.MetricVec, d.rejected.MetricVec,
+		d.pending.MetricVec, d.packed.MetricVec, d.full.MetricVec, d.lag.MetricVec, d.cursor.MetricVec, d.delivered.MetricVec, d.rejected.MetricVec,
 		d.batches.MetricVec, d.volume.MetricVec, d.retries.MetricVec,
 		d.sequence.MetricVec, d.vouched.MetricVec, d.checkpoint.MetricVec, d.entries.MetricVec, d.failures.MetricVec,
 		d.quarantined.MetricVec, d.restamped.MetricVec, d.body.MetricVec, d.wire.MetricVec,
@@ -101,6 +103,16 @@ func (d *Delivery) perTrail() []*prometheus.MetricVec {
 func (d *Delivery) Backlog(namespace, trail string, pending int, lag time.Duration) {
 	d.pending.WithLabelValues(namespace, trail).Set(float64(pending))
 	d.lag.WithLabelValues(namespace, trail).Set(lag.Seconds())
+}
+
+// Packed shows how many of the events that wait are packed, and whether no more may wait.
+func (d *Delivery) Packed(namespace, trail string, events int64, full bool) {
+	d.packed.WithLabelValues(namespace, trail).Set(float64(events))
+	value := 0.0
+	if full {
+		value = 1
+	}
+	d.full.WithLabelValues(namespace, trail).Set(value)
 }
 
 // Batch is one call that the destination accepted.

@@ -23,9 +23,11 @@ const (
 	maxAnnounced = 4096
 )
 
-// loss is what could be recorded nowhere, of one trail.
+// loss is what was not recorded of one trail, and why: turned away because no more could wait for its destination, or
+// because it could be recorded nowhere.
 type loss struct {
 	trail       v1alpha1.TrailReference
+	turnedAway  bool
 	count       int64
 	first, last time.Time
 }
@@ -69,10 +71,24 @@ func (a *Announcer) Lost(trail v1alpha1.TrailReference, at time.Time) {
 	a.merge(&loss{trail: trail, count: 1, first: at, last: at})
 }
 
+// TurnedAway counts an event that was not recorded, although its change was admitted, because no more events may wait for
+// the trail's destination.
+func (a *Announcer) TurnedAway(trail v1alpha1.TrailReference, at time.Time) {
+	a.merge(&loss{trail: trail, turnedAway: true, count: 1, first: at, last: at})
+}
+
+// key tells losses of different causes apart.
+func (l *loss) key() string {
+	if l.turnedAway {
+		return l.trail.UID + "/turned-away"
+	}
+	return l.trail.UID
+}
+
 func (a *Announcer) merge(more *loss) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	known, ok := a.losses[more.trail.UID]
+	known, ok := a.losses[more.key()]
 	switch {
 	case ok:
 		known.count += more.count
@@ -83,7 +99,7 @@ func (a *Announcer) merge(more *loss) {
 			known.last = more.last
 		}
 	case len(a.losses) < maxAnnounced:
-		a.losses[more.trail.UID] = more
+		a.losses[more.key()] = more
 	}
 }
 

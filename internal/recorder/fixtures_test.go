@@ -81,11 +81,18 @@ type rig struct {
 	registry *prometheus.Registry
 	// lost are the names of the trails that were told of a loss, in order.
 	lost []string
+	// turnedAway are those that were told that no more may wait.
+	turnedAway []string
 }
 
 // Lost makes the rig what the recorder tells of losses.
 func (r *rig) Lost(trail v1alpha1.TrailReference, _ time.Time) {
 	r.lost = append(r.lost, trail.Namespace+"/"+trail.Name)
+}
+
+// TurnedAway makes the rig what the recorder tells of events for which there is no room.
+func (r *rig) TurnedAway(trail v1alpha1.TrailReference, _ time.Time) {
+	r.turnedAway = append(r.turnedAway, trail.Namespace+"/"+trail.Name)
 }
 
 // newRig makes a recorder that records for the trails.
@@ -181,6 +188,10 @@ func newTrail(namespace, name string, edits ...func(*v1alpha1.AuditTrail)) v1alp
 
 func failing(trail *v1alpha1.AuditTrail) {
 	trail.Spec.Recording.FailurePolicy = v1alpha1.FailurePolicyFail
+}
+
+func full(trail *v1alpha1.AuditTrail) {
+	trail.Status.Delivery = &v1alpha1.DeliveryStatus{Backlog: v1alpha1.BacklogFull}
 }
 
 func local(trail *v1alpha1.AuditTrail) { trail.Spec.Recording.Durability = v1alpha1.DurabilityLocal }

@@ -101,9 +101,13 @@ func (n *Notices) gap(trail *rules.CompiledTrail, start, end time.Time, subject,
 // lost is the gap that counted losses leave.
 func (n *Notices) lost(at time.Time, loss *loss) *audit.Happening {
 	count := loss.count
-	return n.happening(at, n.replica, v1alpha1.Notice{
+	subject, message := n.replica, "Replica %s could record %d events nowhere: neither the API server nor its local file took them"
+	if loss.turnedAway {
+		subject, message = n.replica+"/turned-away", "Replica %s left %d events unrecorded: so many wait for the destination that no more may"
+	}
+	return n.happening(at, subject, v1alpha1.Notice{
 		Reason:  v1alpha1.NoticeGap,
-		Message: fmt.Sprintf("Replica %s could record %d events nowhere: neither the API server nor its local file took them", n.replica, count),
+		Message: fmt.Sprintf(message, n.replica, count),
 		Start:   micro(loss.first), End: micro(loss.last), Count: &count,
 	})
 }

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -36,6 +37,8 @@ type store interface {
 // losses is told of events that could be recorded nowhere.
 type losses interface {
 	Lost(trail v1alpha1.TrailReference, at time.Time)
+	// TurnedAway is told of events of a trail for whose destination no more may wait.
+	TurnedAway(trail v1alpha1.TrailReference, at time.Time)
 }
 
 // Recorder answers admission calls.
@@ -219,6 +222,10 @@ func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches 
 
 	var failed []rules.Match
 	for i := range matches {
+		if errors.Is(errs[i], errFull) { // The trail's status says so, and not each event anew.
+			failed = append(failed, matches[i])
+			continue
+		}
 		if errs[i] != nil {
 			log.FromContext(ctx).Error(errs[i], "A change could be recorded nowhere",
 				"trail", matches[i].Trail.Namespace+"/"+matches[i].Trail.Name)
@@ -230,7 +237,13 @@ func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches 
 	return failed
 }
 
+// errFull says that no more events may wait for a trail's destination.
+var errFull = errors.New("the trail's backlog is full")
+
 func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *rules.Match, received time.Time) (types.NamespacedName, error) {
+	if match.Trail.Full {
+		return types.NamespacedName{}, errFull
+	}
 	event := change.Event(audit.Wanted{
 		Trail:  referenceTo(match.Trail),
 		Level:  match.Level,
@@ -270,12 +283,20 @@ func (r *Recorder) unrecorded(failed []rules.Match, policy v1alpha1.FailurePolic
 	}
 	if policy != v1alpha1.FailurePolicyFail {
 		for i := range failed {
-			r.losses.Lost(referenceTo(failed[i].Trail), r.clock.Now())
+			if failed[i].Trail.Full {
+				r.losses.TurnedAway(referenceTo(failed[i].Trail), r.clock.Now())
+			} else {
+				r.losses.Lost(referenceTo(failed[i].Trail), r.clock.Now())
+			}
 		}
 		return metrics.AnswerFailed
 	}
-	result.refused = "the audit trail " + failed[0].Trail.Namespace + "/" + failed[0].Trail.Name +
-		" must record this change and cannot do so now: try again, or ask who runs Trailkeeper"
+	result.refused = "the audit trail " + failed[0].Trail.Namespace + "/" + failed[0].Trail.Name + " must record this change and cannot do so now: "
+	if failed[0].Trail.Full {
+		result.refused += "too many of its events wait for a destination that takes none: ask who owns the trail to repair it, or to set its spec.suspend"
+	} else {
+		result.refused += "try again, or ask who runs Trailkeeper"
+	}
 	return metrics.AnswerRefused
 }
 

@@ -24,6 +24,8 @@ type CompiledTrail struct {
 	// FailurePolicy is the trail's own. What holds for one request is in its Match.
 	FailurePolicy v1alpha1.FailurePolicy
 	Durability    v1alpha1.Durability
+	// Full says that no more events may wait for the trail's destination: what it wants cannot be recorded.
+	Full bool
 	// Redaction are the trail's redaction paths as unescaped JSON Pointer segments (RFC 6901); a segment * stands for
 	// every key or index.
 	Redaction [][]string
@@ -41,6 +43,7 @@ func compileTrail(trail *v1alpha1.AuditTrail, operatorNamespace string) *Compile
 		Scope:         ScopeOf(trail.Namespace, operatorNamespace),
 		FailurePolicy: v1alpha1.FailurePolicyIgnore,
 		Durability:    v1alpha1.DurabilityReplicated,
+		Full:          trail.BacklogIsFull(),
 	}
 	if trail.Spec.Recording.FailurePolicy == v1alpha1.FailurePolicyFail {
 		compiled.FailurePolicy = v1alpha1.FailurePolicyFail

@@ -48,6 +48,10 @@ func TestWhatTheOperatorMayDo(t *testing.T) {
 		{verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: own, name: "trailkeeper-recorders"},
 		{verb: "create", group: "events.k8s.io", resource: "events", namespace: "shop"},
 		{verb: "watch", resource: "configmaps", namespace: own, name: "trailkeeper-role-grants"},
+		{verb: "create", group: audit, resource: "auditeventchunks", namespace: own},
+		{verb: "get", group: audit, resource: "auditeventchunks", namespace: own},
+		{verb: "list", group: audit, resource: "auditeventchunks", namespace: own},
+		{verb: "delete", group: audit, resource: "auditeventchunks", namespace: own},
 	} {
 		expectRight(t, operatorUser, allowed, true)
 	}
@@ -66,6 +70,8 @@ func TestWhatTheOperatorMayDo(t *testing.T) {
 		{verb: "delete", group: admission, resource: "validatingadmissionpolicies", name: "trailkeeper-auditevents"},
 		{verb: "update", group: audit, resource: "auditevents", namespace: "shop"},
 		{verb: "create", group: audit, resource: "audittrails", namespace: "shop"},
+		{verb: "get", group: audit, resource: "auditeventchunks", namespace: "shop"},
+		{verb: "update", group: audit, resource: "auditeventchunks", namespace: own},
 		{verb: "update", resource: "configmaps", namespace: "shop"},
 		{verb: "update", resource: "configmaps", namespace: own, name: "trailkeeper-role-grants"},
 		{verb: "watch", resource: "secrets", namespace: "shop", name: "audit-credentials"},
