@@ -33,7 +33,7 @@ func TestAnOutageCostsLittle(t *testing.T) {
 	back := r.away()
 	began := time.Now()
 	r.serve(t, r.leadSmall(t, func(o *Options) { o.Limits.Single = 1 }), trail)
-	g.Eventually(func(g Gomega) *v1alpha1.DeliveryStatus { return r.read(t, trail).Status.Delivery }, patience, 100*time.Millisecond).
+	g.Eventually(func() *v1alpha1.DeliveryStatus { return r.read(t, trail).Status.Delivery }, patience, 100*time.Millisecond).
 		Should(And(Not(BeNil()), HaveField("Packed", BeEquivalentTo(count))))
 	t.Logf("%d events were packed in %s", count, time.Since(began))
 	g.Eventually(func(g Gomega) { g.Expect(r.singles(g)).To(BeZero()) }, patience, time.Second).Should(Succeed())
