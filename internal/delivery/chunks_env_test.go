@@ -261,14 +261,16 @@ func TestSaysThatNoMoreMayWait(t *testing.T) {
 func TestIsNotDrainedWhileEventsArePacked(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
-	trail := r.trail(t)
+	trail := r.trail(t, kept)
 	back := r.away()
 	l := r.leadSmall(t, func(o *Options) { o.Limits.Single = 1 })
 	names := r.record(t, trail, 0, 50)
 	r.serve(t, l, trail)
 	g.Eventually(func(g Gomega) { g.Expect(r.singles(g)).To(BeZero()) }, patience, 20*time.Millisecond).Should(Succeed())
+	g.Expect(r.Delete(t.Context(), trail)).To(Succeed())
+	r.serve(t, l, trail)
 	drained := func() (bool, error) { return l.Drained(t.Context(), r.read(t, trail)) }
-	g.Expect(drained()).To(BeFalse())
+	g.Consistently(drained, 500*time.Millisecond, 20*time.Millisecond).Should(BeFalse())
 	back()
 	r.expect(t, trail, names)
 	g.Eventually(drained, patience, 20*time.Millisecond).Should(BeTrue())

@@ -103,11 +103,12 @@ func (p *packing) take(ctx context.Context, events []Event) error {
 		if judgements[i].Outcome != "" {
 			p.delivery.Metrics.Judged(judgements[i].Outcome)
 		}
+		events[i].Status.Outcome, events[i].Status.Message = judgements[i].Outcome, judgements[i].Message
 		if err := p.add(ctx, &events[i], judgements[i]); err != nil {
 			return err
 		}
 	}
-	p.queue = p.queue[len(events):]
+	p.leave(len(events))
 	p.reserve.writing = p.writer.Count()
 	if p.courier.singles()-p.reserve.writing <= p.enough || p.clock().Now().After(p.until) {
 		return errEnough

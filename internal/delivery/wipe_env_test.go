@@ -41,7 +41,7 @@ func TestWhatIsWipedIsDelivered(t *testing.T) {
 	g.Expect(r.Delete(t.Context(), trail)).To(Succeed())
 	r.serve(t, l, trail)
 	// Another replica may ask: it knows what the status says.
-	asking := New(Options{Namespace: operatorNamespace, REST: r.rest})
+	asking := New(Options{Namespace: operatorNamespace, REST: r.rest, Client: r})
 	drained := func() (bool, error) { return asking.Drained(t.Context(), r.read(t, trail)) }
 	g.Consistently(drained, 500*time.Millisecond, 20*time.Millisecond).Should(BeFalse())
 

@@ -3,12 +3,14 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 )
@@ -154,18 +156,48 @@ func (w *world) killLeader(times int) {
 	}
 }
 
-// outage is a destination that is away for so long that its backlog does not fit into memory.
+// outage is a destination that is away for so long that its backlog fits neither into memory nor, as single events, into what
+// an API server serves well. A killed leader does not keep them from being packed.
 func (w *world) outage(changes int) {
 	w.t.Helper()
 	w.run("outage", func(ctx context.Context) error {
 		defer w.aws.Inject(cloudsim.Fault{Effect: cloudsim.Unavailable})()
-		before := w.batchesHarmed()
 		w.createMany(ctx, "outage", changes, time.Millisecond)
-		if w.batchesHarmed() == before {
-			return w.harm(ctx, cloudsim.Fault{Effect: cloudsim.Unavailable}, time.Second)
+		if err := w.packs(ctx, 1); err != nil {
+			return err
 		}
-		return ctx.Err()
+		leader, err := w.operator.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		w.operator.Replica(leader).Kill()
+		w.createMany(ctx, "outage", changes, time.Millisecond)
+		if err := w.operator.Start(ctx, leader); err != nil {
+			return err
+		}
+		return w.packs(ctx, int64(changes))
 	})
+}
+
+// packs waits until so many events are packed.
+func (w *world) packs(ctx context.Context, events int64) error {
+	for began := time.Now(); ; {
+		if err := w.admin.Get(ctx, client.ObjectKeyFromObject(w.trail), w.trail); err != nil {
+			return err
+		}
+		packed := w.trail.Status.Delivery.Packed
+		switch {
+		case packed >= events:
+			w.packed = true
+			w.t.Logf("%d of %d events that wait are packed", packed, w.trail.Status.Delivery.Pending)
+			return nil
+		case time.Since(began) > patience:
+			return fmt.Errorf("%d events are packed after %s, want %d", packed, patience, events)
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
 }
 
 // poison is one event among many that the destination never takes. All others arrive.

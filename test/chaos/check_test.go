@@ -97,6 +97,9 @@ func (w *world) expectAll(refused int) []string {
 	events := w.events(g)
 	for i := range got.records {
 		event := events[got.records[i].name]
+		if event == nil && w.packed {
+			continue // What was packed is not among the AuditEvents any more; its hash is all that there is to compare.
+		}
 		g.Expect(event).NotTo(BeNil(), "record %d is of no AuditEvent", got.records[i].sequence)
 		g.Expect(apiequality.Semantic.DeepEqual(got.records[i].spec, event.Spec)).To(BeTrue(), "record %d was changed", got.records[i].sequence)
 	}

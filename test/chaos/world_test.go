@@ -34,6 +34,8 @@ const (
 	region    = "eu-west-1"
 	group     = "/audit/chaos"
 	putAction = "PutLogEvents"
+	// single is how many events wait as AuditEvents for a destination that is away; what is beyond it is packed.
+	single = 200
 )
 
 var user = cloudsim.User{
@@ -60,6 +62,8 @@ type world struct {
 	onPut func()
 	// harmed is how many batches a fault was applied to.
 	harmed int
+	// packed says that events were packed while the destination was away.
+	packed bool
 	// kept are records of streams that are deleted by now.
 	kept []cloudsim.Event
 }
@@ -81,7 +85,10 @@ func newWorld(t *testing.T) *world {
 	w.operator, err = w.env.StartOperator(t.Context(), testenv.OperatorOptions{
 		Replicas: 2,
 		Env:      []string{"AWS_ENDPOINT_URL=" + url, "AWS_EC2_METADATA_DISABLED=true"},
-		Args:     []string{"--cluster-id=chaos", "--leader-elect-lease-duration=4s"},
+		Args: []string{
+			"--cluster-id=chaos", "--leader-elect-lease-duration=4s",
+			fmt.Sprintf("--backlog-soft-limit=%d", single),
+		},
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(w.operator.Close)
