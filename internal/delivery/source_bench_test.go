@@ -28,7 +28,7 @@ func typicalFrames(b *testing.B, count int) []byte {
 		event.ManagedFields = []metav1.ManagedFieldsEntry{{
 			Manager: "manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "audit.trailkeeper.dev/v1alpha1",
 			Time: &event.CreationTimestamp, FieldsType: "FieldsV1",
-			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{".":{},"f:audit.trailkeeper.dev/trail":{}}},"f:spec":{}}`)},
+			FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{".":{},"f:audit.trailkeeper.dev/trail":{}}},"f:spec":{}}`),
 		}}
 		event.Spec.Level = v1alpha1.LevelChanges
 		event.Spec.Changes = []v1alpha1.Change{{Op: "replace", Path: &path, From: &runtime.RawExtension{Raw: []byte(`"hello"`)}, Value: &runtime.RawExtension{Raw: []byte(`"good \"morning\""`)}}}
