@@ -73,7 +73,8 @@ func classify(operation string, err error) error {
 func classifyPut(err error) error {
 	const operation = "logs:PutLogEvents"
 	switch code := codeOf(err); code {
-	case "InvalidParameterException", "SerializationException", "ValidationException", "RequestEntityTooLarge":
+	case "InvalidParameterException", "SerializationException", "ValidationException",
+		"RequestEntityTooLarge", "RequestEntityTooLargeException":
 		return wait(v1alpha1.ReasonRecordRejected, "CloudWatch Logs refuses a record of the batch", code, operation, err)
 	default:
 		return classify(operation, err)

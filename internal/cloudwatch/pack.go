@@ -3,6 +3,7 @@ package cloudwatch
 import (
 	"errors"
 	"time"
+	"unicode/utf8"
 )
 
 // maxSkew is how far a record may lie before the one ahead of it and still share its batch. Records come in the order
@@ -13,6 +14,10 @@ const maxSkew = 5 * time.Minute
 // ErrMessageSize refuses a record whose message is empty or longer than the packer's limit. Cutting a message is its
 // maker's business.
 var ErrMessageSize = errors.New("message is empty or too large for a log event")
+
+// ErrMessageText refuses a record whose message is not UTF-8. JSON cannot carry it, and what came in its place would be
+// another record.
+var ErrMessageText = errors.New("message is not UTF-8")
 
 // Packer cuts a stream of records into batches, each of which is one valid call of PutLogEvents. It keeps the order:
 // CloudWatch Logs refuses a batch that is not chronological, so a record that is up to five minutes older than the
@@ -36,11 +41,14 @@ func NewPacker(maxMessage int) *Packer {
 }
 
 // Add puts a record into the open batch. If it does not fit, the open batch is complete: it is returned, and the
-// record opens the next one. The returned batch belongs to the caller. A record refused with ErrMessageSize is in no
-// batch.
+// record opens the next one. The returned batch belongs to the caller. A record refused with ErrMessageSize or
+// ErrMessageText is in no batch.
 func (p *Packer) Add(record Record) (full []Record, err error) {
 	if len(record.Message) == 0 || len(record.Message) > p.maxMessage {
 		return nil, ErrMessageSize
+	}
+	if !utf8.Valid(record.Message) {
+		return nil, ErrMessageText
 	}
 	if !p.fits(record) {
 		full = p.Flush()

@@ -84,8 +84,10 @@ func TestPackerRefusesWhatNoCallCanCarry(t *testing.T) {
 		_, err := p.Add(Record{Message: message(size)})
 		g.Expect(err).To(MatchError(ErrMessageSize))
 	}
+	_, err := p.Add(Record{Message: []byte("half a \xe2\x82 euro")})
+	g.Expect(err).To(MatchError(ErrMessageText))
 	g.Expect(p.Len()).To(BeZero())
-	_, err := p.Add(Record{Message: message(MaxEventBytes)})
+	_, err = p.Add(Record{Message: message(MaxEventBytes)})
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = NewPacker(math.MaxInt).Add(Record{Message: message(MaxBatchBytes - EventOverhead + 1)})
 	g.Expect(err).To(MatchError(ErrMessageSize))

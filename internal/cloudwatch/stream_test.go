@@ -201,6 +201,8 @@ func TestErrorsOfPut(t *testing.T) {
 		{"ResourceNotFoundException", 400, v1alpha1.ReasonDestinationNotFound, ClassNotFound},
 		{"InvalidParameterException", 400, v1alpha1.ReasonRecordRejected, ClassInvalid},
 		{"SerializationException", 400, v1alpha1.ReasonRecordRejected, ClassInvalid},
+		{"ValidationException", 400, v1alpha1.ReasonRecordRejected, ClassInvalid},
+		{"RequestEntityTooLargeException", 413, v1alpha1.ReasonRecordRejected, ClassInvalid},
 		{"ServiceUnavailableException", 503, v1alpha1.ReasonUnreachable, ClassTransient},
 		{"NeverHeardOf", 400, v1alpha1.ReasonAWSError, ClassTransient},
 		{"NeverHeardOf", 500, v1alpha1.ReasonUnreachable, ClassTransient},

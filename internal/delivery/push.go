@@ -166,15 +166,15 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 	}
 	packer := cloudwatch.NewPacker(0)
 	for i := range records {
-		full, tooLarge := packer.Add(records[i])
-		if tooLarge != nil {
+		full, unfit := packer.Add(records[i])
+		if unfit != nil {
 			full = packer.Flush()
 		}
 		if err := send(full, i); err != nil {
 			return err
 		}
-		if tooLarge != nil {
-			refused := []refusal{{count: 1, reason: refusedTooLarge}}
+		if unfit != nil {
+			refused := []refusal{{count: 1, reason: reasonOfUnfit(unfit)}}
 			rejected, err := c.quarantine(ctx, events[i:i+1], refused)
 			if err != nil {
 				return err
@@ -184,6 +184,14 @@ func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.
 		}
 	}
 	return send(packer.Flush(), len(records))
+}
+
+// reasonOfUnfit is why no batch takes a record.
+func reasonOfUnfit(err error) string {
+	if errors.Is(err, cloudwatch.ErrMessageSize) {
+		return refusedTooLarge
+	}
+	return v1alpha1.ReasonRecordRejected
 }
 
 // chain builds the records of events, and the head of the chain after each.

@@ -214,11 +214,12 @@ func (w *world) poison(changes int) {
 	w.expectRejected(1)
 }
 
-// partlyRejected is a batch of which the destination refuses the first events inside of its consent.
+// partlyRejected is a batch of which the destination refuses the first events inside of its consent, and again when they are
+// sent with the present as their time.
 func (w *world) partlyRejected() {
 	w.t.Helper()
 	w.t.Logf("%s: partly rejected", time.Now().Format("15:04:05"))
-	remove := w.aws.Inject(cloudsim.Fault{Action: putAction, Effect: cloudsim.RejectOld, Events: 3, Times: 1})
+	remove := w.aws.Inject(cloudsim.Fault{Action: putAction, Effect: cloudsim.RejectOld, Events: 3, Times: 2})
 	defer remove()
 	w.createMany(w.t.Context(), "change", 50, time.Millisecond)
 	w.expectAll(4)
