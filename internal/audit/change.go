@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"github.com/wI2L/jsondiff"
@@ -88,19 +86,6 @@ func (c *Change) Noise() bool {
 	default:
 		return false
 	}
-}
-
-func decode(raw []byte) (object, error) {
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
-		return nil, nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var o object
-	if err := decoder.Decode(&o); err != nil {
-		return nil, err
-	}
-	return o, nil
 }
 
 // strip removes the API server's bookkeeping, which changes with every write and says nothing about it.

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/wI2L/jsondiff"
@@ -55,9 +54,7 @@ func change(operation *jsondiff.Operation) v1alpha1.Change {
 }
 
 func raw(value any) *runtime.RawExtension {
-	// A value that was decoded from JSON can always be encoded again.
-	encoded, _ := json.Marshal(value)
-	return &runtime.RawExtension{Raw: encoded}
+	return &runtime.RawExtension{Raw: appendValue(nil, value)}
 }
 
 func pointerTo[T any](value T) *T { return &value }

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"hash"
 	"sync"
 
@@ -17,25 +16,36 @@ const digestBytes = 16
 // Digester makes keyed digests, which show that two values are equal without telling the value to somebody who can
 // guess it but has not the key.
 type Digester struct {
-	// macs are hashes that have taken in the key already, which is half of the work for a short value.
-	macs *sync.Pool
+	pool *sync.Pool
 }
+
+// digesting is what one digest needs.
+type digesting struct {
+	// mac has taken in the key already, which is half of the work for a short value.
+	mac     hash.Hash
+	encoded []byte
+}
+
+// maxKept is the largest memory in bytes that is kept for the next value.
+const maxKept = 64 << 10
 
 // NewDigester returns a Digester with the key that all replicas of a cluster share.
 func NewDigester(key []byte) Digester {
-	return Digester{macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return Digester{pool: &sync.Pool{New: func() any { return &digesting{mac: hmac.New(sha256.New, key)} }}}
 }
 
 // Digest is the HMAC-SHA256 of the value's JSON, with the keys of objects sorted, in hexadecimal and cut to 128 bits.
 func (d Digester) Digest(value any) string {
-	// A value that was decoded from JSON can always be encoded again.
-	encoded, _ := json.Marshal(value)
-	mac, _ := d.macs.Get().(hash.Hash)
-	defer d.macs.Put(mac)
-	mac.Reset()
-	mac.Write(encoded)
+	digesting, _ := d.pool.Get().(*digesting)
+	defer d.pool.Put(digesting)
+	digesting.encoded = appendValue(digesting.encoded[:0], value)
+	digesting.mac.Reset()
+	digesting.mac.Write(digesting.encoded)
+	if cap(digesting.encoded) > maxKept {
+		digesting.encoded = nil
+	}
 	var sum [sha256.Size]byte
-	return hex.EncodeToString(mac.Sum(sum[:0])[:digestBytes])
+	return hex.EncodeToString(digesting.mac.Sum(sum[:0])[:digestBytes])
 }
 
 // ID names the change: the same for each trail's copy, and for repeated calls of the API server for one change.
@@ -70,6 +80,6 @@ func (c *Change) identify() string {
 	}
 	return c.digester.Digest([]any{
 		c.resource.UID, c.resource.Group, c.resource.Resource, c.resource.Namespace, c.resource.Name,
-		c.action, c.resource.Subresource, c.actor.Username, c.resource.ResourceVersion, content,
+		string(c.action), c.resource.Subresource, c.actor.Username, c.resource.ResourceVersion, content,
 	})
 }

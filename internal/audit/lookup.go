@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,10 +27,8 @@ func lookUp(objectJSON []byte, pointer string) (any, error) {
 	if !found {
 		return absent{}, nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(value))
-	decoder.UseNumber()
-	var decoded any
-	if err := decoder.Decode(&decoded); err != nil {
+	decoded, err := decodeValue(value)
+	if err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", pointer, err)
 	}
 	return decoded, nil

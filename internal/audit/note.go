@@ -18,6 +18,9 @@ func note(before, after object) string {
 }
 
 func cutRunes(s string, limit int) string {
+	if len(s) <= limit {
+		return s // A character has at least one byte.
+	}
 	runes := []rune(s)
 	if len(runes) <= limit {
 		return s

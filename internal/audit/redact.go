@@ -52,38 +52,41 @@ func (c *Change) redact(paths [][]string, objects ...object) []string {
 
 // redactAt replaces the value at path below container.
 func (c *Change) redactAt(container any, path []string, pointer string, found map[string]bool) {
-	for key, value := range children(container, path[0]) {
+	eachChild(container, path[0], func(key string, value any) {
 		at := pointer + "/" + escape(key)
 		if len(path) > 1 {
 			c.redactAt(value, path[1:], at, found)
-			continue
+			return
 		}
 		if value == nil {
-			continue
+			return
 		}
 		set(container, key, redactedPrefix+c.digester.Digest(value))
 		found[at] = true
-	}
+	})
 }
 
-// children are the members of an object or the elements of a list that one segment of a path selects.
-func children(container any, segment string) map[string]any {
-	selected := map[string]any{}
+// eachChild gives the members of an object or the elements of a list that one segment of a path selects. What it has given
+// may be replaced.
+func eachChild(container any, segment string, do func(key string, value any)) {
 	switch typed := container.(type) {
 	case object:
-		for key, value := range typed {
-			if segment == wildcard || segment == key {
-				selected[key] = value
+		if segment != wildcard {
+			if value, ok := typed[segment]; ok {
+				do(segment, value)
 			}
+			return
+		}
+		for key, value := range typed {
+			do(key, value)
 		}
 	case []any:
 		for index, value := range typed {
 			if key := strconv.Itoa(index); segment == wildcard || segment == key {
-				selected[key] = value
+				do(key, value)
 			}
 		}
 	}
-	return selected
 }
 
 func set(container any, key string, value any) {

@@ -138,14 +138,11 @@ const eventAnnotation = "event"
 
 func (a *answer) write(w http.ResponseWriter) error {
 	w.Header()["Content-Type"] = contentType
-	if a.refused == "" && len(a.events) == 0 {
+	if a.refused == "" {
 		return a.writeAdmitted(w)
 	}
-	response := &admissionv1.AdmissionResponse{Allowed: a.refused == ""}
+	response := &admissionv1.AdmissionResponse{Result: refusal(a.refused)}
 	response.UID = uidOf(a.uid)
-	if a.refused != "" {
-		response.Result = refusal(a.refused)
-	}
 	if len(a.events) > 0 {
 		response.AuditAnnotations = map[string]string{eventAnnotation: strings.Join(a.events, ",")}
 	}
@@ -156,16 +153,20 @@ func (a *answer) write(w http.ResponseWriter) error {
 
 var contentType = []string{"application/json"}
 
-// writeAdmitted is the answer to most calls, which says no more than yes.
+// writeAdmitted is the answer to most calls, which says no more than yes, and where the events are.
 func (a *answer) writeAdmitted(w http.ResponseWriter) error {
-	const before = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`
-	const after = `,"allowed":true}}`
 	s, _ := scratches.Get().(*scratch)
 	defer s.release()
 	s.body.Reset()
-	body := append(s.body.AvailableBuffer(), before...)
+	body := append(s.body.AvailableBuffer(), `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`...)
 	// Quoting fails on invalid UTF-8 only, and then still appends the value with replacement characters.
 	body, _ = jsontext.AppendQuote(body, a.uid)
-	_, err := w.Write(append(body, after...))
+	body = append(body, `,"allowed":true`...)
+	if len(a.events) > 0 {
+		body = append(body, `,"auditAnnotations":{"`+eventAnnotation+`":`...)
+		body, _ = jsontext.AppendQuote(body, strings.Join(a.events, ","))
+		body = append(body, '}')
+	}
+	_, err := w.Write(append(body, "}}"...))
 	return err
 }

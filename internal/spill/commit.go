@@ -66,17 +66,23 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// gather takes the requests that are waiting already. It yields once before, so that those whom the last transaction
-// has just answered can come with their next: without it two groups of half the size take turns.
+// gather takes the requests that are waiting already. It yields before, so that those whom the last group's end has just
+// answered can come with their next: without it two groups of half the size take turns. It yields again for as long as
+// somebody comes meanwhile.
 func (s *Store) gather(first request) []request {
 	runtime.Gosched()
 	group, size := []request{first}, len(first.put)
+	came := false
 	for len(group) < groupRequests && size < groupBytes {
 		select {
 		case next := <-s.requests:
-			group, size = append(group, next), size+len(next.put)
+			group, size, came = append(group, next), size+len(next.put), true
 		default:
-			return group
+			if !came {
+				return group
+			}
+			came = false
+			runtime.Gosched()
 		}
 	}
 	return group
@@ -102,7 +108,7 @@ func (s *Store) commit(group []request) {
 	if len(accepted) == 0 {
 		return
 	}
-	err := s.db.Update(func(tx *bolt.Tx) error { return apply(tx, accepted) })
+	err := s.store(accepted)
 	if err == nil {
 		s.length.Store(length)
 		s.bytes.Store(bytes)
@@ -112,25 +118,85 @@ func (s *Store) commit(group []request) {
 	}
 }
 
-func apply(tx *bolt.Tx, group []request) error {
-	bucket := tx.Bucket(eventsBucket)
-	bucket.FillPercent = 0.95 // keys only grow, so a page that is split is never written to again
+// store puts a group on disk: into the journal when it only adds records and there is room for them, else into the
+// database, together with all that the journal holds.
+func (s *Store) store(group []request) error {
+	var puts [][]byte
+	var removed map[string]bool
+	size := 0
 	for _, req := range group {
+		if req.put != nil {
+			puts, size = append(puts, req.put), size+len(req.put)
+		}
 		for _, gone := range req.remove {
-			if err := bucket.Delete(gone.key); err != nil {
+			if removed == nil {
+				removed = map[string]bool{}
+			}
+			removed[string(gone.key)] = true
+		}
+	}
+	var err error
+	if removed == nil && s.journal.fits(len(puts), size) {
+		err = s.journal.append(s.sequence+1, puts)
+	} else {
+		err = s.move(puts, removed)
+	}
+	if err == nil {
+		s.sequence += uint64(len(puts))
+	}
+	return err
+}
+
+// move changes the database in one transaction, and takes the journal's frames into it.
+func (s *Store) move(puts [][]byte, removed map[string]bool) error {
+	frames, err := s.journal.frames()
+	if err != nil {
+		return err
+	}
+	for i, put := range puts {
+		frames = append(frames, frame{sequence: s.sequence + 1 + uint64(i), value: put})
+	}
+	err = s.db.Update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(eventsBucket)
+		for key := range removed {
+			if err := bucket.Delete([]byte(key)); err != nil {
 				return fmt.Errorf("removing a replayed record: %w", err)
 			}
 		}
-		if req.put == nil {
+		return moveFrames(bucket, frames, removed)
+	})
+	if err == nil {
+		s.journal.reset()
+	}
+	return err
+}
+
+// moveFrames stores frames in the database, but for those that were removed, and that it has them all.
+func moveFrames(bucket *bolt.Bucket, frames []frame, removed map[string]bool) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	bucket.FillPercent = 0.95 // keys only grow, so a page that is split is never written to again
+	for _, f := range frames {
+		key := keyOf(f.sequence)
+		if removed[string(key)] {
 			continue
 		}
-		sequence, err := bucket.NextSequence()
-		if err != nil {
-			return fmt.Errorf("numbering a record: %w", err)
-		}
-		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, sequence), req.put); err != nil {
+		if err := bucket.Put(key, f.value); err != nil {
 			return fmt.Errorf("storing a record: %w", err)
 		}
 	}
-	return nil
+	return bucket.SetSequence(frames[len(frames)-1].sequence)
+}
+
+// keyOf is a record's key in the database.
+func keyOf(sequence uint64) []byte { return binary.BigEndian.AppendUint64(nil, sequence) }
+
+// closeJournal empties the journal when it can. What cannot move now is found there at the next start.
+func (s *Store) closeJournal() error {
+	if s.journal == nil {
+		return nil
+	}
+	_ = s.move(nil, nil)
+	return s.journal.file.Close()
 }

@@ -24,7 +24,9 @@ var errDamaged = errors.New("the file is damaged")
 type openedFile struct {
 	db            *bolt.DB
 	length, bytes int64
-	damaged       string
+	// sequence is the number of the last record that was stored, whether or not it is there still.
+	sequence uint64
+	damaged  string
 }
 
 // openFile opens the file, setting a damaged one aside first.
@@ -39,16 +41,25 @@ func openFile(dir, path string, log logr.Logger) (openedFile, error) {
 	if !errors.Is(err, errDamaged) {
 		return openedFile{}, err
 	}
-	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000Z")
-	log.Error(err, "Setting a damaged spill file aside, its events are not replayed", "file", path, "renamedTo", aside)
-	if err := os.Rename(path, aside); err != nil {
-		return openedFile{}, fmt.Errorf("setting the damaged file aside: %w", err)
+	aside, err := setAside(path, err, log)
+	if err != nil {
+		return openedFile{}, err
 	}
 	if opened, err = openSound(path); err != nil {
 		return openedFile{}, err
 	}
 	opened.damaged = aside
 	return opened, syncDir(dir)
+}
+
+// setAside renames a damaged file, and returns its new name.
+func setAside(path string, damage error, log logr.Logger) (string, error) {
+	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+	log.Error(damage, "Setting a damaged spill file aside, what cannot be read of it is not replayed", "file", path, "renamedTo", aside)
+	if err := os.Rename(path, aside); err != nil {
+		return "", fmt.Errorf("setting the damaged file aside: %w", err)
+	}
+	return aside, nil
 }
 
 // openSound checks the file by reading all of it, then opens it for writing. The check comes first, and read-only,
@@ -74,7 +85,11 @@ func openSound(path string) (opened openedFile, err error) {
 	if err := ensureBucket(opened.db); err != nil {
 		return openedFile{}, errors.Join(err, opened.db.Close())
 	}
-	return opened, nil
+	err = opened.db.View(func(tx *bolt.Tx) error {
+		opened.sequence = tx.Bucket(eventsBucket).Sequence()
+		return nil
+	})
+	return opened, err
 }
 
 // ensureBucket writes only when it must: a replica starts also while its disk is full.

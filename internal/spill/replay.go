@@ -2,6 +2,7 @@ package spill
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,6 +69,9 @@ func (s *Store) Oldest() string {
 	_ = s.db.View(func(tx *bolt.Tx) error {
 		_, value := tx.Bucket(eventsBucket).Cursor().First()
 		if value == nil {
+			value = s.journal.oldest()
+		}
+		if value == nil {
 			return nil
 		}
 		record, err := decode(value)
@@ -112,28 +116,58 @@ func (s *Store) writeBatch(ctx context.Context, batch []entry, write func(contex
 	return written, failure
 }
 
-// oldest copies the first records out of the file: a read transaction that stayed open while they are written
+// oldest copies the first records out of the files: a read transaction that stayed open while they are written
 // would keep bbolt from reusing pages.
 func (s *Store) oldest() ([]entry, error) {
-	var batch []entry
-	err := s.db.View(func(tx *bolt.Tx) error {
-		size := 0
+	// The journal comes first: what moves meanwhile is then seen twice rather than not at all.
+	frames, err := s.journal.frames()
+	if err != nil {
+		return nil, err
+	}
+	var batch batch
+	var last uint64
+	err = s.db.View(func(tx *bolt.Tx) error {
 		cursor := tx.Bucket(eventsBucket).Cursor()
-		for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
-			if len(batch) == replayRecords || (len(batch) > 0 && size+len(value) > replayBytes) {
-				return nil
+		for key, value := cursor.First(); key != nil && !batch.full; key, value = cursor.Next() {
+			last = binary.BigEndian.Uint64(key)
+			if err := batch.add(s.written, key, value); err != nil {
+				return err
 			}
-			if _, done := s.written[string(key)]; done {
-				continue
-			}
-			record, err := decode(value)
-			if err != nil {
-				return fmt.Errorf("record %x: %w", key, err)
-			}
-			batch = append(batch, entry{key: append([]byte(nil), key...), cost: costOf(value), record: record})
-			size += len(value)
 		}
 		return nil
 	})
-	return batch, err
+	for _, f := range frames {
+		if err != nil || batch.full {
+			break
+		}
+		if f.sequence > last {
+			err = batch.add(s.written, keyOf(f.sequence), f.value)
+		}
+	}
+	return batch.entries, err
+}
+
+// batch is what Replay holds in memory at a time.
+type batch struct {
+	entries []entry
+	size    int
+	full    bool
+}
+
+// add copies a record, unless it was written already or there is no room for it.
+func (b *batch) add(written map[string]entry, key, value []byte) error {
+	if _, done := written[string(key)]; done {
+		return nil
+	}
+	if len(b.entries) == replayRecords || len(b.entries) > 0 && b.size+len(value) > replayBytes {
+		b.full = true
+		return nil
+	}
+	record, err := decode(value)
+	if err != nil {
+		return fmt.Errorf("record %x: %w", key, err)
+	}
+	b.entries = append(b.entries, entry{key: slices.Clone(key), cost: costOf(value), record: record})
+	b.size += len(value)
+	return nil
 }

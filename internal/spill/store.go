@@ -30,8 +30,8 @@ var (
 
 // Options of a store.
 type Options struct {
-	// MaxBytes bounds the sum of the records, DefaultMaxBytes when 0. The file may take up to about twice as much,
-	// because bbolt stores whole pages and reuses free ones without returning them.
+	// MaxBytes bounds the sum of the records, DefaultMaxBytes when 0. The files may take up to about twice as much,
+	// because bbolt stores whole pages and reuses free ones without returning them, and journalBytes beside that.
 	MaxBytes int64
 	// Parallel is how many records Replay writes at a time, 1 when 0. With more than 1 the order holds only
 	// between batches.
@@ -40,9 +40,11 @@ type Options struct {
 	Log logr.Logger
 }
 
-// Store is an append-only file of records. Its methods may be called from any goroutine.
+// Store is an append-only file of records, with a journal in front. Its methods may be called from any goroutine.
 type Store struct {
-	db       *bolt.DB
+	db *bolt.DB
+	// journal is in front of db; nil when the disk had no room for it.
+	journal  *journal
 	maxBytes int64
 	parallel int
 	setAside string
@@ -54,6 +56,8 @@ type Store struct {
 	written map[string]entry
 
 	length, bytes atomic.Int64
+	// sequence is the number of the last record; it belongs to the committer.
+	sequence uint64
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -69,11 +73,17 @@ func Open(dir string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the spill directory %s: %w", dir, err)
 	}
+	journal, err := openJournal(dir, &opened, options.Log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the spill directory %s: %w", dir, errors.Join(err, opened.db.Close()))
+	}
 	if options.MaxBytes <= 0 {
 		options.MaxBytes = DefaultMaxBytes
 	}
 	s := &Store{
 		db:       opened.db,
+		journal:  journal,
+		sequence: opened.sequence,
 		maxBytes: options.MaxBytes,
 		parallel: max(options.Parallel, 1),
 		setAside: opened.damaged,
@@ -116,7 +126,7 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		s.committer.Wait()
-		s.closeErr = s.db.Close()
+		s.closeErr = errors.Join(s.closeJournal(), s.db.Close())
 	})
 	return s.closeErr
 }
