@@ -39,8 +39,8 @@ func (c *courier) findChunks(ctx context.Context) error {
 	return nil
 }
 
-// deliverChunks delivers everything that is packed; any says whether something was.
-func (c *courier) deliverChunks(ctx context.Context) (any bool, err error) {
+// deliverChunks delivers everything that is packed; found says whether something was.
+func (c *courier) deliverChunks(ctx context.Context) (found bool, err error) {
 	if err := c.findChunks(ctx); err != nil || len(c.reserve.chunks) == 0 {
 		return false, err
 	}
