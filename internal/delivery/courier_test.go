@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,9 +79,12 @@ func TestCourierDoesNotLingerWithEnough(t *testing.T) {
 		began := time.Now()
 		stop := b.start(t, c)
 		synctest.Wait()
-		g.Expect(b.sink.batches).NotTo(BeEmpty())
-		for i, batch := range b.sink.batches {
-			g.Expect(b.sink.times[i]).To(Equal(began))
+		b.sink.mu.Lock()
+		batches, times := slices.Clone(b.sink.batches), slices.Clone(b.sink.times)
+		b.sink.mu.Unlock()
+		g.Expect(batches).NotTo(BeEmpty())
+		for i, batch := range batches {
+			g.Expect(times[i]).To(Equal(began))
 			g.Expect(fillOf(batch)).To(BeNumerically(">", 0.95))
 		}
 		sleep(t.Context(), time.Minute)

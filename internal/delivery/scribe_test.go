@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,9 +195,10 @@ func TestTheLedgerNeverHoldsUpDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		b := newLedgerBench(t)
-		open, healthy := b.Ledger.Open, false
+		open := b.Ledger.Open
+		var healthy atomic.Bool
 		b.Ledger.Open = func(ctx context.Context, trail *v1alpha1.AuditTrail) (Sink, error) {
-			if !healthy {
+			if !healthy.Load() {
 				<-ctx.Done() // It hangs until its deadline.
 				return nil, ctx.Err()
 			}
@@ -210,7 +212,7 @@ func TestTheLedgerNeverHoldsUpDelivery(t *testing.T) {
 			g.Expect(b.sink.messages()).To(HaveLen(int(b.now)), "within seconds")
 		}
 		g.Expect(b.trails.status(t).Delivery.Sequence).To(BeEquivalentTo(20))
-		healthy = true
+		healthy.Store(true)
 		sleep(t.Context(), 2*time.Hour)
 		b.happen(t, c, 1)
 		sleep(t.Context(), time.Minute)
@@ -372,8 +374,10 @@ func TestNoLedgerBeforeItsGroup(t *testing.T) {
 		g.Expect(b.book.asked()).To(BeEmpty())
 		trail, made := b.trail.DeepCopy(), false
 		trail.Status.StreamCreatedByOperator = &made
-		c.trail.Store(trail)
+		b.book.mu.Lock()
 		b.book.errs = []error{refused(v1alpha1.ReasonDestinationNotFound)}
+		b.book.mu.Unlock()
+		c.trail.Store(trail)
 		sleep(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.book.asked()).To(Equal([]string{"put", "ensure", "put"}))
