@@ -99,6 +99,9 @@ func (w *world) restartAPIServer() {
 
 // harm keeps a fault up for a while, and until a batch has met it.
 func (w *world) harm(ctx context.Context, fault cloudsim.Fault, while time.Duration) error {
+	if fault.Action == putAction {
+		fault.Stream = w.trail.Status.LogStreamName // The ledger's stream has calls of its own.
+	}
 	defer w.aws.Inject(fault)()
 	before := w.batchesHarmed()
 	if err := pause(ctx, while); err != nil {
@@ -219,8 +222,9 @@ func (w *world) poison(changes int) {
 func (w *world) partlyRejected() {
 	w.t.Helper()
 	w.t.Logf("%s: partly rejected", time.Now().Format("15:04:05"))
-	remove := w.aws.Inject(cloudsim.Fault{Action: putAction, Effect: cloudsim.RejectOld, Events: 3, Times: 2})
-	defer remove()
+	defer w.aws.Inject(cloudsim.Fault{
+		Action: putAction, Stream: w.trail.Status.LogStreamName, Effect: cloudsim.RejectOld, Events: 3, Times: 2,
+	})()
 	w.createMany(w.t.Context(), "change", 50, time.Millisecond)
 	w.expectAll(4)
 	w.expectRejected(4)
