@@ -218,7 +218,7 @@ func (w *world) poison(changes int) {
 }
 
 // partlyRejected is a batch of which the destination refuses the first events for their times, inside of its consent: they
-// arrive with the present as their time.
+// arrive with the present as their time, and by their numbers nothing is missing.
 func (w *world) partlyRejected() {
 	w.t.Helper()
 	w.t.Logf("%s: partly rejected", time.Now().Format("15:04:05"))
@@ -226,6 +226,7 @@ func (w *world) partlyRejected() {
 	defer w.aws.Inject(cloudsim.Fault{
 		Action: putAction, Stream: w.trail.Status.LogStreamName, Effect: cloudsim.RejectOld, Events: 3, Times: 1,
 	})()
+	w.restamped = true
 	w.createMany(w.t.Context(), "change", 50, time.Millisecond)
 	w.expectAll(1) // The poisonous one of before.
 	NewWithT(w.t).Expect(w.batchesHarmed()).To(BeNumerically(">", before))

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -45,13 +46,19 @@ type tally struct {
 
 // arrived reads the stream. It fails when a record was changed, came again with another content, or came before an earlier one.
 func (w *world) arrived(g Gomega) tally {
-	stream := slices.Concat(w.kept, w.aws.Events(region, group, w.trail.Status.LogStreamName))
+	var links []ledger.Link
+	for _, event := range slices.Concat(w.kept, w.aws.Events(region, group, w.trail.Status.LogStreamName)) {
+		link, err := ledger.ReadLink([]byte(event.Message))
+		g.Expect(err).NotTo(HaveOccurred())
+		links = append(links, link)
+	}
+	if w.restamped {
+		slices.SortStableFunc(links, func(a, b ledger.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	}
 	seen := map[int64]string{}
 	var t tally
 	head := ledger.Genesis(string(w.trail.UID))
-	for _, event := range stream {
-		link, err := ledger.ReadLink([]byte(event.Message))
-		g.Expect(err).NotTo(HaveOccurred())
+	for _, link := range links {
 		if hash, ok := seen[link.Sequence]; ok {
 			g.Expect(link.Hash).To(Equal(hash), "record %d came twice with different content", link.Sequence)
 			t.repeated++

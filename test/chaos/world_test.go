@@ -64,6 +64,8 @@ type world struct {
 	harmed int
 	// packed says that events were packed while the destination was away.
 	packed bool
+	// restamped says that records were sent again with another time, and so came after those that followed them.
+	restamped bool
 	// kept are records of streams that are deleted by now.
 	kept []cloudsim.Event
 }
