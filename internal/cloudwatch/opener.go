@@ -81,7 +81,7 @@ func (o *Opener) OpenLedger(ctx context.Context, trail *v1alpha1.AuditTrail) (*S
 	if err != nil {
 		return nil, err
 	}
-	stream.name = o.LedgerStreamName(trail)
+	stream.name, stream.unasked = o.LedgerStreamName(trail), true
 	return stream, nil
 }
 

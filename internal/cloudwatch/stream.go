@@ -36,6 +36,8 @@ type Stream struct {
 	compress            bool
 	pace                *pace
 	class               v1alpha1.LogGroupClass // of a group that is created; "" for AWS's default
+	// unasked says that nobody asks for the group's ARN: looking for it is one of the few calls that an account has.
+	unasked bool
 }
 
 // Observed is what Ensure found or made.
@@ -73,6 +75,9 @@ func (s *Stream) Ensure(ctx context.Context) (Observed, error) {
 	}
 	if observed.StreamCreated, err = s.createStream(ctx); err != nil {
 		return Observed{}, err
+	}
+	if s.unasked {
+		return observed, nil
 	}
 	if found, err = s.find(ctx); err == nil && found != nil { // Only for the ARN: it may not be visible yet.
 		observed.LogGroupARN = groupARN(aws.ToString(found.Arn))
