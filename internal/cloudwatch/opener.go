@@ -75,13 +75,13 @@ func (o *Opener) Open(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream,
 	return stream, nil
 }
 
-// OpenLedger is Open for the log stream of the trail's ledger.
+// OpenLedger is Open for the log stream of the trail's ledger, whose group the trail itself makes.
 func (o *Opener) OpenLedger(ctx context.Context, trail *v1alpha1.AuditTrail) (*Stream, error) {
 	stream, err := o.Open(ctx, trail)
 	if err != nil {
 		return nil, err
 	}
-	stream.name, stream.unasked = o.LedgerStreamName(trail), true
+	stream.name, stream.alone = o.LedgerStreamName(trail), true
 	return stream, nil
 }
 

@@ -36,8 +36,9 @@ type Stream struct {
 	compress            bool
 	pace                *pace
 	class               v1alpha1.LogGroupClass // of a group that is created; "" for AWS's default
-	// unasked says that nobody asks for the group's ARN: looking for it is one of the few calls that an account has.
-	unasked bool
+	// alone says that the group is somebody else's to make: Ensure then creates the stream, and looks for nothing, because
+	// an account has few of those calls a second.
+	alone bool
 }
 
 // Observed is what Ensure found or made.
@@ -58,6 +59,10 @@ func (s *Stream) Name() string { return s.name }
 // permission, group and stream together. Its errors are faults; ReasonLogGroupNotFound when the group is missing and
 // the trail does not want it created.
 func (s *Stream) Ensure(ctx context.Context) (Observed, error) {
+	if s.alone {
+		created, err := s.createStream(ctx)
+		return Observed{StreamCreated: created}, err
+	}
 	found, err := s.find(ctx)
 	var observed Observed
 	switch {
@@ -75,9 +80,6 @@ func (s *Stream) Ensure(ctx context.Context) (Observed, error) {
 	}
 	if observed.StreamCreated, err = s.createStream(ctx); err != nil {
 		return Observed{}, err
-	}
-	if s.unasked {
-		return observed, nil
 	}
 	if found, err = s.find(ctx); err == nil && found != nil { // Only for the ARN: it may not be visible yet.
 		observed.LogGroupARN = groupARN(aws.ToString(found.Arn))

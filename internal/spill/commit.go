@@ -88,7 +88,7 @@ func (s *Store) gather(first request) []request {
 	return group
 }
 
-// commit stores a group in one transaction and answers each of its requests.
+// commit stores a group at once and answers each of its requests.
 func (s *Store) commit(group []request) {
 	length, bytes := s.length.Load(), s.bytes.Load()
 	accepted := group[:0]
