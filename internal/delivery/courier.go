@@ -3,12 +3,9 @@ package delivery
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -178,114 +175,6 @@ func (c *courier) reached() uint64 {
 	return c.at.version
 }
 
-// catchUp reads what was recorded past the cursor from the API server, and delivers it.
-func (c *courier) catchUp(ctx context.Context) error {
-	if c.delivery.feed.at() == 0 {
-		// The feed has not begun, and would leave this list behind when it does; it says so by the inbox.
-		c.wait(ctx, c.delivery.CommitEvery)
-		return nil
-	}
-	c.box.follow()
-	packed, err := c.deliverChunks(ctx)
-	if err != nil {
-		c.queue = nil
-		c.box.forget()
-		return err
-	}
-	list := c.delivery.backlogOf(c.key, c.uid)
-	restored, err := list.open(ctx, c.at.version)
-	if err != nil {
-		c.box.forget()
-		return err
-	}
-	if restored && c.at.version > 0 {
-		c.at.version, c.anew, c.inherited = 0, true, 0
-		return c.catchUp(ctx) // Chunks below the cursor count again, too.
-	}
-	if !packed {
-		c.vanished(ctx, int(c.inherited)-len(list.order))
-	}
-	c.inherited = 0
-	c.past = list.before
-	c.box.cover(list.upTo)
-	err = c.deliverBacklog(ctx, list, c.deliver)
-	c.vanished(ctx, list.vanished)
-	if err != nil {
-		c.queue = nil
-		c.box.forget()
-		return err
-	}
-	c.at.version = max(c.at.version, list.upTo)
-	// The end of a backlog is rare, and what people wait for: it is written at once.
-	c.commitAt = time.Time{}
-	return c.commitIfDue(ctx)
-}
-
-// vanished tells of events that somebody deleted before they were delivered, if any. Retention deletes none of those.
-func (c *courier) vanished(ctx context.Context, events int) {
-	if events <= 0 {
-		return
-	}
-	log.FromContext(ctx).Error(errVanished, "Delivering what is left", "events", events)
-	c.delivery.Metrics.Vanished(events)
-}
-
-// deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
-// What is done with events that are due is up to deliver, which takes them from the queue.
-func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver func(context.Context, []Event) error) error {
-	c.judge.keepGlance()
-	defer c.judge.dropGlance()
-	defer func() { c.ahead = nil }()
-	events, err := list.take(ctx, window)
-	if err != nil {
-		return err
-	}
-	if c.ahead, err = list.take(ctx, window); err != nil {
-		return err
-	}
-	for len(events) > 0 {
-		c.reserve.rest = len(list.order)
-		var following []Event
-		group, ctx := errgroup.WithContext(ctx)
-		group.Go(func() (err error) {
-			following, err = list.take(ctx, window)
-			return err
-		})
-		group.Go(func() error { return c.deliverAll(ctx, events, deliver) })
-		if err := group.Wait(); err != nil {
-			return err
-		}
-		events, c.ahead = slices.Concat(c.queue, c.ahead), following
-	}
-	c.reserve.rest = 0
-	return nil
-}
-
-// deliverAll delivers events of a backlog, the last of which may not be due yet. While others follow, those that do not
-// fill a batch stay in the queue.
-func (c *courier) deliverAll(ctx context.Context, events []Event, deliver func(context.Context, []Event) error) error {
-	c.queue = events
-	for len(c.queue) > 0 && (len(c.ahead) == 0 || c.full() > 0) {
-		if err := ctx.Err(); err != nil {
-			c.queue = nil
-			return err
-		}
-		if pause := c.untilDue(); pause > 0 {
-			sleep(ctx, pause)
-			continue
-		}
-		if err := deliver(ctx, c.dueEvents()); err != nil {
-			c.queue = nil
-			return err
-		}
-		if err := c.commitIfDue(ctx); err != nil {
-			c.queue = nil
-			return err
-		}
-	}
-	return nil
-}
-
 // untilDue is how long to wait until the first event may be judged, and until a batch is worth a call.
 func (c *courier) untilDue() time.Duration {
 	settle := c.settle()
@@ -326,74 +215,6 @@ func (c *courier) wait(ctx context.Context, longest time.Duration) {
 	}
 }
 
-// commitIfDue writes the cursor, not more often than every CommitEvery.
-func (c *courier) commitIfDue(ctx context.Context) error {
-	c.measure()
-	urgent := c.scribe.tend(ctx, &c.at, c.committed.ledger, c.rests())
-	if !urgent && c.clock().Now().Before(c.commitAt) {
-		return nil
-	}
-	return c.commit(ctx)
-}
-
-func (c *courier) commit(ctx context.Context) error {
-	next := progress{c.status(ctx), c.scribe.status()}
-	if c.unsure == nil && c.committed.tellsAsMuchAs(next) && c.state == c.shown {
-		return nil
-	}
-	if c.unsure != nil {
-		// Writing the very same again ends the doubt, whether the answer got lost or the request.
-		next = *c.unsure
-	}
-	c.unsure = &next
-	if err := c.delivery.cursors.commit(ctx, c.trail.Load(), c.committed, next, c.told(next.delivery)); err != nil {
-		return err
-	}
-	c.committed, c.unsure, c.shown, c.anew = next, nil, c.state, false
-	c.delivery.Metrics.CursorWritten(c.key.Namespace, c.key.Name, c.clock().Now())
-	c.commitAt = c.clock().Now().Add(c.delivery.CommitEvery)
-	c.dropPassed(ctx)
-	return nil
-}
-
-// measure shows what waits.
-func (c *courier) measure() {
-	packed := c.packed()
-	switch {
-	case len(c.queue) > 0 && !c.reserve.packing:
-		c.reserve.oldest = c.queue[0].Head.Time.Time
-	case packed == 0 && !c.reserve.packing:
-		c.reserve.oldest = time.Time{}
-	}
-	var lag time.Duration
-	if !c.reserve.oldest.IsZero() {
-		lag = max(0, c.clock().Since(c.reserve.oldest))
-	}
-	c.delivery.Metrics.Backlog(c.key.Namespace, c.key.Name, int(packed)+c.singles(), lag)
-	c.delivery.Metrics.Packed(c.key.Namespace, c.key.Name, packed, c.reserve.full)
-	if c.scribe != nil {
-		c.delivery.Metrics.Chained(c.key.Namespace, c.key.Name, c.at.head.Sequence)
-	}
-}
-
-// stop writes the cursor a last time.
-func (c *courier) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	unsure := c.unsure != nil
-	err := c.commit(ctx)
-	if err == nil && unsure {
-		err = c.commit(ctx)
-	}
-	if err != nil {
-		log.FromContext(ctx).Error(err, "Events that were delivered will be delivered again")
-		return
-	}
-	if err := c.closeLedger(ctx); err != nil {
-		log.FromContext(ctx).Error(err, "The ledger's last checkpoint was not written")
-	}
-}
-
 func (c *courier) clock() clock.Clock { return c.delivery.Clock }
 
 // paused says whether the trail wants nothing pushed.
@@ -406,13 +227,4 @@ func suspended(trail *v1alpha1.AuditTrail) bool {
 // rests says that nothing is about to be pushed.
 func (c *courier) rests() bool {
 	return c.paused() || len(c.queue) == 0 && len(c.ahead) == 0 && c.box.size() == 0
-}
-
-// tellsAsMuchAs says that writing other would tell nothing new: the resourceVersion alone moves all the time.
-func (p progress) tellsAsMuchAs(other progress) bool {
-	a, b := p.delivery, other.delivery
-	return a != nil && a.Sequence == b.Sequence && a.Delivered == b.Delivered && a.Rejected == b.Rejected && a.Pending == b.Pending &&
-		a.Packed == b.Packed && a.Backlog == b.Backlog &&
-		(a.DrainedTime == nil) == (b.DrainedTime == nil) &&
-		equality.Semantic.DeepEqual(p.ledger, other.ledger)
 }
