@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/recorder"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
 	"github.com/trailkeeper/trailkeeper/internal/spill"
+	"github.com/trailkeeper/trailkeeper/internal/uninstall"
 )
 
 const (
@@ -116,6 +118,12 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 		}
 	}
 	return o.serve(ctx)
+}
+
+// Uninstall stops the operator that runs in the cluster, and says on standard output what it does. Of the options only the
+// namespace matters.
+func Uninstall(ctx context.Context, config *rest.Config, options Options) error {
+	return uninstall.Run(ctx, config, options.Namespace, os.Stdout)
 }
 
 // addLeadership makes this replica lead when it can.
