@@ -78,7 +78,8 @@ func (s *Store) keep(ctx context.Context, event *v1alpha1.AuditEvent) error {
 }
 
 // Create stores an encoded event in the API server. An event that is there already was stored by an earlier try. When
-// the namespace takes no new objects, because it is being deleted or gone, the operator's namespace takes the event.
+// the namespace takes no new objects, because it is being deleted or gone, or does not take this one, the operator's
+// namespace takes the event.
 func (s *Store) Create(ctx context.Context, key types.NamespacedName, body []byte) (types.NamespacedName, error) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
@@ -96,9 +97,10 @@ func (s *Store) Create(ctx context.Context, key types.NamespacedName, body []byt
 	return key, nil
 }
 
-// isClosed says that the namespace is being deleted, or gone.
+// isClosed says that the namespace is being deleted, or gone, or that somebody closed it to events: a quota is its owner's to
+// make, and would keep events of everybody waiting in the local file.
 func isClosed(err error) bool {
-	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
 }
 
 func (s *Store) post(ctx context.Context, namespace string, body []byte) error {

@@ -113,7 +113,7 @@ func terminating() *apierrors.StatusError {
 }
 
 func TestStore(t *testing.T) {
-	forbidden := apierrors.NewForbidden(eventsResource, "01j", errors.New("no right"))
+	forbidden := apierrors.NewForbidden(eventsResource, "01j", errors.New("exceeded quota, or no right"))
 	tests := map[string]struct {
 		refusals   map[string]*apierrors.StatusError
 		durability v1alpha1.Durability
@@ -122,12 +122,16 @@ func TestStore(t *testing.T) {
 		created    string
 		spilled    int
 	}{
-		"created":                   {nil, v1alpha1.DurabilityReplicated, "shop", "replicated", "shop/01j", 0},
-		"by an earlier try":         {map[string]*apierrors.StatusError{"shop": alreadyExists}, v1alpha1.DurabilityReplicated, "shop", "replicated", "", 0},
-		"namespace is being gone":   {map[string]*apierrors.StatusError{"shop": terminating()}, v1alpha1.DurabilityReplicated, operatorNamespace, "replicated", operatorNamespace + "/01j", 0},
-		"namespace is gone":         {map[string]*apierrors.StatusError{"shop": noNamespace}, v1alpha1.DurabilityReplicated, operatorNamespace, "replicated", operatorNamespace + "/01j", 0},
-		"another refusal is no end": {map[string]*apierrors.StatusError{"shop": forbidden}, v1alpha1.DurabilityReplicated, "shop", "spilled", "", 1},
-		"etcd is full":              {map[string]*apierrors.StatusError{"shop": unavailable}, v1alpha1.DurabilityReplicated, "shop", "spilled", "", 1},
+		"created":                 {nil, v1alpha1.DurabilityReplicated, "shop", "replicated", "shop/01j", 0},
+		"by an earlier try":       {map[string]*apierrors.StatusError{"shop": alreadyExists}, v1alpha1.DurabilityReplicated, "shop", "replicated", "", 0},
+		"namespace is being gone": {map[string]*apierrors.StatusError{"shop": terminating()}, v1alpha1.DurabilityReplicated, operatorNamespace, "replicated", operatorNamespace + "/01j", 0},
+		"namespace is gone":       {map[string]*apierrors.StatusError{"shop": noNamespace}, v1alpha1.DurabilityReplicated, operatorNamespace, "replicated", operatorNamespace + "/01j", 0},
+		"namespace has a quota":   {map[string]*apierrors.StatusError{"shop": forbidden}, v1alpha1.DurabilityReplicated, operatorNamespace, "replicated", operatorNamespace + "/01j", 0},
+		"another refusal is no end": {
+			map[string]*apierrors.StatusError{"shop": forbidden, operatorNamespace: forbidden},
+			v1alpha1.DurabilityReplicated, "shop", "spilled", "", 1,
+		},
+		"etcd is full": {map[string]*apierrors.StatusError{"shop": unavailable}, v1alpha1.DurabilityReplicated, "shop", "spilled", "", 1},
 		"neither namespace takes it": {
 			map[string]*apierrors.StatusError{"shop": terminating(), operatorNamespace: unavailable},
 			v1alpha1.DurabilityReplicated, "shop", "spilled", "", 1,
