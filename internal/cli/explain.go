@@ -18,6 +18,8 @@ func (s *session) explainCommand() *cobra.Command {
 		Use:   "explain [NAMESPACE/]TRAIL",
 		Short: "Say what a trail records, and what the API server is told to send",
 		Args:  cobra.ExactArgs(1),
+
+		ValidArgsFunction: s.completeTrails,
 		RunE: func(command *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {

@@ -80,6 +80,9 @@ of your AWS credentials for what was pushed to CloudWatch Logs.`,
 	root.SetOut(terminal.Out)
 	root.SetErr(terminal.Err)
 	s.bind(root)
-	root.AddCommand(s.showCommand(), s.noteCommand(), s.explainCommand(), s.verifyCommand(), s.doctorCommand())
+	root.AddCommand(
+		s.eventsCommand(), s.showCommand(), s.historyCommand(), s.noteCommand(), s.exportCommand(),
+		s.verifyCommand(), s.explainCommand(), s.doctorCommand(),
+	)
 	return root
 }

@@ -51,7 +51,8 @@ and so on; logs:GetLogEvents is what they need), and says what is missing, chang
 docs/ledger.md says how, and what it cannot show. The exit code is 2 when something is wrong.`,
 		Example: `  kubectl trail verify security -n trailkeeper-system
   kubectl trail verify --region eu-west-1 --log-group /audit/prod --log-stream c1/shop/shop --trail-uid 8f0f… --key zswV…=`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: s.completeTrails,
 		RunE: func(command *cobra.Command, args []string) error {
 			return s.verify(command.Context(), args, &flags)
 		},
