@@ -95,6 +95,10 @@ func reversed(rows query.Rows) query.Rows {
 func (a *archived) rows(ctx context.Context, span query.Span, filter *query.Filter) query.Rows {
 	return func(yield func(*query.Row, error) bool) {
 		destination := a.place.Spec.CloudWatch
+		if destination.LogGroupClass == v1alpha1.LogGroupClassInfrequentAccess {
+			yield(nil, fmt.Errorf("reading trail %s from CloudWatch Logs: %w", a.trail, errInfrequentAccess))
+			return
+		}
 		archive, err := cloudwatch.OpenArchive(ctx, destination.Region)
 		if err != nil {
 			yield(nil, fmt.Errorf("reading trail %s from CloudWatch Logs: %w", a.trail, err))

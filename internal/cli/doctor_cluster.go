@@ -61,8 +61,7 @@ func (e *examination) ownRights(ctx context.Context) []finding {
 		return one(doubtful, what, "", "cannot tell what you may do: %v", err)
 	}
 	if !allowed {
-		return one(doubtful, what, fmt.Sprintf("an administrator of the namespace runs: kubectl create rolebinding NAME -n %s --clusterrole=%s --user=YOU",
-			namespace, viewerRole), "you may not list auditevents in namespace %s", namespace)
+		return one(doubtful, what, bindIn(namespace, viewerRole), "you may not list auditevents in namespace %s", namespace)
 	}
 	return one(good, what, "", "you may list auditevents in namespace %s", namespace)
 }

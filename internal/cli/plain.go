@@ -9,12 +9,7 @@ import (
 
 // plain makes text harmless that others wrote: what would move the cursor, change colours, hide or turn round what follows
 // it (control characters, bidirectional and invisible ones, bytes that are no UTF-8) is shown as an escape, on one line.
-func plain(text string) string { return escape(text, func(rune) bool { return false }) }
-
-// plainLines is plain that keeps line ends.
-func plainLines(text string) string { return escape(text, func(r rune) bool { return r == '\n' }) }
-
-func escape(text string, keep func(rune) bool) string {
+func plain(text string) string {
 	if harmless(text) {
 		return text
 	}
@@ -23,7 +18,7 @@ func escape(text string, keep func(rune) bool) string {
 		switch {
 		case r == utf8.RuneError && invalidAt(text, i):
 			fmt.Fprintf(&b, `\x%02x`, text[i])
-		case unicode.IsPrint(r) || keep(r):
+		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)

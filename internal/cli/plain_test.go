@@ -27,7 +27,6 @@ func TestPlain(t *testing.T) {
 	} {
 		NewWithT(t).Expect(plain(text)).To(Equal(want), "%q", text)
 	}
-	NewWithT(t).Expect(plainLines("a\nb\x07")).To(Equal("a\nb\\x07"))
 }
 
 // FuzzPlain: a terminal gets nothing but what it prints, and what is harmless stays as it is.

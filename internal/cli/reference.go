@@ -51,7 +51,7 @@ func (s *session) find(ctx context.Context, c client.Reader, kind, name string, 
 		}
 	}
 	if apierrors.IsNotFound(first) {
-		return fmt.Errorf("%w\nGive it as NAMESPACE/NAME, or its namespace with -n", first)
+		return &advisedError{first, "give it as NAMESPACE/NAME, or its namespace with -n"}
 	}
 	return first
 }

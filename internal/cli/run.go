@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // Exit codes of the plugin.
@@ -49,6 +51,8 @@ func System() Terminal {
 
 // Run runs the plugin with its arguments, and returns its exit code. What went wrong is written to the terminal.
 func Run(ctx context.Context, terminal Terminal, args []string) int {
+	// Libraries of controllers want to know where to log; the plugin says what there is to say itself.
+	log.SetLogger(logr.Discard())
 	command := newCommand(terminal)
 	command.SetArgs(args)
 	err := command.ExecuteContext(ctx)
@@ -61,6 +65,10 @@ func Run(ctx context.Context, terminal Terminal, args []string) int {
 		return ExitFailed
 	default:
 		_, _ = fmt.Fprintln(terminal.Err, "Error:", plain(err.Error()))
+		var advised *advisedError
+		if errors.As(err, &advised) {
+			_, _ = fmt.Fprintln(terminal.Err, "→", plain(advised.advice))
+		}
 		return ExitFailed
 	}
 }

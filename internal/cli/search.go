@@ -119,7 +119,8 @@ func (f *search) addNamespace(ctx context.Context, namespace string) error {
 func (f *search) tellCompleteness() {
 	for _, archive := range f.archives {
 		if archive.failure != nil {
-			f.say("Older events of trail %s are missing: the answer has all of it from %s on.\n  %v", archive.trail, moment(archive.oldest), archive.failure)
+			f.say("Older events of trail %s are missing: the answer has all of it from %s on.", archive.trail, moment(archive.oldest))
+			f.say("→ %v", archive.failure)
 		}
 	}
 	if f.Filter.Start.IsZero() && len(f.archives) == 0 && !f.oldest.IsZero() {

@@ -137,5 +137,5 @@ func oneOf(flag, text string, values []string) (string, error) {
 			return value, nil
 		}
 	}
-	return "", fmt.Errorf("%s is %q: give %s", flag, text, strings.Join(values, ", "))
+	return "", fmt.Errorf("%s is %q: give one of %s", flag, text, strings.Join(values, ", "))
 }

@@ -37,8 +37,10 @@ type verifyFlags struct {
 var (
 	errNoTrail = errors.New("say which trail: kubectl trail verify [NAMESPACE/]NAME; of one that is gone from the cluster, " +
 		"give --region, --log-group, --log-stream and --trail-uid, and with --key a public key that you noted")
-	errClusterOnly = errors.New("it has the type ClusterOnly: nothing of it is pushed, so there is no ledger to verify")
-	errNoStream    = errors.New("it has no log stream yet: see its conditions with kubectl trail doctor")
+	errClusterOnly      = errors.New("it has the type ClusterOnly: nothing of it is pushed, so there is no ledger to verify")
+	errInfrequentAccess = errors.New("its log group has the class InfrequentAccess, of which CloudWatch Logs gives log events to " +
+		"Logs Insights only: export the log streams with it")
+	errNoStream = errors.New("it has no log stream yet: see its conditions with kubectl trail doctor")
 )
 
 func (s *session) verifyCommand() *cobra.Command {
@@ -167,6 +169,9 @@ func verificationOf(trail *v1alpha1.AuditTrail) (*verification, error) {
 	}
 	if trail.Status.LogStreamName == "" {
 		return nil, errNoStream
+	}
+	if trail.Spec.CloudWatch.LogGroupClass == v1alpha1.LogGroupClassInfrequentAccess {
+		return nil, errInfrequentAccess
 	}
 	v := &verification{
 		name: trail.Namespace + "/" + trail.Name,

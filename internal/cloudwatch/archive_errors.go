@@ -1,18 +1,11 @@
 package cloudwatch
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/fault"
 )
-
-// ErrNotReadable is that the reader's own credentials do not let them read a log stream.
-var ErrNotReadable = errors.New("the AWS credentials in use may not read it")
-
-// ErrNoStream is that a log group or stream is not there for the reader's AWS account and region.
-var ErrNoStream = errors.New("there is no such log stream")
 
 // explain says what a reader can do about an error of AWS: classify speaks to those who run the operator.
 func (a *Archive) explain(group, stream string, err error) error {
@@ -21,11 +14,11 @@ func (a *Archive) explain(group, stream string, err error) error {
 	classified := classify(operation, err)
 	switch fault.ReasonOf(classified) {
 	case v1alpha1.ReasonDestinationNotFound:
-		return fmt.Errorf("reading %s: %w: check that your AWS credentials are of the account that the trail delivers to "+
-			"(AWS_PROFILE), and that nobody deleted it", at, ErrNoStream)
+		return fmt.Errorf("reading %s: there is none: check that your AWS credentials are of the account that the trail delivers to "+
+			"(AWS_PROFILE), and that nobody deleted it", at)
 	case v1alpha1.ReasonActionNotAllowed:
-		return fmt.Errorf("reading %s: %w: have %s allowed on the log group's ARN with \":*\" at its end, or use another AWS_PROFILE",
-			at, ErrNotReadable, operation)
+		return fmt.Errorf("reading %s: your AWS credentials do not let you: have %s allowed on the log group's ARN with \":*\" at its end, "+
+			"or use another AWS_PROFILE", at, operation)
 	case v1alpha1.ReasonInvalidAccessKey, v1alpha1.ReasonSignatureMismatch, v1alpha1.ReasonTokenExpired:
 		return fmt.Errorf("reading %s: AWS does not accept your credentials (%s): log in again (aws sso login), or name another "+
 			"profile with AWS_PROFILE", at, codeOf(err))

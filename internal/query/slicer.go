@@ -63,7 +63,7 @@ func (s *slicer) shorten(reached time.Time) bool {
 func (s *slicer) done(events int) {
 	s.last = s.from == s.span.From
 	s.to, s.end = s.from, timeOf(s.from)
-	if events < s.limit/4 && s.length < math.MaxInt64/(2*sparse) {
+	if events <= s.limit/4 && s.length < math.MaxInt64/(2*sparse) {
 		s.length *= sparse
 	}
 }

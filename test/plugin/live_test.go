@@ -40,6 +40,7 @@ type world struct {
 	url        string
 	trail      *v1alpha1.AuditTrail
 	kubeconfig string
+	programs   string
 }
 
 // TestLive runs the operator: what the plugin says while it works, and what it proves about what was delivered.
@@ -47,6 +48,8 @@ func TestLive(t *testing.T) {
 	w, operator := startWorld(t)
 	t.Run("doctor finds nothing", w.doctorFindsNothing)
 	t.Run("watch", w.watch)
+	t.Run("in a terminal", w.inATerminal)
+	t.Run("completion", w.completes)
 	t.Run("a note is recorded", w.noteIsRecorded)
 	w.settle(t)
 	operator.Stop() // The last checkpoint is written then.
