@@ -91,8 +91,9 @@ control-plane: ## Put etcd, kube-apiserver, kube-controller-manager and kubectl 
 	hack/control-plane.sh
 
 .PHONY: build
-build: ## Build bin/manager.
+build: ## Build bin/manager and bin/kubectl-trail.
 	CGO_ENABLED=0 go build -ldflags "-s -w" -o $(BIN)/manager ./cmd/manager
+	CGO_ENABLED=0 go build -ldflags "-s -w" -o $(BIN)/kubectl-trail ./cmd/kubectl-trail
 
 .PHONY: demo
 demo: control-plane build ## Show everything on this machine; ARGS=--once exits afterwards.
