@@ -1,15 +1,10 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"strconv"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -42,8 +37,8 @@ func (o *objects) survey(
 	for token := ""; ; {
 		var meta surveyMeta
 		budget, err = o.surveyPage(ctx, ref, whole, token, budget, &meta, func(item *listedObject) {
-			if wanted[item.meta.Name] {
-				visit(item.meta.Name, item.sight(whole))
+			if wanted[item.meta.name] {
+				visit(item.meta.name, item.sight(whole))
 			}
 		})
 		if err != nil || budget <= 0 {
@@ -79,7 +74,15 @@ func (o *objects) surveyPage(
 	}
 	defer func() { _ = stream.Close() }()
 	limited := &io.LimitedReader{R: stream, N: budget}
-	if err := decodeList(jsontext.NewDecoder(limited), meta, visit); err != nil && limited.N > 0 {
+	err = decodeList(newStream(limited), meta, func(item []byte) error {
+		var object listedObject
+		if err := object.read(item); err != nil {
+			return err
+		}
+		visit(&object)
+		return nil
+	})
+	if err != nil && limited.N > 0 {
 		return budget, fmt.Errorf("decoding a list of %s in %q: %w", ref.Resource, ref.Namespace, err)
 	}
 	return limited.N, nil
@@ -87,26 +90,22 @@ func (o *objects) surveyPage(
 
 // listedObject is one object of a list.
 type listedObject struct {
-	meta metav1.ObjectMeta
-	body jsontext.Value
+	meta objectMeta
+	// body is good until the next object is read.
+	body []byte
 }
 
-// UnmarshalJSON decodes the metadata alone, and keeps the rest as it came.
-func (l *listedObject) UnmarshalJSON(body []byte) error {
-	var object struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
-	}
-	if err := json.Unmarshal(body, &object); err != nil {
-		return err
-	}
-	l.meta, l.body = object.Metadata, body
-	return nil
+// read reads the metadata alone, and keeps the rest as it came.
+func (l *listedObject) read(body []byte) (err error) {
+	l.meta, err = readMeta(body)
+	l.body = body
+	return err
 }
 
 func (l *listedObject) sight(whole bool) sight {
 	seen := sight{exists: true, meta: l.meta}
 	if whole {
-		seen.body = bytes.Clone(l.body)
+		seen.body = withoutManagedFields(l.body)
 	}
 	return seen
 }
