@@ -16,9 +16,8 @@ type objectMeta struct {
 	DeletionTimestamp *metav1.Time
 }
 
-// readMeta reads the metadata of an object.
-func readMeta(object []byte) (objectMeta, error) {
-	var meta objectMeta
+// readMeta reads the metadata of an object, and where its managedFields begin and end; the same place where it has none.
+func readMeta(object []byte) (meta objectMeta, from, to int, err error) {
 	s := scan{data: object}
 	s.object(func(name []byte) {
 		if string(name) != "metadata" {
@@ -37,46 +36,35 @@ func readMeta(object []byte) (objectMeta, error) {
 				meta.CreationTimestamp = metav1.Time{Time: s.time()}
 			case "deletionTimestamp":
 				meta.DeletionTimestamp = s.optionalTime()
+			case "managedFields":
+				s.peek()
+				from = s.at
+				s.raw()
+				to = s.at
 			default:
 				s.raw()
 			}
 		})
 	})
-	return meta, s.err
+	return meta, from, to, s.err
 }
 
-// withoutManagedFields is a copy of an object without what is often the larger part of it, and never evidence of a change.
-func withoutManagedFields(object []byte) []byte {
-	from, to := managedFields(object)
-	if from == to {
-		return bytes.Clone(object)
+// readSight reads what an object shows. Its body is copied when the whole of it is wanted, without its managedFields: they are often
+// the larger part of an object, and never evidence of a change.
+func readSight(object []byte, whole bool) (sight, error) {
+	meta, from, to, err := readMeta(object)
+	if err != nil {
+		return sight{}, err
 	}
-	const nothing = "null"
-	copied := make([]byte, 0, len(object)-(to-from)+len(nothing))
-	copied = append(copied, object[:from]...)
-	copied = append(copied, nothing...)
-	return append(copied, object[to:]...)
-}
-
-// managedFields is where their value begins and ends; the same where there are none.
-func managedFields(object []byte) (from, to int) {
-	s := scan{data: object}
-	s.object(func(name []byte) {
-		if string(name) != "metadata" {
-			s.raw()
-			return
-		}
-		s.object(func(name []byte) {
-			s.peek()
-			begins := s.at
-			s.raw()
-			if string(name) == "managedFields" {
-				from, to = begins, s.at
-			}
-		})
-	})
-	if s.err != nil {
-		return 0, 0
+	seen := sight{exists: true, meta: meta}
+	switch {
+	case !whole:
+	case from == to:
+		seen.body = bytes.Clone(object)
+	default:
+		const nothing = "null"
+		seen.body = make([]byte, 0, len(object)-(to-from)+len(nothing))
+		seen.body = append(append(append(seen.body, object[:from]...), nothing...), object[to:]...)
 	}
-	return from, to
+	return seen, nil
 }

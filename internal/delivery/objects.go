@@ -48,12 +48,9 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 	if err != nil {
 		return sight{}, fmt.Errorf("reading %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
-	seen := sight{exists: true}
-	if seen.meta, err = readMeta(body); err != nil {
+	seen, err := readSight(body, whole)
+	if err != nil {
 		return sight{}, fmt.Errorf("decoding %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
-	}
-	if whole {
-		seen.body = withoutManagedFields(body)
 	}
 	return seen, nil
 }

@@ -185,12 +185,17 @@ func (endless) Read(into []byte) (int, error) {
 	return copy(into, bytes.Repeat([]byte("x"), len(into))), nil
 }
 
-func TestWithoutManagedFields(t *testing.T) {
+func TestASightIsWithoutManagedFields(t *testing.T) {
 	for object, want := range map[string]string{
 		`{"metadata":{"name":"a","managedFields":[{"x":"]"}],"uid":"u"},"data":{"managedFields":"b"}}`: `{"metadata":{"name":"a","managedFields":null,"uid":"u"},"data":{"managedFields":"b"}}`,
-		`{"data":{},"metadata":{"name":"a"}}`: `{"data":{},"metadata":{"name":"a"}}`,
-		`{"data"`:                             `{"data"`,
+		`{"data":{},"metadata":{"uid":"u","name":"a"}}`:                                                `{"data":{},"metadata":{"uid":"u","name":"a"}}`,
 	} {
-		NewWithT(t).Expect(string(withoutManagedFields([]byte(object)))).To(Equal(want))
+		g := NewWithT(t)
+		seen, err := readSight([]byte(object), true)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(string(seen.body)).To(Equal(want))
+		g.Expect(seen.meta).To(Equal(objectMeta{name: "a", UID: "u"}))
 	}
+	_, err := readSight([]byte(`{"metadata"`), true)
+	NewWithT(t).Expect(err).To(MatchError(errNotJSON))
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -167,31 +168,57 @@ type valueEnd struct {
 
 // find returns how many bytes of a piece belong to the value, and whether it ends there.
 func (e *valueEnd) find(piece []byte) (n int, done bool) {
-	for i, b := range piece {
-		switch {
-		case e.escaped:
-			e.escaped = false
-		case e.inString:
-			e.escaped = b == '\\'
-			if b == '"' {
-				e.inString = false
-				if e.depth == 0 {
-					return i + 1, true
-				}
+	for i := 0; i < len(piece); i++ {
+		if e.inString {
+			i = e.findQuote(piece, i)
+			if !e.inString && e.depth == 0 {
+				return i + 1, true
 			}
-		case b == '"':
+			continue
+		}
+		switch b := piece[i]; b {
+		case '"':
 			e.inString = true
-		case b == '{' || b == '[':
+		case '{', '[':
 			e.depth++
-		case e.depth > 0:
+		case '}', ']', ',', ' ', '\n', '\r', '\t':
+			if e.depth == 0 {
+				return i, true // Of a number, true, false or null.
+			}
 			if b == '}' || b == ']' {
 				if e.depth--; e.depth == 0 {
 					return i + 1, true
 				}
 			}
-		case b == ',' || b == '}' || b == ']' || isSpace(b):
-			return i, true // Of a number, true, false or null.
 		}
 	}
 	return len(piece), false
+}
+
+// findQuote returns where the string ends that a piece is in at a place, or the piece's length.
+func (e *valueEnd) findQuote(piece []byte, from int) int {
+	for at := from; ; {
+		n := bytes.IndexByte(piece[at:], '"')
+		end := at + n
+		if n < 0 {
+			end = len(piece)
+		}
+		escapes := 0
+		for end-1-escapes >= from && piece[end-1-escapes] == '\\' {
+			escapes++
+		}
+		if end-escapes == from && e.escaped {
+			escapes++ // It began in the piece before.
+		}
+		if n < 0 {
+			e.escaped = escapes%2 == 1
+			return end
+		}
+		if escapes%2 == 0 {
+			e.inString, e.escaped = false, false
+			return end
+		}
+		at = end + 1
+		from, e.escaped = at, false // The quote is text.
+	}
 }

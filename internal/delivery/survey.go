@@ -36,11 +36,7 @@ func (o *objects) survey(
 	budget := int64(len(wanted)) * surveyBytes
 	for token := ""; ; {
 		var meta surveyMeta
-		budget, err = o.surveyPage(ctx, ref, whole, token, budget, &meta, func(item *listedObject) {
-			if wanted[item.meta.name] {
-				visit(item.meta.name, item.sight(whole))
-			}
-		})
+		budget, err = o.surveyPage(ctx, ref, whole, wanted, token, budget, &meta, visit)
 		if err != nil || budget <= 0 {
 			return false, err
 		}
@@ -53,10 +49,10 @@ func (o *objects) survey(
 	}
 }
 
-// surveyPage shows one page to visit, of which it reads at most budget bytes, and says what is left of them.
+// surveyPage shows the wanted objects of one page to visit, of which it reads at most budget bytes, and says what is left of them.
 func (o *objects) surveyPage(
-	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, token string, budget int64, meta *surveyMeta,
-	visit func(*listedObject),
+	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool, token string, budget int64, meta *surveyMeta,
+	visit func(name string, seen sight),
 ) (left int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -75,37 +71,17 @@ func (o *objects) surveyPage(
 	defer func() { _ = stream.Close() }()
 	limited := &io.LimitedReader{R: stream, N: budget}
 	err = decodeList(newStream(limited), meta, func(item []byte) error {
-		var object listedObject
-		if err := object.read(item); err != nil {
-			return err
+		seen, err := readSight(item, false)
+		if err == nil && wanted[seen.meta.name] {
+			if whole {
+				seen, err = readSight(item, true)
+			}
+			visit(seen.meta.name, seen)
 		}
-		visit(&object)
-		return nil
+		return err
 	})
 	if err != nil && limited.N > 0 {
 		return budget, fmt.Errorf("decoding a list of %s in %q: %w", ref.Resource, ref.Namespace, err)
 	}
 	return limited.N, nil
-}
-
-// listedObject is one object of a list.
-type listedObject struct {
-	meta objectMeta
-	// body is good until the next object is read.
-	body []byte
-}
-
-// read reads the metadata alone, and keeps the rest as it came.
-func (l *listedObject) read(body []byte) (err error) {
-	l.meta, err = readMeta(body)
-	l.body = body
-	return err
-}
-
-func (l *listedObject) sight(whole bool) sight {
-	seen := sight{exists: true, meta: l.meta}
-	if whole {
-		seen.body = withoutManagedFields(l.body)
-	}
-	return seen
 }
