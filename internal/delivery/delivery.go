@@ -281,7 +281,7 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
 	}
-	return len(list.order) == 0, nil
+	return list.order.count == 0, nil
 }
 
 func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog {

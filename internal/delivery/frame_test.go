@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,9 +42,10 @@ func BenchmarkFrame(b *testing.B) {
 			b.SetBytes(int64(len(frame)))
 			b.ReportAllocs()
 			reader := bytes.NewReader(frame)
+			frames := newStream(reader)
 			for b.Loop() {
 				reader.Reset(frame)
-				if err := next(jsontext.NewDecoder(reader), func(version uint64, created *wireEvent) {
+				if err := next(frames, func(version uint64, created *wireEvent) {
 					f.give(b.Context(), version, created)
 				}); err != nil {
 					b.Fatal(err)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -21,8 +19,8 @@ type objects struct {
 // sight is what one read showed of an object.
 type sight struct {
 	exists bool
-	meta   metav1.ObjectMeta
-	// body is the whole object, when it was asked for.
+	meta   objectMeta
+	// body is the whole object but for its managedFields, when it was asked for.
 	body []byte
 }
 
@@ -50,13 +48,11 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 	if err != nil {
 		return sight{}, fmt.Errorf("reading %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
-	var object struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
-	}
-	if err := json.Unmarshal(body, &object); err != nil {
+	seen, err := readSight(body, whole)
+	if err != nil {
 		return sight{}, fmt.Errorf("decoding %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
-	return sight{exists: true, meta: object.Metadata, body: body}, nil
+	return seen, nil
 }
 
 // ready asks for one of the operator's own events.

@@ -25,7 +25,7 @@ func head(action v1alpha1.Action, uid string) *Head {
 }
 
 func seen(uid, version string) sight {
-	return sight{exists: true, meta: metav1.ObjectMeta{UID: types.UID(uid), ResourceVersion: version}}
+	return sight{exists: true, meta: objectMeta{UID: types.UID(uid), ResourceVersion: version}}
 }
 
 // TestRead is what a consistent read of the object tells when no other event tells more.

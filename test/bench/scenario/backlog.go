@@ -33,19 +33,26 @@ type backlog struct {
 	rig      *Rig
 	trail    *v1alpha1.AuditTrail
 	digester audit.Digester
-	objects  []corev1.ConfigMap
-	count    int
+	// name begins the names of the ConfigMaps.
+	name    string
+	objects []corev1.ConfigMap
+	count   int
 }
 
 // newBacklog makes the ConfigMaps that count events are about.
 func (r *Rig) newBacklog(ctx context.Context, trail *v1alpha1.AuditTrail, objects, count int) (*backlog, error) {
+	return r.newNamedBacklog(ctx, trail.Namespace, trail, objects, count)
+}
+
+// newNamedBacklog is for trails that have several.
+func (r *Rig) newNamedBacklog(ctx context.Context, name string, trail *v1alpha1.AuditTrail, objects, count int) (*backlog, error) {
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: testenv.OperatorNamespace, Name: "trailkeeper-digest-key"}
 	if err := r.admin.Get(ctx, key, &secret); err != nil {
 		return nil, fmt.Errorf("reading the key of digests: %w", err)
 	}
 	b := &backlog{
-		rig: r, trail: trail, digester: audit.NewDigester(secret.Data["key"]),
+		rig: r, trail: trail, name: name, digester: audit.NewDigester(secret.Data["key"]),
 		objects: make([]corev1.ConfigMap, objects), count: count,
 	}
 	return b, load.Each(ctx, creators, objects, func(ctx context.Context, i int) error {
@@ -57,7 +64,7 @@ func (r *Rig) newBacklog(ctx context.Context, trail *v1alpha1.AuditTrail, object
 // object is a ConfigMap as all of its events left it. It is where no webhook is called, so that making it is not recorded.
 func (b *backlog) object(i int) corev1.ConfigMap {
 	object := corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: bareNamespace, Name: fmt.Sprintf("%s-%d", b.trail.Namespace, i)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: bareNamespace, Name: fmt.Sprintf("%s-%d", b.name, i)},
 		Data:       map[string]string{},
 	}
 	for number := i; number < b.count; number += len(b.objects) {
@@ -68,14 +75,17 @@ func (b *backlog) object(i int) corev1.ConfigMap {
 
 // store creates all events.
 func (b *backlog) store(ctx context.Context) error {
+	return load.Each(ctx, creators, b.count, b.storeOne)
+}
+
+// storeOne creates one event.
+func (b *backlog) storeOne(ctx context.Context, number int) error {
 	path := "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + b.trail.Namespace + "/" + v1alpha1.AuditEventsResource.Resource
-	return load.Each(ctx, creators, b.count, func(ctx context.Context, number int) error {
-		body, err := json.Marshal(b.event(number))
-		if err != nil {
-			return fmt.Errorf("encoding an AuditEvent: %w", err)
-		}
-		return b.rig.operator.post(ctx, path, body)
-	})
+	body, err := json.Marshal(b.event(number))
+	if err != nil {
+		return fmt.Errorf("encoding an AuditEvent: %w", err)
+	}
+	return b.rig.operator.post(ctx, path, body)
 }
 
 func (b *backlog) keyOf(number int) string { return "key-" + strconv.Itoa(number/len(b.objects)) }

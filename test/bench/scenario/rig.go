@@ -20,6 +20,7 @@ const (
 	recorderNamespace = "bench-recorder"
 	localNamespace    = "bench-local"
 	backlogNamespace  = "bench-backlog"
+	watchedNamespace  = "bench-watched"
 )
 
 const (
@@ -44,7 +45,9 @@ type Rig struct {
 	env     *testenv.Env
 	manager *testenv.Manager
 	cloud   *cloudsim.Simulator
-	admin   client.Client
+	// arrivals sees what cloud stores.
+	arrivals arrivals
+	admin    client.Client
 	// users change ConfigMaps in turn, as people whom priority and fairness treats as anybody: it lets none of them have
 	// several hundred requests at once. operator is the manager.
 	users    [20]*poster
@@ -53,7 +56,11 @@ type Rig struct {
 	// managerOptions are those of manager.
 	managerOptions testenv.ManagerOptions
 	trails         map[string]*v1alpha1.AuditTrail
-	closers        []func()
+	// drains is how many backlogs were stored.
+	drains int
+	// managerArgs are further flags of the manager.
+	managerArgs []string
+	closers     []func()
 }
 
 func newRig(out io.Writer) *Rig {
@@ -101,7 +108,7 @@ func (r *Rig) startControlPlane(ctx context.Context) error {
 }
 
 func (r *Rig) startCloud(ctx context.Context) error {
-	r.cloud = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{awsUser}, Discard: true})
+	r.cloud = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{awsUser}, Discard: true, OnCall: r.arrivals.note})
 	url, stop, err := r.cloud.Start(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -122,7 +129,7 @@ func (r *Rig) startManager(ctx context.Context) error {
 		return err
 	}
 	options.Env = []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"}
-	options.Args = []string{"--cluster-id=bench"}
+	options.Args = append([]string{"--cluster-id=bench"}, r.managerArgs...)
 	r.managerOptions = options
 	if err := r.runManager(ctx); err != nil {
 		return err
