@@ -20,11 +20,10 @@ import (
 
 // What the manifests call things.
 const (
-	operatorServiceAccount = "trailkeeper-manager"
-	recordersLease         = "trailkeeper-recorders"
-	recorderFlowSchema     = "trailkeeper-recorder"
-	exemptPriorityLevel    = "exempt"
-	applyManifests         = "apply the manifests again: kubectl apply --server-side -k config/default, or config/outside-cluster"
+	recordersLease      = "trailkeeper-recorders"
+	recorderFlowSchema  = "trailkeeper-recorder"
+	exemptPriorityLevel = "exempt"
+	applyManifests      = "apply the manifests again: kubectl apply --server-side -k config/default, or config/outside-cluster"
 )
 
 // api makes sure that the kinds are served.
@@ -129,7 +128,7 @@ func signsOfLife(annotations map[string]string, now time.Time) (alive []string, 
 // operatorRights asks the API server whether the operator may do what it must.
 func (e *examination) operatorRights(ctx context.Context) []finding {
 	const what = "RBAC"
-	operator := "system:serviceaccount:" + e.operatorNamespace + ":" + operatorServiceAccount
+	operator := e.operatorUsername()
 	for _, need := range []authorizationv1.ResourceAttributes{
 		{Verb: "create", Group: v1alpha1.GroupVersion.Group, Resource: "auditevents"},
 		{Verb: "watch", Group: v1alpha1.GroupVersion.Group, Resource: "auditevents"},

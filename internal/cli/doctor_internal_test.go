@@ -49,6 +49,9 @@ func TestDoctorOfATrail(t *testing.T) {
 		}}}, "FAIL  Trail       shop/x: CredentialsValid is False (Because)\n                  → Do this.\n" +
 			"WARN  Trail       shop/x: RetentionSufficient is False (Because)\n                  → Do this.\n" +
 			"WARN  Trail       shop/x: Delivering is Unknown (Because)\n                  → Do this.\n"},
+		"new": {v1alpha1.AuditTrail{Status: v1alpha1.AuditTrailStatus{Conditions: []metav1.Condition{
+			{Type: "Recording", Status: metav1.ConditionFalse, Reason: "WebhookPending", Message: "Not yet", LastTransitionTime: *at(time.Second)},
+		}}}, "WARN  Trail       shop/x: Recording is False (WebhookPending)\n                  → Not yet\n"},
 		"late": {v1alpha1.AuditTrail{Status: v1alpha1.AuditTrailStatus{
 			Conditions: []metav1.Condition{condition("Ready", metav1.ConditionTrue)},
 			Delivery:   &v1alpha1.DeliveryStatus{Pending: 2, Sequence: 9, LastDeliveredTime: at(time.Hour)},

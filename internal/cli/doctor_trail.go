@@ -9,10 +9,12 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// overdue is how long events may wait, and a ledger may be silent, before somebody should look.
+// How long events may wait, and a ledger may be silent, before somebody should look.
 const (
 	deliveryOverdue = 10 * time.Minute
-	ledgerOverdue   = 2 * time.Hour
+	// settling is how long a condition may be what it is without meaning anything: a new trail takes some seconds.
+	settling      = time.Minute
+	ledgerOverdue = 2 * time.Hour
 )
 
 // warnings are the conditions that do not stop delivery when they are False.
@@ -39,7 +41,7 @@ func (e *examination) trail(trail *v1alpha1.AuditTrail) []finding {
 			ready = condition.Status == metav1.ConditionTrue
 		}
 		if condition.Status != metav1.ConditionTrue && !summaries[condition.Type] {
-			findings = append(findings, conditionFinding(name, condition))
+			findings = append(findings, e.condition(name, condition))
 		}
 	}
 	findings = append(findings, e.lag(name, trail)...)
@@ -54,9 +56,10 @@ func (e *examination) trail(trail *v1alpha1.AuditTrail) []finding {
 	return findings
 }
 
-func conditionFinding(name string, condition *metav1.Condition) finding {
+func (e *examination) condition(name string, condition *metav1.Condition) finding {
 	f := finding{verdict: bad, what: "Trail", found: fmt.Sprintf("%s: %s is %s (%s)", name, condition.Type, condition.Status, condition.Reason)}
-	if warnings[condition.Type] || condition.Status == metav1.ConditionUnknown || condition.Reason == v1alpha1.ReasonProgressing {
+	if warnings[condition.Type] || condition.Status == metav1.ConditionUnknown || condition.Reason == v1alpha1.ReasonProgressing ||
+		e.Clock.Now().Sub(condition.LastTransitionTime.Time) < settling {
 		f.verdict = doubtful
 	}
 	f.remedy = condition.Message

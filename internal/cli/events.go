@@ -71,10 +71,11 @@ func (s *session) events(ctx context.Context, flags *eventsFlags) error {
 	if err := search.print(ctx, out, flags.limit, watch); err != nil {
 		return err
 	}
-	search.tellCompleteness()
 	if watch != nil {
+		search.tellFailures()
 		return watch.print(ctx, out)
 	}
+	search.tellCompleteness()
 	return nil
 }
 

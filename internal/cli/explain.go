@@ -41,7 +41,7 @@ func (s *session) printTrail(trail *v1alpha1.AuditTrail) {
 	s.field("Sees", s.scopeText(trail))
 	s.field("Pushes to", destinationText(trail))
 	s.field("Keeps", retentionText(trail))
-	s.field("If storing", failureText(trail))
+	s.field("At failure", failureText(trail))
 	if trail.Spec.Redaction != nil {
 		s.field("Hides", strings.Join(trail.Spec.Redaction.Paths, ", ")+", beside the values of Secrets")
 	}
@@ -78,10 +78,9 @@ func retentionText(trail *v1alpha1.AuditTrail) string {
 
 func failureText(trail *v1alpha1.AuditTrail) string {
 	if trail.Spec.Recording.FailurePolicy == v1alpha1.FailurePolicyFail {
-		return "an event fails: the change is refused (Fail), but for those in kube-system and " +
-			"the operator's namespace"
+		return "a change whose event can be stored nowhere is refused (Fail), but for those in kube-system and the operator's namespace"
 	}
-	return "an event fails: the change is made all the same, and a Gap tells of it (Ignore)"
+	return "a change whose event can be stored nowhere is made all the same, and a Gap tells of it (Ignore)"
 }
 
 // printRules shows the rules in words, in their order.
@@ -141,7 +140,10 @@ func resourcesText(rule *v1alpha1.Rule) string {
 			list = []string{"*"}
 		}
 		for _, name := range list {
-			if entry.Group != "" && (entry.Group != "*" || name != "*") {
+			switch {
+			case entry.Group == "*" && name != "*":
+				name += " of any group"
+			case entry.Group != "" && entry.Group != "*":
 				name += "." + entry.Group
 			}
 			names = append(names, name)
@@ -157,7 +159,9 @@ func resourcesText(rule *v1alpha1.Rule) string {
 // printSubscription shows what this trail alone has the API server send. Other trails may have it send more, of which this
 // one takes nothing.
 func (s *session) printSubscription(trail *v1alpha1.AuditTrail) {
-	set := rules.Compile([]v1alpha1.AuditTrail{*trail}, rules.Options{OperatorNamespace: s.operatorNamespace})
+	set := rules.Compile([]v1alpha1.AuditTrail{*trail}, rules.Options{
+		OperatorNamespace: s.operatorNamespace, OperatorUsername: s.operatorUsername(),
+	})
 	webhooks := set.Webhooks(func(string) admissionregistrationv1.WebhookClientConfig {
 		return admissionregistrationv1.WebhookClientConfig{}
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trailkeeper/trailkeeper/internal/query"
+	"github.com/trailkeeper/trailkeeper/internal/query/csv"
 )
 
 // exportBuffer gathers what is written to a file.
@@ -71,7 +72,7 @@ func (f *search) exportTo(ctx context.Context, format, path string) (err error) 
 			_ = os.Remove(path)
 		}
 	}()
-	f.Out = buffered
+	f.Out, f.Screen = buffered, false
 	if err := f.export(ctx, format); err != nil {
 		return err
 	}
@@ -85,7 +86,10 @@ func (f *search) exportTo(ctx context.Context, format, path string) (err error) 
 }
 
 func (f *search) export(ctx context.Context, format string) error {
-	var out printer = &jsonLines{f.Out}
+	var out printer = &jsonLines{f.records()}
+	if format == "csv" {
+		out = &csvRows{writer: csv.NewWriter(f.records())}
+	}
 	progress := f.startProgress()
 	bar := &timeBar{progress: progress, from: f.Filter.Start, to: f.Filter.End}
 	if bar.to.IsZero() {

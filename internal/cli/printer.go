@@ -9,6 +9,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query"
+	"github.com/trailkeeper/trailkeeper/internal/query/csv"
 )
 
 // printer writes events one by one, in constant memory.
@@ -28,11 +29,13 @@ func (s *session) printer(format string, endless bool) (printer, error) {
 	switch format {
 	case "json":
 		if endless {
-			return &jsonLines{s.Out}, nil
+			return &jsonLines{s.records()}, nil
 		}
-		return &jsonList{out: s.Out}, nil
+		return &jsonList{out: s.records()}, nil
 	case "yaml":
-		return &yamlDocuments{s.Out}, nil
+		return &yamlDocuments{s.records()}, nil
+	case "csv":
+		return &csvRows{writer: csv.NewWriter(s.records())}, nil
 	default:
 		return &table{session: s, wide: format == "wide"}, nil
 	}
@@ -112,3 +115,31 @@ func (d *yamlDocuments) row(row *query.Row) error {
 }
 
 func (*yamlDocuments) flush() error { return nil }
+
+// csvRows is a header and a line for each event.
+type csvRows struct {
+	writer *csv.Writer
+	titled bool
+}
+
+func (c *csvRows) title() error {
+	if c.titled {
+		return nil
+	}
+	c.titled = true
+	return c.writer.Header()
+}
+
+func (c *csvRows) row(row *query.Row) error {
+	if err := c.title(); err != nil {
+		return err
+	}
+	return c.writer.Write(row)
+}
+
+func (c *csvRows) flush() error {
+	if err := c.title(); err != nil {
+		return err
+	}
+	return c.writer.Flush()
+}

@@ -31,6 +31,8 @@ var errWrong = errors.New("something is wrong")
 type Terminal struct {
 	// Out takes what was asked for, and Err what is said beside it.
 	Out, Err io.Writer
+	// Screen says that Out is shown to somebody, and not kept in a file or read by a program.
+	Screen bool
 	// Colour says that Out shows colours.
 	Colour bool
 	// Interactive says that somebody watches Err: progress may be shown there.
@@ -42,9 +44,10 @@ type Terminal struct {
 // System is the terminal in which the program runs. Colours are left out when Out is no terminal, when NO_COLOR has any
 // value (https://no-color.org), and on terminals that say that they are dumb.
 func System() Terminal {
+	screen := term.IsTerminal(int(os.Stdout.Fd()))
 	return Terminal{
-		Out: os.Stdout, Err: os.Stderr, Clock: clock.RealClock{},
-		Colour:      term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Out: os.Stdout, Err: os.Stderr, Clock: clock.RealClock{}, Screen: screen,
+		Colour:      screen && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		Interactive: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb",
 	}
 }

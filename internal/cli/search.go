@@ -117,14 +117,19 @@ func (f *search) addNamespace(ctx context.Context, namespace string) error {
 
 // tellCompleteness says from when on the answer has everything, where it does not begin where it was asked to.
 func (f *search) tellCompleteness() {
+	f.tellFailures()
+	if f.Filter.Start.IsZero() && len(f.archives) == 0 && !f.oldest.IsZero() {
+		f.say("The cluster has events from %s on. Older ones are read from CloudWatch Logs when --since or --start asks for them.", moment(f.oldest))
+	}
+}
+
+// tellFailures says what could not be read of log streams.
+func (f *search) tellFailures() {
 	for _, archive := range f.archives {
 		if archive.failure != nil {
 			f.say("Older events of trail %s are missing: the answer has all of it from %s on.", archive.trail, moment(archive.oldest))
 			f.say("→ %v", archive.failure)
 		}
-	}
-	if f.Filter.Start.IsZero() && len(f.archives) == 0 && !f.oldest.IsZero() {
-		f.say("The cluster has events from %s on. Older ones are read from CloudWatch Logs when --since or --start asks for them.", moment(f.oldest))
 	}
 }
 

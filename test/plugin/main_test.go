@@ -53,6 +53,22 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// TestPlugin has an order: the operator, once it runs, prunes what the scene's trails recorded months before.
+func TestPlugin(t *testing.T) {
+	for _, each := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"doctor without an operator", testDoctorWithoutAnOperator},
+		{"events", testEvents}, {"events with few rights", testEventsWithFewRights}, {"history", testHistory},
+		{"show", testShow}, {"hostile text", testHostileTextCanDoNothing}, {"explain", testExplain},
+		{"export", testExport}, {"note", testNote},
+		{"live", testLive},
+	} {
+		t.Run(each.name, each.test)
+	}
+}
+
 // now is the time of day in the scene.
 var now = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 

