@@ -103,3 +103,15 @@ func (e *Env) etcdCall(ctx context.Context, path string, body, into any) error {
 	}
 	return json.Unmarshal(answer, into)
 }
+
+// EtcdBytes is how much of etcd is in use once old revisions are dropped.
+func (e *Env) EtcdBytes(ctx context.Context) (int64, error) {
+	if err := e.MakeRoomInEtcd(ctx); err != nil {
+		return 0, err
+	}
+	var status struct {
+		InUse int64 `json:"dbSizeInUse,string"`
+	}
+	err := e.etcdCall(ctx, "/v3/maintenance/status", map[string]any{}, &status)
+	return status.InUse, err
+}
