@@ -1,11 +1,15 @@
 package delivery
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"os"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
@@ -27,7 +31,7 @@ func TestAnOutageCostsLittle(t *testing.T) {
 		return size
 	}
 	empty := bytes()
-	names := r.record(t, trail, 0, count)
+	names := r.recordAs(t, trail, 0, count, vary)
 	single := bytes() - empty
 
 	back := r.away()
@@ -49,4 +53,30 @@ func TestAnOutageCostsLittle(t *testing.T) {
 	links, repeated := r.arrived(g, trail, ledger.Genesis(string(trail.UID)))
 	g.Expect(linkNames(t, links)).To(Equal(names))
 	g.Expect(repeated).To(BeZero())
+}
+
+// vary gives an event three changes of its own, as those of a Deployment are. What is random in it is what makes up the size of a
+// chunk: digests, ids and values.
+func vary(event *v1alpha1.AuditEvent) {
+	event.Spec.ID = random(16)
+	event.Spec.Resource.UID = string(uuid.NewUUID())
+	event.Spec.Level = v1alpha1.LevelChanges
+	event.Spec.Actor.Groups = []string{"system:serviceaccounts", "system:serviceaccounts:deployments", "system:authenticated"}
+	for _, path := range []string{
+		"/spec/template/spec/containers/0/image", "/spec/template/metadata/annotations/checksum~1config", "/metadata/labels/app.kubernetes.io~1version",
+	} {
+		event.Spec.Changes = append(event.Spec.Changes, v1alpha1.Change{Op: "replace", Path: &path, From: value(), Value: value()})
+		event.Spec.Evidence = append(event.Spec.Evidence, v1alpha1.Evidence{Path: path, Was: random(16), Digest: random(16)})
+	}
+}
+
+func value() *runtime.RawExtension {
+	return &runtime.RawExtension{Raw: []byte(`"registry.example.com/shop/storefront@sha256:` + random(8) + `"`)}
+}
+
+// random is so many random bytes in hexadecimal.
+func random(bytes int) string {
+	text := make([]byte, bytes)
+	_, _ = rand.Read(text) // It never fails.
+	return hex.EncodeToString(text)
 }
