@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -179,7 +180,7 @@ func TestBacklogKeepsThePlaceOfWhatIsExplained(t *testing.T) {
 		explained.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
 		api.store(explained, uint64(100+n))
 	}
-	all := append(first, drain(t, list, 3)...)
+	all := slices.Concat(first, drain(t, list, 3))
 	g.Expect(all).To(HaveLen(20))
 	for n := range all {
 		g.Expect(all[n].Name).To(Equal(eventName(n)))

@@ -88,9 +88,10 @@ func unsettled(event *Event) ledger.Judgement {
 // around are the events that are known to precede or follow the first ones of the queue, until it is called again: they are many,
 // and are copied into the same memory each time.
 func (c *courier) around(count int) []Event {
-	known := append(c.known[:0], c.past.events...)
-	known = append(append(known, c.queue[count:]...), c.ahead...)
-	c.known = c.box.peek(known)
+	c.known = append(c.known[:0], c.past.events...)
+	c.known = append(c.known, c.queue[count:]...)
+	c.known = append(c.known, c.ahead...)
+	c.known = c.box.peek(c.known)
 	return c.known
 }
 
