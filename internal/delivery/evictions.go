@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -24,6 +25,9 @@ func foundNone(head *Head) bool {
 // findPods gives each eviction for which there was no pod the one that somebody was creating at that moment: rather one of
 // which more is known.
 func findPods(events []*Event) {
+	if !slices.ContainsFunc(events, func(event *Event) bool { return foundNone(&event.Head) }) {
+		return
+	}
 	pods, known := map[types.NamespacedName][]*Event{}, map[string]bool{}
 	for _, event := range events {
 		if event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.Kind == "Pod" && event.Status.Outcome != v1alpha1.OutcomeNotPersisted {

@@ -111,7 +111,7 @@ func (j *judge) again(events, others []Event, verdicts []verdict) {
 	}
 }
 
-// histories are what the events show, by the object's uid.
+// histories are what the events and the others show of the events' objects, by the object's uid.
 func (j *judge) histories(events, others []Event) map[string]*history {
 	all := make([]*Event, 0, len(events)+len(others))
 	for _, list := range [][]Event{events, others} {
@@ -122,10 +122,15 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	inOrder(all)
 	findPods(all)
 	findUpserts(all)
-	byObject := map[string][]*Event{}
+	byObject := make(map[string][]*Event, len(events))
+	for i := range events {
+		byObject[events[i].Head.Resource.UID] = nil
+	}
 	for _, event := range all {
 		uid := event.Head.Resource.UID
-		byObject[uid] = append(byObject[uid], event)
+		if same, asked := byObject[uid]; asked {
+			byObject[uid] = append(same, event)
+		}
 	}
 	histories := make(map[string]*history, len(byObject))
 	for uid, same := range byObject {

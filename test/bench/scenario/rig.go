@@ -49,9 +49,8 @@ type Rig struct {
 	arrivals arrivals
 	admin    client.Client
 	// users change ConfigMaps in turn, as people whom priority and fairness treats as anybody: it lets none of them have
-	// several hundred requests at once. operator is the manager.
+	// several hundred requests at once.
 	users    [20]*poster
-	operator *poster
 	cloudURL string
 	// managerOptions are those of manager.
 	managerOptions testenv.ManagerOptions
@@ -123,9 +122,6 @@ func (r *Rig) startManager(ctx context.Context) error {
 	r.say("Building and starting the manager")
 	options, err := r.env.NewManager(ctx, "bench")
 	if err != nil {
-		return err
-	}
-	if r.operator, err = newPoster(options.Identity); err != nil {
 		return err
 	}
 	options.Env = []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"}
