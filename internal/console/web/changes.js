@@ -11,6 +11,7 @@ import { Table } from "./table.js";
 import { line } from "./text.js";
 import { time } from "./time.js";
 import { Timeline } from "./timeline.js";
+import { look, sortWords, sorts } from "./words.js";
 
 const count = new Intl.NumberFormat("en-GB").format;
 
@@ -24,12 +25,13 @@ export class Changes {
     this.table = new Table((row) => this.open(row));
     this.detail = new Detail(this.rows, (row) => this.open(row), () => this.close());
     this.summary = h("p", { id: "summary" }, "Reading …");
+    this.counts = h("p", { class: "counts", "aria-hidden": "true" });
     this.wholePeriod = button("Last 24 hours", () => state.write({ last: "", start: "", end: "" }), "quiet");
     this.download = button("Download CSV", () => this.csv(), "quiet");
     this.message = h("div", { id: "message" });
     this.split = h("div", { class: "split" }, h("div", { class: "list" }, this.table.element, this.message), this.detail.element);
     this.view = h("div", {},
-      h("div", { class: "head" }, h("h1", {}, "Changes"), this.summary,
+      h("div", { class: "head" }, h("h1", {}, "Changes"), this.summary, this.counts,
         h("div", { class: "right" }, this.wholePeriod, button("Refresh", () => this.refresh(), "quiet"), this.download)),
       this.filters.element, this.timeline.element, this.split);
     root.replaceChildren(this.view);
@@ -70,6 +72,7 @@ export class Changes {
     this.table.draw(rows.shown, busy);
     this.detail.refresh();
     this.summary.textContent = summary(rows, now, busy);
+    this.counts.replaceChildren(...legend(rows.shown));
     if (!busy && !rows.error) announce(this.summary.textContent);
     this.message.replaceChildren(...[this.messageFor(busy)].filter(Boolean));
     this.download.disabled = rows.shown.length === 0;
@@ -146,13 +149,18 @@ function unread(rows) {
   return rows.all.at(-1)?.time ?? Infinity;
 }
 
+// legend says what the colours of the timeline mean, and how many there are of each.
+function legend(shown) {
+  const total = {};
+  for (const row of shown) total[look(row)] = (total[look(row)] ?? 0) + 1;
+  return sorts.filter((sort) => total[sort]).map((sort) => h("span", { class: `act ${sort}` }, `${count(total[sort])} ${sortWords[sort]}`));
+}
+
 function summary(rows, now, busy) {
   if (rows.error) return "";
   const { shown, all } = rows;
-  const lost = shown.reduce((sum, row) => sum + (row.outcome === "NotPersisted"), 0);
   const what = `${count(shown.length)} ${shown.length === 1 ? "change" : "changes"}`;
   const of = shown.length === all.length ? "" : ` of ${count(all.length)}`;
   const where = now.own ? ` in ${line(now.project)}` : "";
-  const stuck = lost ? `, ${count(lost)} did not stick` : "";
-  return busy ? `${all.length ? what : "Reading"} …` : `${what}${of}${where}${stuck}, as of ${time(rows.from.end)}`;
+  return busy ? `${all.length ? what : "Reading"} …` : `${what}${of}${where}, as of ${time(rows.from.end)}`;
 }
