@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -156,4 +157,30 @@ func (b *browser) picture(name string) {
 	dir := filepath.Join(world.env.Root, "out", "console")
 	NewWithT(b.t).Expect(os.MkdirAll(dir, 0o750)).To(Succeed())
 	NewWithT(b.t).Expect(os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)).To(Succeed())
+}
+
+// choose sets a select as a person does.
+func (b *browser) choose(selector, value string) {
+	b.t.Helper()
+	_ = eval[bool](b, fmt.Sprintf(`(() => {
+		const select = document.querySelector(%q);
+		select.value = %q;
+		return select.dispatchEvent(new Event("change"));
+	})()`, selector, value))
+}
+
+// write replaces what is in an input of a dialog.
+func (b *browser) write(name, value string) {
+	b.t.Helper()
+	selector := fmt.Sprintf("dialog [name=%s]", name)
+	b.do(chromedp.Clear(selector), chromedp.SendKeys(selector, value))
+}
+
+// quote is a text as an expression of the page.
+func quote(text string) string {
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(encoded)
 }

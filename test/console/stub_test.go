@@ -47,4 +47,6 @@ func stubEvents(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(list)
 }
 
-func stubCSV(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("time,action\r\n")) }
+func stubCSV(w http.ResponseWriter, r *http.Request) {
+	_, _ = w.Write([]byte("time,kind\r\n," + r.URL.Query().Get("resourceKind") + "\r\n"))
+}

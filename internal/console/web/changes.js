@@ -137,7 +137,7 @@ export function question(now) {
   const query = new URLSearchParams({ startTime: iso(start), endTime: iso(end) });
   const given = {
     actionType: now.action.toLowerCase(), resourceKind: now.kind, userUid: now.user, outcome: now.outcome,
-    [now.own ? "projectUid" : "namespace"]: now.project,
+    [now.own ? "projectUid" : "resourceNamespace"]: now.project,
   };
   for (const [name, value] of Object.entries(given)) if (value) query.set(name, value);
   return query;

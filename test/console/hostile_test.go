@@ -1,0 +1,60 @@
+package console_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	. "github.com/onsi/gomega"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const markup = `"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{7*7}}`
+
+// What an attacker can put into names, notes, user names and diffs does nothing but appear.
+func TestHostileDataOnlyAppears(t *testing.T) {
+	g := NewWithT(t)
+	b := openBrowser(t, 1440, 900)
+	g.Expect(record(t.Context(), fact{
+		ago: 30 * time.Second, action: v1alpha1.ActionUpdate, kind: "ConfigMap", place: "hostile", object: "zz" + markup + "\u202egpj.exe\u0007",
+		user: markup + "\u202e", note: markup + "\u200b\u2066",
+		changes: []v1alpha1.Change{
+			replace("/data/"+strings.ReplaceAll(markup, "/", "~1"), strings.Repeat("a", 100_000), strings.Repeat(markup, 1000)),
+			{Op: "add", Path: new("/data/javascript:alert(1)"), Value: raw(map[string]any{markup: []any{markup, nil, "\u202e\u0000"}})},
+		},
+	}, tenant)).To(Succeed())
+	b.signIn(world.tokens["olivia"], "/?project=hostile")
+	g.Expect(eval[[]string](b, theNames)).To(Equal([]string{"zz" + markup + `\u202egpj.exe\u0007`}))
+	b.do(chromedp.Click(".row[data-index]"), chromedp.WaitVisible(".change"))
+	b.press("Show all 100,000 characters")
+	g.Expect(eval[float64](b, `document.querySelector(".change .was bdi").textContent.length`)).To(BeEquivalentTo(100_000))
+	g.Expect(eval[string](b, `document.querySelector(".said").textContent`)).To(Equal(markup + `\u200b\u2066`))
+	g.Expect(eval[string](b, `document.querySelectorAll(".change")[1].textContent`)).To(ContainSubstring(`\u202e`))
+	b.picture("hostile")
+
+	// No text became an element, and nothing is wider than the window.
+	g.Expect(eval[float64](b, `document.querySelectorAll("main img, main script, main iframe, main a[href^='javascript']").length`)).To(BeZero())
+	g.Expect(eval[bool](b, `"hacked" in window`)).To(BeFalse())
+	g.Expect(eval[bool](b, `document.documentElement.scrollWidth <= innerWidth`)).To(BeTrue())
+
+	// Even a mistake of the page's own could not make markup of text, or run it.
+	g.Expect(eval[string](b, `(() => { try { document.createElement("div").innerHTML = "<b>"; return "made"; } catch (e) { return e.name; } })()`)).To(Equal("TypeError"))
+}
+
+// No other page may show this one in a frame.
+func TestThePageCannotBeFramed(t *testing.T) {
+	g := NewWithT(t)
+	b := openBrowser(t, 800, 600)
+	b.do(chromedp.Navigate("data:text/html,<iframe id=f src='" + world.server.URL + "/'></iframe>"))
+	b.do(chromedp.WaitReady("#f"))
+	g.Eventually(t.Context(), func() []string {
+		b.mutex.Lock()
+		defer b.mutex.Unlock()
+		return b.problems
+	}).WithTimeout(patience).Should(ContainElement(ContainSubstring("frame-ancestors")))
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.problems = nil // It was meant to complain.
+}
