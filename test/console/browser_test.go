@@ -149,12 +149,20 @@ func (b *browser) press(name string) {
 	b.do(chromedp.Click(path))
 }
 
-// picture keeps what the window shows, as output of the test.
+// published are the pictures that docs/ shows.
+var published = map[string]bool{
+	"changes": true, "change-light": true, "change-dark": true, "trails": true, "new-trail": true, "phone": true, "no-rights": true,
+}
+
+// picture keeps what the window shows, as output of the test; where TRAILKEEPER_PICTURES names a folder, as a picture for docs/.
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	png, err := within(b, chromedp.CaptureScreenshot())
 	NewWithT(b.t).Expect(err).NotTo(HaveOccurred())
 	dir := filepath.Join(world.env.Root, "out", "console")
+	if wanted := os.Getenv("TRAILKEEPER_PICTURES"); wanted != "" && published[name] {
+		dir = filepath.Join(world.env.Root, wanted)
+	}
 	NewWithT(b.t).Expect(os.MkdirAll(dir, 0o750)).To(Succeed())
 	NewWithT(b.t).Expect(os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)).To(Succeed())
 }
