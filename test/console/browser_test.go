@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -85,7 +86,7 @@ func (b *browser) listen(event any) {
 			problem += " " + thrown.Description
 		}
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork && !strings.Contains(e.Entry.Text, "in a frame because") {
 			problem = e.Entry.Text
 		}
 	case *page.EventJavascriptDialogOpening:
@@ -165,6 +166,18 @@ func (b *browser) picture(name string) {
 	}
 	NewWithT(b.t).Expect(os.MkdirAll(dir, 0o750)).To(Succeed())
 	NewWithT(b.t).Expect(os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)).To(Succeed())
+}
+
+// forgive waits until the page has complained of this, as it was meant to, and forgets it.
+func (b *browser) forgive(what string) {
+	b.t.Helper()
+	NewWithT(b.t).Eventually(b.t.Context(), func() bool {
+		b.mutex.Lock()
+		defer b.mutex.Unlock()
+		before := len(b.problems)
+		b.problems = slices.DeleteFunc(b.problems, func(problem string) bool { return strings.Contains(problem, what) })
+		return len(b.problems) < before
+	}).WithTimeout(patience).Should(BeTrue(), "the page does not complain of "+what)
 }
 
 // choose sets a select as a person does.

@@ -19,6 +19,7 @@ export class Changes {
   name = "changes";
 
   constructor(root) {
+    state.refreshClock();
     this.rows = new Rows(() => this.soon());
     this.filters = new Filters();
     this.timeline = new Timeline((start, end) => state.write({ last: "", start: iso(start), end: iso(end) }));
@@ -39,7 +40,6 @@ export class Changes {
 
   show(now) {
     this.now = now;
-    if (!now.last && !now.start && !now.end) state.refreshClock();
     this.wholePeriod.hidden = !now.start && !now.end;
     this.rows.want(now);
     this.detail.show(now.event);
