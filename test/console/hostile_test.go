@@ -14,6 +14,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/console"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
 const markup = `"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{7*7}}`
@@ -22,6 +23,7 @@ const markup = `"><img src=x onerror="window.hacked=1"><script>window.hacked=1</
 func TestHostileDataOnlyAppears(t *testing.T) {
 	g := NewWithT(t)
 	b := openBrowser(t, 1440, 900)
+	g.Expect(testenv.Create(t.Context(), world.admin, namespace("hostile"))).To(Succeed())
 	g.Expect(record(t.Context(), fact{
 		ago: 30 * time.Second, action: v1alpha1.ActionUpdate, kind: "ConfigMap", place: "hostile", object: "zz" + markup + "\u202egpj.exe\u0007",
 		user: markup + "\u202e", note: markup + "\u200b\u2066",
@@ -29,8 +31,8 @@ func TestHostileDataOnlyAppears(t *testing.T) {
 			replace("/data/"+strings.ReplaceAll(markup, "/", "~1"), strings.Repeat("a", 100_000), strings.Repeat(markup, 1000)),
 			{Op: "add", Path: new("/data/javascript:alert(1)"), Value: raw(map[string]any{markup: []any{markup, nil, "\u202e\u0000"}})},
 		},
-	}, tenant)).To(Succeed())
-	b.signIn(world.tokens["olivia"], "/?project=hostile")
+	}, "hostile")).To(Succeed())
+	b.signIn(world.tokens["olivia"], "/?own=1&project=hostile")
 	g.Expect(eval[[]string](b, theNames)).To(Equal([]string{"zz" + markup + `\u202egpj.exe\u0007`}))
 	b.do(chromedp.Click(".row[data-index]"), chromedp.WaitVisible(".change"))
 	b.press("Show all 100,000 characters")

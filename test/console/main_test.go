@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/internal/console"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
@@ -40,6 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	log.SetLogger(logr.Discard())
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if browserPath() == "" {
@@ -84,17 +87,11 @@ func build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	world.server = httptest.NewServer(served(page))
-	return nil
-}
-
-// served is the page beside the query API.
-func served(page http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
-	mux.HandleFunc("GET /v1alpha1/events", stubEvents)
-	mux.HandleFunc("GET /v1/audits.csv", stubCSV)
-	return mux
+	standIn(mux)
+	world.server = httptest.NewServer(mux)
+	return nil
 }
 
 // addViewers makes service accounts with rights as people have them: an editor of everything, a viewer of the project shop, and

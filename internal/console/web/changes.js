@@ -69,6 +69,7 @@ export class Changes {
     const { rows, now } = this, busy = !rows.done && !rows.error;
     this.filters.draw(now, rows.all);
     this.timeline.draw(state.period(now), rows.shown, unread(rows));
+    this.timeline.element.hidden = Boolean(rows.error);
     this.table.draw(rows.shown, busy);
     this.detail.refresh();
     this.summary.textContent = summary(rows, now, busy);

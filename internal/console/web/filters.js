@@ -6,7 +6,7 @@ import { line, person } from "./text.js";
 import { fromInput, toInput, zone } from "./time.js";
 import { actions, outcomes } from "./words.js";
 
-const periodNames = { "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", own: "Own period" };
+const periodNames = { "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days", own: "From … to" };
 
 export class Filters {
   constructor() {

@@ -2,7 +2,7 @@
 // filters and parts of the period are then answered here, at once.
 
 import { ask } from "./api.js";
-import { period } from "./state.js";
+import { filters, period } from "./state.js";
 
 /** most is how many rows are kept. */
 export const most = 100_000;
@@ -23,8 +23,14 @@ export class Rows {
   want(state, again = false) {
     this.state = state;
     const asked = { ...period(state), namespace: state.own ? state.project : "" };
-    if (again || !this.has(asked)) this.read(asked);
-    this.filter();
+    if (again || !this.has(asked)) {
+      this.read(asked);
+      this.filtered = "";
+    }
+    // Opening a change is no reason to make the table anew.
+    const filtered = JSON.stringify([asked, ...filters.map((name) => state[name])]);
+    if (filtered !== this.filtered) this.filter();
+    this.filtered = filtered;
   }
 
   has(asked) {

@@ -38,7 +38,7 @@ export class Table {
 
   /** draw shows rows; while more are read, bones stand where they will be. */
   draw(rows, busy) {
-    const other = this.rows !== rows;
+    const other = this.rows !== rows, focused = this.window.contains(document.activeElement);
     this.rows = rows;
     if (other) this.forget();
     this.grid.setAttribute("aria-rowcount", busy ? -1 : rows.length + 1);
@@ -47,6 +47,7 @@ export class Table {
     this.grid.hidden = rows.length === 0 && !busy;
     this.drawBones(busy && rows.length < bones ? bones - rows.length : 0);
     this.place();
+    if (other && focused) this.focusSelected();
   }
 
   drawBones(count) {
