@@ -103,6 +103,11 @@ demo: control-plane build ## Show everything on this machine; ARGS=--once exits 
 bench: control-plane build ## Measure; prints a table and writes bin/bench.json.
 	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) go run ./test/bench $(ARGS)
 
+.PHONY: console-pictures
+console-pictures: control-plane ## Try the console in Chromium, and make its pictures in docs/pictures.
+	hack/web.sh
+	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_PICTURES=docs/pictures go test -count=1 -timeout 10m ./test/console
+
 .PHONY: clean
 clean: ## Remove what was built, the control plane too.
 	rm -rf $(BIN)

@@ -6,6 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$PWD/bin/control-plane}
 moto=$(hack/moto.sh)
 export PATH=${moto:+$moto:}$PATH
+if command -v npm >/dev/null; then
+  hack/web.sh
+fi
 
 # The race detector needs a C compiler.
 race=(-race)

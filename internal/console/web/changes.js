@@ -11,6 +11,7 @@ import { Table } from "./table.js";
 import { line } from "./text.js";
 import { time } from "./time.js";
 import { Timeline } from "./timeline.js";
+import { look, sortWords, sorts } from "./words.js";
 
 const count = new Intl.NumberFormat("en-GB").format;
 
@@ -18,18 +19,20 @@ export class Changes {
   name = "changes";
 
   constructor(root) {
+    state.refreshClock();
     this.rows = new Rows(() => this.soon());
     this.filters = new Filters();
     this.timeline = new Timeline((start, end) => state.write({ last: "", start: iso(start), end: iso(end) }));
     this.table = new Table((row) => this.open(row));
     this.detail = new Detail(this.rows, (row) => this.open(row), () => this.close());
     this.summary = h("p", { id: "summary" }, "Reading …");
+    this.counts = h("p", { class: "counts", "aria-hidden": "true" });
     this.wholePeriod = button("Last 24 hours", () => state.write({ last: "", start: "", end: "" }), "quiet");
     this.download = button("Download CSV", () => this.csv(), "quiet");
     this.message = h("div", { id: "message" });
     this.split = h("div", { class: "split" }, h("div", { class: "list" }, this.table.element, this.message), this.detail.element);
     this.view = h("div", {},
-      h("div", { class: "head" }, h("h1", {}, "Changes"), this.summary,
+      h("div", { class: "head" }, h("h1", {}, "Changes"), this.summary, this.counts,
         h("div", { class: "right" }, this.wholePeriod, button("Refresh", () => this.refresh(), "quiet"), this.download)),
       this.filters.element, this.timeline.element, this.split);
     root.replaceChildren(this.view);
@@ -37,7 +40,6 @@ export class Changes {
 
   show(now) {
     this.now = now;
-    if (!now.last && !now.start && !now.end) state.refreshClock();
     this.wholePeriod.hidden = !now.start && !now.end;
     this.rows.want(now);
     this.detail.show(now.event);
@@ -67,9 +69,11 @@ export class Changes {
     const { rows, now } = this, busy = !rows.done && !rows.error;
     this.filters.draw(now, rows.all);
     this.timeline.draw(state.period(now), rows.shown, unread(rows));
+    this.timeline.element.hidden = Boolean(rows.error);
     this.table.draw(rows.shown, busy);
     this.detail.refresh();
     this.summary.textContent = summary(rows, now, busy);
+    this.counts.replaceChildren(...legend(rows.shown));
     if (!busy && !rows.error) announce(this.summary.textContent);
     this.message.replaceChildren(...[this.messageFor(busy)].filter(Boolean));
     this.download.disabled = rows.shown.length === 0;
@@ -134,7 +138,7 @@ export function question(now) {
   const query = new URLSearchParams({ startTime: iso(start), endTime: iso(end) });
   const given = {
     actionType: now.action.toLowerCase(), resourceKind: now.kind, userUid: now.user, outcome: now.outcome,
-    [now.own ? "projectUid" : "namespace"]: now.project,
+    [now.own ? "projectUid" : "resourceNamespace"]: now.project,
   };
   for (const [name, value] of Object.entries(given)) if (value) query.set(name, value);
   return query;
@@ -146,13 +150,18 @@ function unread(rows) {
   return rows.all.at(-1)?.time ?? Infinity;
 }
 
+// legend says what the colours of the timeline mean, and how many there are of each.
+function legend(shown) {
+  const total = {};
+  for (const row of shown) total[look(row)] = (total[look(row)] ?? 0) + 1;
+  return sorts.filter((sort) => total[sort]).map((sort) => h("span", { class: `act ${sort}` }, `${count(total[sort])} ${sortWords[sort]}`));
+}
+
 function summary(rows, now, busy) {
   if (rows.error) return "";
   const { shown, all } = rows;
-  const lost = shown.reduce((sum, row) => sum + (row.outcome === "NotPersisted"), 0);
   const what = `${count(shown.length)} ${shown.length === 1 ? "change" : "changes"}`;
   const of = shown.length === all.length ? "" : ` of ${count(all.length)}`;
   const where = now.own ? ` in ${line(now.project)}` : "";
-  const stuck = lost ? `, ${count(lost)} did not stick` : "";
-  return busy ? `${all.length ? what : "Reading"} …` : `${what}${of}${where}${stuck}, as of ${time(rows.from.end)}`;
+  return busy ? `${all.length ? what : "Reading"} …` : `${what}${of}${where}, as of ${time(rows.from.end)}`;
 }

@@ -4,7 +4,7 @@ import { addNote, eventPath, get, noteKey, session } from "./api.js";
 import { diff } from "./diff.js";
 import { announce, field, h } from "./dom.js";
 import { button, refused } from "./notices.js";
-import { thin } from "./rows.js";
+import { archived, thin } from "./rows.js";
 import { address } from "./state.js";
 import { block, line, person } from "./text.js";
 import { ago, day, moment, time } from "./time.js";
@@ -49,7 +49,7 @@ export class Detail {
   async read(namespace, name) {
     const reading = this.reading = new AbortController();
     try {
-      const event = await get(eventPath(namespace, name), { signal: reading.signal });
+      const event = await this.fetch(namespace, name, reading.signal);
       this.event = event;
       this.row = { ...thin(event), outcome: this.row?.outcome || thin(event).outcome };
     } catch (error) {
@@ -58,6 +58,17 @@ export class Detail {
     }
     if (!reading.signal.aborted) this.draw();
     this.error = null;
+  }
+
+  // fetch is the event in the cluster, or else where its row came from.
+  async fetch(namespace, name, signal) {
+    try {
+      return await get(eventPath(namespace, name), { signal });
+    } catch (error) {
+      const found = error.status === 404 && this.row && await archived(this.row, this.rows.from?.namespace, signal);
+      if (!found) throw error;
+      return found;
+    }
   }
 
   draw() {

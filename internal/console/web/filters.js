@@ -6,7 +6,7 @@ import { line, person } from "./text.js";
 import { fromInput, toInput, zone } from "./time.js";
 import { actions, outcomes } from "./words.js";
 
-const periodNames = { "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", own: "Own period" };
+const periodNames = { "1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days", own: "From … to" };
 
 export class Filters {
   constructor() {
@@ -19,13 +19,13 @@ export class Filters {
       outcome: choice({ "": "All outcomes", Persisted: outcomes.Persisted.word, NotPersisted: outcomes.NotPersisted.word, Unknown: outcomes.Unknown.word }),
     };
     this.last = choice(periodNames);
-    this.start = h("input", { type: "datetime-local", step: "1" });
-    this.end = h("input", { type: "datetime-local", step: "1" });
+    this.start = h("input", { type: "datetime-local", title: zone() });
+    this.end = h("input", { type: "datetime-local", title: zone() });
     const labels = { find: "Object", action: "Action", kind: "Kind", user: "User", project: "Project", outcome: "Outcome" };
     this.more = h("button", { type: "button", class: "more keep", "aria-expanded": "false", onclick: () => this.unfold() }, "More filters");
     this.element = h("form", { class: "filters", role: "search", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
       Object.entries(labels).map(([name, label]) => this.input(name, label)),
-      h("div", { class: "period" }, field("Period", this.last), field(`From (${zone()})`, this.start), field("To", this.end)),
+      h("div", { class: "period" }, field("Period", this.last), field("From", this.start), field("To", this.end)),
       this.more);
     this.last.addEventListener("change", () => this.choosePeriod());
     for (const input of [this.start, this.end]) input.addEventListener("change", () => this.setPeriod());
@@ -35,7 +35,6 @@ export class Filters {
     const input = this.inputs[name];
     input.id = `filter-${name}`;
     const made = field(label, input);
-    made.classList.remove("field");
     if (name === "find" || name === "action") made.classList.add("keep");
     const event = name === "find" ? "input" : "change";
     // Typing is one step back, not one for each letter.

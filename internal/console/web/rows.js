@@ -2,11 +2,11 @@
 // filters and parts of the period are then answered here, at once.
 
 import { ask } from "./api.js";
-import { period } from "./state.js";
+import { filters, period } from "./state.js";
 
 /** most is how many rows are kept. */
 export const most = 100_000;
-const page = 500;
+const page = 1000;
 
 export class Rows {
   constructor(onChange) {
@@ -23,8 +23,14 @@ export class Rows {
   want(state, again = false) {
     this.state = state;
     const asked = { ...period(state), namespace: state.own ? state.project : "" };
-    if (again || !this.has(asked)) this.read(asked);
-    this.filter();
+    if (again || !this.has(asked)) {
+      this.read(asked);
+      this.filtered = "";
+    }
+    // Opening a change is no reason to make the table anew.
+    const filtered = JSON.stringify([asked, ...filters.map((name) => state[name])]);
+    if (filtered !== this.filtered) this.filter();
+    this.filtered = filtered;
   }
 
   has(asked) {
@@ -87,7 +93,7 @@ const sameObject = (a, b) => (a.uid && a.uid === b.uid) ||
 
 /** pages reads a period, newest first. */
 async function* pages({ start, end, namespace }, signal) {
-  const query = new URLSearchParams({ startTime: new Date(start).toISOString(), endTime: new Date(end).toISOString(), limit: page });
+  const query = new URLSearchParams({ startTime: new Date(start).toISOString(), endTime: new Date(end).toISOString(), limit: page, order: "newest" });
   if (namespace) query.set("projectUid", namespace);
   for (;;) {
     const list = await (await ask(`/v1alpha1/events?${query}`, { signal })).json();
@@ -97,13 +103,21 @@ async function* pages({ start, end, namespace }, signal) {
   }
 }
 
+/** archived is an event that is no longer in the cluster, from where the server found its row; undefined when it is not there either. */
+export async function archived(row, project, signal) {
+  const query = new URLSearchParams({ startTime: new Date(row.time - 1000).toISOString(), endTime: new Date(row.time + 1000).toISOString(), limit: page });
+  if (project) query.set("projectUid", project);
+  const list = await (await ask(`/v1alpha1/events?${query}`, { signal })).json();
+  return list.items.find((event) => event.metadata.name === row.name);
+}
+
 /** thin is a row of an event: what the table needs. */
 export function thin(event) {
   const { spec, metadata, status } = event, object = spec.resource;
   return {
     name: metadata.name, namespace: metadata.namespace, time: Date.parse(spec.time), action: spec.action,
     group: object.group ?? "", kind: object.kind, place: object.namespace ?? "", object: object.name, part: object.subresource ?? "",
-    uid: object.uid ?? "", user: spec.actor.username ?? "", outcome: status?.outcome ?? "", trail: spec.trailRef.name,
+    uid: object.uid ?? "", user: spec.actor.username ?? "", outcome: event.outcome ?? status?.outcome ?? "", trail: spec.trailRef.name,
     note: spec.note ?? metadata.annotations?.["audit.trailkeeper.dev/note"] ?? (spec.notice?.message ?? ""),
   };
 }

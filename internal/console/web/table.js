@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { line, person } from "./text.js";
-import { day, time, zone } from "./time.js";
+import { day, offset, time, zone } from "./time.js";
 import { action, look, outcome } from "./words.js";
 
 const spare = 8;
@@ -15,9 +15,9 @@ export class Table {
     this.rows = [];
     this.made = new Map();
     this.active = 0;
-    const columns = [["when", `Time (${zone()})`], ["act", "Action"], ["object", "Object"], ["who", "Who"], ["why", "Why"], ["fate", "Outcome"]];
+    const columns = [["when", `Time, ${offset()}`], ["deed", "Action"], ["object", "Object"], ["who", "Who"], ["why", "Why"], ["fate", "Outcome"]];
     this.columns = h("div", { class: "columns", role: "row", "aria-rowindex": "1" },
-      columns.map(([name, label]) => h("span", { class: name, role: "columnheader", title: label }, label)));
+      columns.map(([name, label]) => h("span", { class: name, role: "columnheader", title: name === "when" ? zone() : label }, label)));
     this.window = h("div", { class: "window", role: "rowgroup", onclick: (event) => this.click(event), onkeydown: (event) => this.key(event) });
     this.grid = h("div", { role: "grid", "aria-label": "Changes, newest first" }, h("div", { role: "rowgroup" }, this.columns), this.window);
     this.skeleton = h("div", { class: "window", "aria-hidden": "true" });
@@ -38,7 +38,7 @@ export class Table {
 
   /** draw shows rows; while more are read, bones stand where they will be. */
   draw(rows, busy) {
-    const other = this.rows !== rows;
+    const other = this.rows !== rows, focused = this.window.contains(document.activeElement);
     this.rows = rows;
     if (other) this.forget();
     this.grid.setAttribute("aria-rowcount", busy ? -1 : rows.length + 1);
@@ -47,12 +47,13 @@ export class Table {
     this.grid.hidden = rows.length === 0 && !busy;
     this.drawBones(busy && rows.length < bones ? bones - rows.length : 0);
     this.place();
+    if (other && focused) this.focusSelected();
   }
 
   drawBones(count) {
     this.skeleton.hidden = count === 0;
     if (this.skeleton.childElementCount === count) return;
-    const widths = ["80%", "64%", "72%", "58%", "44%", "60%"], classes = ["when", "act", "object", "who", "why", "fate"];
+    const widths = ["80%", "64%", "72%", "58%", "44%", "60%"], classes = ["when", "deed", "object", "who", "why", "fate"];
     this.skeleton.replaceChildren(...Array.from({ length: count }, (_, i) => {
       const bar = h("div", { class: "row" }, widths.map((width, k) => {
         const bone = h("span", { class: `bone ${classes[k]}` });
@@ -99,7 +100,7 @@ export class Table {
       "aria-selected": String(key(row) === this.selected), "data-index": i,
     },
     cell("when", `${day(row.time)} `, h("b", {}, time(row.time))),
-    cell("act-cell act", h("span", { class: `act ${action(row.action).look}` }, action(row.action).word)),
+    cell("deed", h("span", { class: `act ${action(row.action).look}` }, action(row.action).word)),
     cell("object", h("bdi", { class: "name" }, line(row.object)), " ", h("bdi", { class: "kind" }, line(row.part ? `${row.kind}/${row.part}` : row.kind)),
       row.place && [h("span", { class: "place" }, " in "), h("bdi", { class: "place" }, line(row.place))]),
     cell("who", h("bdi", {}, person(row.user))),

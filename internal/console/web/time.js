@@ -10,13 +10,16 @@ const date = format({ day: "numeric", month: "short" });
 const dateYear = format({ day: "numeric", month: "short", year: "numeric" });
 const long = format({ weekday: "long", day: "numeric", month: "long", year: "numeric", hour: two, minute: two, second: two });
 
+/** offset is how far the viewer's clock is from UTC, as "UTC+1". */
+export function offset(at = Date.now()) {
+  const minutes = -new Date(at).getTimezoneOffset(), size = Math.abs(minutes), rest = size % 60;
+  return minutes === 0 ? "UTC" : `UTC${minutes < 0 ? "\u2212" : "+"}${Math.floor(size / 60)}${rest ? `:${rest}` : ""}`;
+}
+
 /** zone is the viewer's zone, as "Europe/Berlin, UTC+1". */
 export function zone(at = Date.now()) {
-  const minutes = -new Date(at).getTimezoneOffset();
-  const size = Math.abs(minutes), rest = size % 60;
-  const offset = minutes === 0 ? "UTC" : `UTC${minutes < 0 ? "\u2212" : "+"}${Math.floor(size / 60)}${rest ? `:${rest}` : ""}`;
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return name === "UTC" ? offset : `${name}, ${offset}`;
+  return name === "UTC" ? name : `${name}, ${offset(at)}`;
 }
 
 /** day is the date of a moment; the year only when it is not this one. */
@@ -39,7 +42,7 @@ export function ago(at, now = Date.now()) {
 /** toInput is a moment as the value of an input of the type datetime-local. */
 export function toInput(at) {
   const local = new Date(at - new Date(at).getTimezoneOffset() * MINUTE);
-  return local.toISOString().slice(0, 19);
+  return local.toISOString().slice(0, 16);
 }
 
 /** fromInput is what such an input says; NaN for nothing. */

@@ -2,10 +2,8 @@
 
 import { announce, h, svg } from "./dom.js";
 import { day, step, ticks, time } from "./time.js";
-import { look } from "./words.js";
+import { look, sortWords, sorts } from "./words.js";
 
-const sorts = ["created", "changed", "deleted", "other", "unstuck"];
-const words = { created: "created", changed: "changed", deleted: "deleted", other: "other", unstuck: "did not stick" };
 const plural = (count) => `${count.toLocaleString("en-GB")} ${count === 1 ? "change" : "changes"}`;
 const barWidth = 11;
 
@@ -59,7 +57,7 @@ export class Timeline {
     for (const sort of sorts) this.paths[sort].setAttribute("d", paths[sort]);
     const unknown = unread === null ? 0 : Math.min(width, Math.max(0, (Math.min(unread, period.end) - first) * scale));
     this.unread.setAttribute("width", unknown);
-    this.most.textContent = rows.length ? highest.toLocaleString("en-GB") : "";
+    this.most.textContent = rows.length ? `At most ${plural(highest)} a bar` : "";
     this.drawAxis(period, width, scale);
     this.drawBand();
   }
@@ -79,13 +77,13 @@ export class Timeline {
   }
 
   drawAxis({ start, end }, width, scale) {
-    const made = ticks(start, end, Math.max(2, Math.floor(width / 110))).map(({ at, label }) => {
-      const x = (at - this.first) * scale;
+    const made = ticks(start, end, Math.max(2, Math.floor(width / 110))).map(({ at, label }) => [(at - this.first) * scale, label]);
+    // A label needs some room on both sides.
+    this.axis.replaceChildren(...made.filter(([x]) => x > 24 && x < width - 24).map(([x, label]) => {
       const tick = h("span", {}, label);
-      tick.style.left = `${Math.max(0, Math.min(width, x))}px`;
+      tick.style.left = `${x}px`;
       return tick;
-    });
-    this.axis.replaceChildren(...made);
+    }));
   }
 
   drawBand() {
@@ -168,7 +166,7 @@ export class Timeline {
       all += bar.all;
       for (const sort of sorts) total[sort] = (total[sort] ?? 0) + (bar[sort] ?? 0);
     }
-    const parts = sorts.filter((sort) => total[sort]).map((sort) => `${total[sort].toLocaleString("en-GB")} ${words[sort]}`);
+    const parts = sorts.filter((sort) => total[sort]).map((sort) => `${total[sort].toLocaleString("en-GB")} ${sortWords[sort]}`);
     return `${day(start)} ${time(start)} to ${time(end)}: ${plural(all)}${parts.length ? ` (${parts.join(", ")})` : ""}`;
   }
 

@@ -34,6 +34,7 @@ class TrailForm {
     const { dialog, heading } = openDialog("", this.content);
     Object.assign(this, { dialog, heading });
     this.fill();
+    this.parts.querySelector("input:not([readonly])").focus();
   }
 
   fill() {
@@ -44,7 +45,7 @@ class TrailForm {
     this.content.replaceChildren(h("p", { class: "intro" }, this.trail
       ? "Where a trail pushes to cannot be changed: make a new trail for another destination."
       : "A trail says what is recorded and where the record is pushed."),
-    h("form", { class: "plain", onsubmit: (event) => { event.preventDefault(); this.review(); } },
+    h("form", { onsubmit: (event) => { event.preventDefault(); this.review(); } },
       this.parts, this.said, h("div", { class: "actions" },
         h("button", { type: "button", onclick: () => this.dialog.close() }, "Cancel"), h("button", { class: "main" }, "Review"))));
   }

@@ -32,3 +32,9 @@ export function outcome(row) {
 
 /** look is the colour of a row: that of its action, unless it did not stick. */
 export const look = (row) => (row.outcome === "NotPersisted" ? "unstuck" : action(row.action).look);
+
+/** sorts are the colours, in the order in which they are stacked. */
+export const sorts = ["created", "changed", "deleted", "other", "unstuck"];
+
+/** sortWords are what they mean. */
+export const sortWords = { created: "created", changed: "changed", deleted: "deleted", other: "other", unstuck: "did not stick" };
