@@ -117,7 +117,7 @@ func (a *archived) rows(ctx context.Context, span query.Span, filter *query.Filt
 	}
 }
 
-// decoded leaves out what is not this trail's: one that was deleted and made again has the same stream.
+// decoded are the records. Those of an earlier trail of the same name, which had the same stream, are among them.
 func (a *archived) decoded(lines iter.Seq2[cloudwatch.Line, error]) query.Rows {
 	return func(yield func(*query.Row, error) bool) {
 		for line, err := range lines {

@@ -56,7 +56,7 @@ func System() Terminal {
 func Run(ctx context.Context, terminal Terminal, args []string) int {
 	// Libraries of controllers want to know where to log; the plugin says what there is to say itself.
 	log.SetLogger(logr.Discard())
-	command := newCommand(terminal)
+	command := newCommand(terminal) //nolint:contextcheck // Each command takes the context that cobra gives it.
 	command.SetArgs(args)
 	err := command.ExecuteContext(ctx)
 	switch {

@@ -55,18 +55,16 @@ func run(m *testing.M) int {
 
 // TestPlugin has an order: the operator, once it runs, prunes what the scene's trails recorded months before.
 func TestPlugin(t *testing.T) {
-	for _, each := range []struct {
-		name string
-		test func(*testing.T)
-	}{
-		{"doctor without an operator", testDoctorWithoutAnOperator},
-		{"events", testEvents}, {"events with few rights", testEventsWithFewRights}, {"history", testHistory},
-		{"show", testShow}, {"hostile text", testHostileTextCanDoNothing}, {"explain", testExplain},
-		{"export", testExport}, {"note", testNote},
-		{"live", testLive},
-	} {
-		t.Run(each.name, each.test)
-	}
+	t.Run("doctor without an operator", testDoctorWithoutAnOperator)
+	t.Run("events", testEvents)
+	t.Run("events with few rights", testEventsWithFewRights)
+	t.Run("history", testHistory)
+	t.Run("show", testShow)
+	t.Run("hostile text", testHostileTextCanDoNothing)
+	t.Run("explain", testExplain)
+	t.Run("export", testExport)
+	t.Run("note", testNote)
+	t.Run("live", testLive)
 }
 
 // now is the time of day in the scene.
