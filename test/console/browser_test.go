@@ -76,7 +76,8 @@ func openBrowser(t *testing.T, width, height int) *browser {
 	return b
 }
 
-// listen keeps what the browser says of the page. That the server refused something is not the page's fault.
+// listen keeps what the browser says of the page. That the server refused something is not the page's fault, nor that another
+// page tried to frame it.
 func (b *browser) listen(event any) {
 	var problem string
 	switch e := event.(type) {
@@ -86,7 +87,7 @@ func (b *browser) listen(event any) {
 			problem += " " + thrown.Description
 		}
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork && !strings.Contains(e.Entry.Text, "in a frame because") {
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork && !strings.HasPrefix(e.Entry.Text, "Framing ") {
 			problem = e.Entry.Text
 		}
 	case *page.EventJavascriptDialogOpening:
