@@ -195,7 +195,12 @@ func (b *browser) choose(selector, value string) {
 func (b *browser) write(name, value string) {
 	b.t.Helper()
 	selector := fmt.Sprintf("dialog [name=%s]", name)
-	b.do(chromedp.Clear(selector), chromedp.SendKeys(selector, value))
+	_ = eval[bool](b, fmt.Sprintf(`(() => {
+		const input = document.querySelector(%q);
+		input.value = "";
+		return input.dispatchEvent(new Event("input"));
+	})()`, selector))
+	b.do(chromedp.SendKeys(selector, value))
 }
 
 // quote is a text as an expression of the page.
