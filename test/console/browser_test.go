@@ -76,7 +76,8 @@ func openBrowser(t *testing.T, width, height int) *browser {
 	return b
 }
 
-// listen keeps what the browser says of the page. That the server refused something is not the page's fault.
+// listen keeps what the browser says of the page. That the server refused something is not the page's fault, nor that another
+// page tried to frame it.
 func (b *browser) listen(event any) {
 	var problem string
 	switch e := event.(type) {
@@ -86,7 +87,7 @@ func (b *browser) listen(event any) {
 			problem += " " + thrown.Description
 		}
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork && !strings.Contains(e.Entry.Text, "in a frame because") {
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork && !strings.HasPrefix(e.Entry.Text, "Framing ") {
 			problem = e.Entry.Text
 		}
 	case *page.EventJavascriptDialogOpening:
@@ -194,7 +195,12 @@ func (b *browser) choose(selector, value string) {
 func (b *browser) write(name, value string) {
 	b.t.Helper()
 	selector := fmt.Sprintf("dialog [name=%s]", name)
-	b.do(chromedp.Clear(selector), chromedp.SendKeys(selector, value))
+	_ = eval[bool](b, fmt.Sprintf(`(() => {
+		const input = document.querySelector(%q);
+		input.value = "";
+		return input.dispatchEvent(new Event("input"));
+	})()`, selector))
+	b.do(chromedp.SendKeys(selector, value))
 }
 
 // quote is a text as an expression of the page.

@@ -125,5 +125,8 @@ func eventually(t *testing.T, b *browser, expression string) {
 	t.Helper()
 	NewWithT(t).Eventually(t.Context(), func() (bool, error) {
 		return within(b, chromedp.Evaluate[bool]("Boolean("+expression+")"))
-	}).WithTimeout(patience).WithPolling(50*time.Millisecond).Should(BeTrue(), expression)
+	}).WithTimeout(patience).WithPolling(50*time.Millisecond).Should(BeTrue(), func() string {
+		shown, _ := within(b, chromedp.Evaluate[string](`(document.querySelector("dialog") ?? document.querySelector("main")).innerText.slice(0, 1500)`))
+		return expression + "\nThe page shows:\n" + shown
+	})
 }

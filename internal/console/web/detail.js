@@ -42,7 +42,10 @@ export class Detail {
     if (!this.shown || !this.near) return;
     const [namespace, name] = this.shown.split("/");
     const found = this.rows.find(namespace, name);
-    if (found) this.row = { ...this.row, outcome: found.outcome };
+    if (found && found.outcome !== this.row?.outcome) {
+      this.row = { ...found, ...this.row, outcome: found.outcome };
+      this.fate?.replaceWith(this.fate = fate(this.row, this.event) ?? "");
+    }
     if (this.row) this.near.replaceWith(this.near = this.neighbours());
   }
 
@@ -96,7 +99,7 @@ export class Detail {
     const { row } = this;
     if (!row) return [h("h2", { id: "detail-title", tabindex: "-1" }, "Reading the event …"), ...skeleton()];
     return [title(row), h("p", { class: "moment" }, `${moment(row.time)}, ${ago(row.time)}`),
-      fate(row, this.event), this.note(), ...(this.event ? this.content(this.event) : skeleton()), this.near = this.neighbours()];
+      (this.fate = fate(row, this.event)) ?? "", this.note(), ...(this.event ? this.content(this.event) : skeleton()), this.near = this.neighbours()];
   }
 
   content(event) {

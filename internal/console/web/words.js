@@ -19,7 +19,7 @@ export const outcomes = {
   Persisted: { word: "Stuck", means: "The change was found in the cluster." },
   NotPersisted: { word: "Did not stick", means: "The change was admitted and then refused or lost: the object is as it was before." },
   Unknown: { word: "Unknown", means: "Nobody could tell whether the change stuck." },
-  "": { word: "Not checked", means: "Whether the change stuck is looked up some seconds after it was admitted." },
+  "": { word: "Not known yet", means: "Whether the change stuck is looked up some seconds after it was admitted." },
 };
 
 const noOutcome = { word: "", means: "There is nothing that could have stuck." };
