@@ -55,7 +55,7 @@ func newIndex() index { return index{seed: maphash.MakeSeed()} }
 
 // digest is that of a name.
 func (x *index) digest(name types.NamespacedName) uint32 {
-	return uint32(maphash.Comparable(x.seed, name) >> digestBits) //nolint:gosec // It is no more than that.
+	return uint32(maphash.Comparable(x.seed, name) >> digestBits)
 }
 
 // add notes the next event of the list.
