@@ -41,18 +41,13 @@ type backlog struct {
 	bodies map[uint64]Event
 	aside  map[uint64]types.NamespacedName
 	bytes  int
-	// noted are events that got a new version while the backlog was read, because somebody explained them.
-	noted []notedEvent
+	// noted are events that got a new version while the backlog was read, because somebody explained them, by the digests of their
+	// names.
+	noted map[uint32]types.NamespacedName
 	// vanished is how many of its events were deleted before they were taken.
 	vanished int
 	// rest lists the bodies that did not fit into memory; nil while nothing is missing.
 	rest *pager
-}
-
-// notedEvent was recorded between two versions.
-type notedEvent struct {
-	name            types.NamespacedName
-	lowest, highest uint64
 }
 
 // open lists the trail once. A cursor that is ahead of the API server means that etcd was restored from a backup:
@@ -66,8 +61,8 @@ func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err e
 }
 
 func (b *backlog) list(ctx context.Context, cursor uint64) error {
-	b.order, b.bodies, b.aside, b.bytes, b.before = index{}, map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
-	b.existed = map[types.UID]uint64{}
+	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
+	b.existed, b.noted = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}
 	list := b.pager(indexPage)
 	for {
 		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor) })
@@ -83,7 +78,7 @@ func (b *backlog) list(ctx context.Context, cursor uint64) error {
 	b.forgetAbove(b.upTo)
 	if len(b.bodies) < b.order.count {
 		// What a page has beyond what fits into memory would have to be read one by one later.
-		b.rest = b.pager(min(bodyPage, max(b.limit/typicalEvent, 1)))
+		b.rest = b.pager(min(bodyPage, max(b.limit/max(typicalEvent, b.meanSize()), 1)))
 	}
 	return nil
 }
@@ -113,22 +108,22 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 		return
 	}
 	if version > cursor && b.full() {
-		b.place(wire, version, from)
+		b.enter(wire, version, from)
 		return
 	}
 	event, ok := b.mine(ctx, wire)
 	switch {
 	case !ok:
 	case version > cursor:
-		b.place(wire, version, from)
+		b.enter(wire, version, from)
 		b.keep(&event)
 	default:
 		b.before.addDelivered(event)
 	}
 }
 
-// place notes where an event is in the order, and what it tells of its object.
-func (b *backlog) place(wire *wireEvent, version uint64, from origin) {
+// enter notes where an event is in the order, and what it tells of its object.
+func (b *backlog) enter(wire *wireEvent, version uint64, from origin) {
 	b.order.add(wire.key(), version)
 	if from.object != "" && from.version != "" {
 		uid := types.UID(from.object)
@@ -161,6 +156,9 @@ func (b *backlog) keep(event *Event) bool {
 	return true
 }
 
+// meanSize is that of the bodies that are held, in bytes.
+func (b *backlog) meanSize() int { return b.bytes / max(len(b.bodies), 1) }
+
 // full says that no body is kept any more.
 func (b *backlog) full() bool { return b.bytes+typicalEvent > b.limit && len(b.bodies) > 0 }
 
@@ -169,16 +167,16 @@ func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 	var events []Event
 	bytes := 0
 	for len(events) < count && bytes < b.limit {
-		version, ok := b.order.first()
+		next, ok := b.order.first()
 		if !ok {
 			break
 		}
-		event, err := b.body(ctx, version)
+		event, err := b.body(ctx, next)
 		if err != nil {
 			return events, err
 		}
 		if event == nil && b.packed != nil {
-			if packed, err := b.packed(ctx, version); err != nil || packed {
+			if packed, err := b.packed(ctx, next.version); err != nil || packed {
 				return events, errors.Join(err, errPacked)
 			}
 		}

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // body finds the event in memory, in the rest of the list, or by itself; nil when somebody deleted it.
-func (b *backlog) body(ctx context.Context, version uint64) (*Event, error) {
+func (b *backlog) body(ctx context.Context, wanted position) (*Event, error) {
+	version := wanted.version
 	for {
 		if event, ok := b.bodies[version]; ok {
 			delete(b.bodies, version)
@@ -23,7 +23,7 @@ func (b *backlog) body(ctx context.Context, version uint64) (*Event, error) {
 			return b.single(ctx, name, version)
 		}
 		if b.rest == nil || !b.order.follows(version, b.rest.passed) {
-			return b.explained(ctx, version)
+			return b.explained(ctx, wanted)
 		}
 		if err := b.readOn(ctx, version); err != nil {
 			return nil, err
@@ -45,14 +45,13 @@ func (b *backlog) single(ctx context.Context, name types.NamespacedName, version
 }
 
 // explained looks for an event that is missed among those that got a new version.
-func (b *backlog) explained(ctx context.Context, version uint64) (*Event, error) {
-	for i, each := range b.noted {
-		if each.lowest <= version && version <= each.highest {
-			b.noted = slices.Delete(b.noted, i, i+1)
-			return b.single(ctx, each.name, version)
-		}
+func (b *backlog) explained(ctx context.Context, wanted position) (*Event, error) {
+	name, ok := b.noted[wanted.name]
+	if !ok {
+		return nil, nil
 	}
-	return nil, nil
+	delete(b.noted, wanted.name)
+	return b.single(ctx, name, wanted.version)
 }
 
 // readOn reads one more page, and keeps what is still to come.
@@ -75,8 +74,8 @@ func (b *backlog) readAgain(ctx context.Context, wire *wireEvent, from uint64) {
 		return
 	}
 	if version > b.upTo {
-		if lowest, highest, ok := b.order.near(wire.key()); ok && wire.noted {
-			b.noted = append(b.noted, notedEvent{wire.key(), lowest, highest})
+		if wire.noted {
+			b.noted[b.order.digest(wire.key())] = wire.key()
 		}
 		return
 	}

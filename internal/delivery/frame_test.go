@@ -38,7 +38,7 @@ func BenchmarkFrame(b *testing.B) {
 			f.begin(1)
 			f.partial.Store(true)
 			box := newInbox(1 << 20)
-			f.subscribe(trail.UID, box, 1)
+			f.subscribe(trail.UID, box, 1, true)
 			b.SetBytes(int64(len(frame)))
 			b.ReportAllocs()
 			reader := bytes.NewReader(frame)

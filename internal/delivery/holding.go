@@ -101,7 +101,7 @@ func (d *Delivery) begin(trail *v1alpha1.AuditTrail) error {
 		defer cancel()
 		defer close(s.done)
 		defer d.feed.unsubscribe(trail.UID)
-		d.feed.subscribe(trail.UID, c.box, c.at.version)
+		d.feed.subscribe(trail.UID, c.box, c.at.version, d.feed.isKnown(ctx, c.at.version))
 		c.run(ctx)
 		d.remember(c)
 	})

@@ -1,8 +1,10 @@
 package delivery
 
 import (
+	"hash/maphash"
 	"math"
 	"slices"
+	"sort"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -15,40 +17,56 @@ const (
 )
 
 // index is the versions of the events of a backlog, of which the lowest is taken first. There may be millions, so each takes
-// four bytes, and names are left to whoever reads the list again.
+// eight bytes, and names are left to whoever reads the list again.
 type index struct {
+	seed maphash.Seed
 	runs []run
 	// marks are places in the list, in its order.
 	marks []mark
 	count int
 }
 
-// run is versions, the lowest first, as what they are more than base.
-type run struct {
-	base uint64
-	more []uint32
+// position is an event's version and a digest of its name.
+type position struct {
+	version uint64
+	name    uint32
 }
+
+// run is places, the lowest first: above, what their versions are more than base, and below the names' digests.
+type run struct {
+	base   uint64
+	places []uint64
+}
+
+func (r *run) version(i int) uint64 { return r.base + r.places[i]>>digestBits }
+
+const digestBits = 32
 
 // mark is some neighbours in a list.
 type mark struct {
 	// last is the last of them.
 	last types.NamespacedName
-	// lowest and highest are their versions' bounds.
-	lowest, highest uint64
-	// least is the lowest version of them and of all that follow them in the list, once the index is sealed.
-	least  uint64
+	// lowest is the lowest version of them, and of all that follow them in the list once the index is sealed.
+	lowest uint64
 	events int
+}
+
+func newIndex() index { return index{seed: maphash.MakeSeed()} }
+
+// digest is that of a name.
+func (x *index) digest(name types.NamespacedName) uint32 {
+	return uint32(maphash.Comparable(x.seed, name) >> digestBits)
 }
 
 // add notes the next event of the list.
 func (x *index) add(name types.NamespacedName, version uint64) {
 	last := len(x.runs) - 1
-	if last < 0 || !x.runs[last].add(version) {
+	if digest := x.digest(name); last < 0 || !x.runs[last].add(version, digest) {
 		if last >= 0 {
-			slices.Sort(x.runs[last].more)
+			slices.Sort(x.runs[last].places)
 		}
 		next := run{base: version - min(version, math.MaxInt32)}
-		next.add(version)
+		next.add(version, digest)
 		x.runs = append(x.runs, next)
 	}
 	x.count++
@@ -56,16 +74,16 @@ func (x *index) add(name types.NamespacedName, version uint64) {
 		x.marks = append(x.marks, mark{lowest: version})
 	}
 	here := &x.marks[len(x.marks)-1]
-	here.last, here.lowest, here.highest = name, min(here.lowest, version), max(here.highest, version)
+	here.last, here.lowest = name, min(here.lowest, version)
 	here.events++
 }
 
-// add notes a version, if the run has room for it and its base suits.
-func (r *run) add(version uint64) bool {
-	if version < r.base || version-r.base > math.MaxUint32 || len(r.more) == runLength {
+// add notes a place, if the run has room for it and its base suits.
+func (r *run) add(version uint64, digest uint32) bool {
+	if version < r.base || version-r.base > math.MaxUint32 || len(r.places) == runLength {
 		return false
 	}
-	r.more = append(r.more, uint32(version-r.base)) //nolint:gosec // It is no more than that.
+	r.places = append(r.places, (version-r.base)<<digestBits|uint64(digest))
 	return true
 }
 
@@ -74,40 +92,34 @@ func (x *index) seal(upTo uint64) {
 	x.count = 0
 	for i := range x.runs {
 		r := &x.runs[i]
-		slices.Sort(r.more)
-		end, _ := slices.BinarySearchFunc(r.more, upTo, func(more uint32, upTo uint64) int {
-			if r.base+uint64(more) > upTo {
-				return 1
-			}
-			return -1
-		})
-		r.more = r.more[:end]
+		slices.Sort(r.places)
+		end := sort.Search(len(r.places), func(i int) bool { return r.version(i) > upTo })
+		r.places = r.places[:end]
 		x.count += end
 	}
-	least := uint64(math.MaxUint64)
+	lowest := uint64(math.MaxUint64)
 	for i := len(x.marks) - 1; i >= 0; i-- {
-		least = min(least, x.marks[i].lowest)
-		x.marks[i].least = least
+		lowest = min(lowest, x.marks[i].lowest)
+		x.marks[i].lowest = lowest
 	}
 }
 
-// first is the lowest version; ok is false when there is none.
-func (x *index) first() (version uint64, ok bool) {
-	version = math.MaxUint64
+// first is the place with the lowest version; ok is false when there is none.
+func (x *index) first() (first position, ok bool) {
 	for i := range x.runs {
-		if more := x.runs[i].more; len(more) > 0 {
-			version, ok = min(version, x.runs[i].base+uint64(more[0])), true
+		if r := &x.runs[i]; len(r.places) > 0 && (!ok || r.version(0) < first.version) {
+			first, ok = position{r.version(0), uint32(r.places[0])}, true //nolint:gosec // It is the digest that is left of it.
 		}
 	}
-	return version, ok
+	return first, ok
 }
 
-// drop takes the lowest version out.
+// drop takes the place with the lowest version out.
 func (x *index) drop() {
-	version, ok := x.first()
+	first, ok := x.first()
 	for i := range x.runs {
-		if r := &x.runs[i]; ok && len(r.more) > 0 && r.base+uint64(r.more[0]) == version {
-			if r.more = r.more[1:]; len(r.more) == 0 {
+		if r := &x.runs[i]; ok && len(r.places) > 0 && r.version(0) == first.version {
+			if r.places = r.places[1:]; len(r.places) == 0 {
 				x.runs = slices.Delete(x.runs, i, i+1)
 			}
 			x.count--
@@ -122,15 +134,5 @@ func (x *index) follows(version uint64, passed func(types.NamespacedName) bool) 
 	for len(x.marks) > 0 && passed(x.marks[0].last) {
 		x.marks = x.marks[1:]
 	}
-	return len(x.marks) > 0 && x.marks[0].least <= version
-}
-
-// near is between which versions an event was recorded that has a name; ok is false when the list had none like it.
-func (x *index) near(name types.NamespacedName) (lowest, highest uint64, ok bool) {
-	for i := range x.marks {
-		if m := &x.marks[i]; m.last.Namespace == name.Namespace && m.last.Name >= name.Name {
-			return m.lowest, m.highest, true
-		}
-	}
-	return 0, 0, false
+	return len(x.marks) > 0 && x.marks[0].lowest <= version
 }

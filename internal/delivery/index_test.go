@@ -11,7 +11,8 @@ import (
 )
 
 func indexed(versions []uint64) *index {
-	x := &index{}
+	made := newIndex()
+	x := &made
 	for n, version := range versions {
 		x.add(types.NamespacedName{Namespace: "shop", Name: eventName(n)}, version)
 	}
@@ -20,11 +21,11 @@ func indexed(versions []uint64) *index {
 
 func drained(x *index) (versions []uint64) {
 	for {
-		version, ok := x.first()
+		first, ok := x.first()
 		if !ok {
 			return versions
 		}
-		versions = append(versions, version)
+		versions = append(versions, first.version)
 		x.drop()
 	}
 }
@@ -74,9 +75,15 @@ func TestIndexKnowsWhatIsBehind(t *testing.T) {
 	}
 	g.Expect(x.follows(2, upTo(markEvery))).To(BeTrue(), "it may be the one in the last neighbours")
 	g.Expect(x.follows(1, upTo(markEvery))).To(BeFalse())
-	lowest, highest, ok := x.near(types.NamespacedName{Namespace: "shop", Name: eventName(2*markEvery + 3)})
-	g.Expect([]any{lowest, highest, ok}).To(Equal([]any{uint64(2*markEvery + 1), uint64(3 * markEvery), true}))
 	g.Expect(x.follows(2, upTo(4*markEvery))).To(BeFalse())
-	_, _, ok = x.near(types.NamespacedName{Namespace: "shop", Name: eventName(4)})
-	g.Expect(ok).To(BeFalse())
+}
+
+// TestIndexKnowsNames: well enough to tell the events of a backlog apart.
+func TestIndexKnowsNames(t *testing.T) {
+	g := NewWithT(t)
+	x := indexed([]uint64{2, 1})
+	x.seal(2)
+	first, _ := x.first()
+	g.Expect(first.name).To(Equal(x.digest(types.NamespacedName{Namespace: "shop", Name: eventName(1)})))
+	g.Expect(first.name).NotTo(Equal(x.digest(types.NamespacedName{Namespace: "shop", Name: eventName(0)})))
 }

@@ -95,8 +95,8 @@ func (s streams) calls() (calls int, bytes int64) {
 	return calls, bytes
 }
 
-// fewest is how many calls would do when each takes what one stream has within linger of its first event.
-func (s streams) fewest(linger time.Duration) (calls int) {
+// fewest is how many calls would do when each takes what one stream has within the linger of its first event.
+func (s streams) fewest() (calls int) {
 	for _, puts := range s {
 		var recorded []int64
 		for _, put := range puts {

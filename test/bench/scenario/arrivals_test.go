@@ -46,7 +46,7 @@ func TestFewestCalls(t *testing.T) {
 		}
 		return puts
 	}
-	g.Expect(streams{}.fewest(time.Second)).To(Equal(0))
-	g.Expect(streams{"a": sent(0, 500, 1000), "b": sent(0)}.fewest(time.Second)).To(Equal(2))
-	g.Expect(streams{"a": sent(0, 2500, 1001, 2000)}.fewest(time.Second)).To(Equal(3))
+	g.Expect(streams{}.fewest()).To(Equal(0))
+	g.Expect(streams{"a": sent(0, 500, 1000), "b": sent(0)}.fewest()).To(Equal(2))
+	g.Expect(streams{"a": sent(0, 2500, 1001, 2000)}.fewest()).To(Equal(3))
 }

@@ -33,7 +33,7 @@ func interleaved(ctx context.Context, rig *Rig, size Size, into *report.Report) 
 		return err
 	}
 	calls, _ := alone.calls()
-	fewest := alone.fewest(linger)
+	fewest := alone.fewest()
 	mend := []func(){
 		rig.cloud.Inject(cloudsim.Fault{Group: deniedGroup, Effect: cloudsim.Fail, Code: "AccessDeniedException"}),
 		rig.cloud.Inject(cloudsim.Fault{Group: stuckGroup, Effect: cloudsim.Hang}),

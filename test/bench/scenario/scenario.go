@@ -40,7 +40,7 @@ type Size struct {
 var (
 	// Full is what targets hold for.
 	Full = Size{
-		Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Grown: 300_000, Watched: 20_000,
+		Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Grown: 300_000, Watched: 15_000,
 		Objects: 1000, Trails: 500, Interleaved: 200, Turns: 30,
 	}
 	// Short takes seconds, and shows that the benchmark itself works.
