@@ -14,7 +14,7 @@ copy() {
 
 rm -rf "$chart"
 copy crd config/crd/bases/*.yaml
-for folder in rbac policy flowcontrol webhook networkpolicy; do
+for folder in rbac policy flowcontrol webhook api networkpolicy; do
   copy "$folder" config/"$folder"/*.yaml
 done
 copy manager config/manager/quota.yaml config/manager/disruption_budget.yaml

@@ -112,7 +112,7 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addDelivery, o.addLeadership, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addDelivery, o.addQuery, o.addLeadership, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 		clock:     clock.RealClock{},
 	}
 	o.certs, err = certs.NewRotator(direct, certs.Options{
-		Namespace: options.Namespace, Service: webhookService, URL: options.WebhookURL, Clock: o.clock,
+		Namespace: options.Namespace, Service: webhookService, APIService: apiService, URL: options.WebhookURL, Clock: o.clock,
 	})
 	if err != nil {
 		return nil, err

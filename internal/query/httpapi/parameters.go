@@ -33,15 +33,7 @@ type parameters struct {
 	newest        bool
 	limit, offset int
 	cursor        *query.Cursor
-	archive       string
 }
-
-// Values of the parameter archive: whether log groups are read.
-const (
-	archiveAuto   = "auto"
-	archiveAlways = "always"
-	archiveNever  = "never"
-)
 
 // actions are the values of actionType.
 var actions = map[string]v1alpha1.Action{
@@ -60,7 +52,7 @@ func parse(request *http.Request, newest bool) (*parameters, *problem) {
 	if err != nil {
 		return nil, invalid("The query is not in order: write %% as %%25")
 	}
-	p := &parameters{newest: newest, tenant: values.Get("tenantUid"), archive: values.Get("archive")}
+	p := &parameters{newest: newest, tenant: values.Get("tenantUid")}
 	p.filter = query.Filter{
 		Kinds: values["resourceKind"], Name: values.Get("resourceName"), Namespace: values.Get("resourceNamespace"),
 		UID: values.Get("resourceUid"), User: values.Get("userUid"), Trail: values.Get("trail"),
@@ -71,21 +63,24 @@ func parse(request *http.Request, newest bool) (*parameters, *problem) {
 			return nil, problem
 		}
 	}
-	return p, p.readProject(values, request.Header.Get("ProjectUid"))
+	project, problem := projectOf(request)
+	p.project = project
+	return p, problem
 }
 
-func (p *parameters) readProject(values url.Values, header string) *problem {
-	p.project = values.Get("projectUid")
-	if p.project != "" && header != "" && p.project != header {
-		return invalid("The parameter projectUid and the header ProjectUid name different projects: send one of them")
+// projectOf is the namespace that a request asks about; empty for the tenant scope.
+func projectOf(request *http.Request) (string, *problem) {
+	project, header := request.URL.Query().Get("projectUid"), request.Header.Get("ProjectUid")
+	if project != "" && header != "" && project != header {
+		return "", invalid("The parameter projectUid and the header ProjectUid name different projects: send one of them")
 	}
-	if p.project == "" {
-		p.project = header
+	if project == "" {
+		project = header
 	}
-	if p.project != "" && len(validation.IsDNS1123Label(p.project)) > 0 {
-		return invalid("projectUid is not the name of a namespace")
+	if project != "" && len(validation.IsDNS1123Label(project)) > 0 {
+		return "", invalid("projectUid is not the name of a namespace")
 	}
-	return nil
+	return project, nil
 }
 
 func (p *parameters) readWindow(values url.Values) *problem {
@@ -130,13 +125,6 @@ func (p *parameters) readChoices(values url.Values) *problem {
 		p.newest = order == "newest"
 	default:
 		return invalid("order must be newest or oldest, whichever comes first")
-	}
-	switch p.archive {
-	case "":
-		p.archive = archiveAuto
-	case archiveAuto, archiveAlways, archiveNever:
-	default:
-		return invalid("archive must be auto, always or never")
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
+// codeForbidden is the code of a problem of rights.
+const codeForbidden = "Forbidden"
+
 // problem is an error that the caller is told of.
 type problem struct {
 	status int
@@ -37,7 +40,7 @@ func notFound(message string) *problem {
 }
 
 func forbidden(verb, namespace string) *problem {
-	return &problem{status: http.StatusForbidden, Code: "Forbidden", Message: fmt.Sprintf(
+	return &problem{status: http.StatusForbidden, Code: codeForbidden, Message: fmt.Sprintf(
 		"This token may not %s auditevents.audit.trailkeeper.dev in namespace %s: ask for a RoleBinding there to the ClusterRole %s, or "+
 			"name a project (projectUid) whose events you may read", verb, namespace, roleFor(verb))}
 }
