@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -57,6 +58,35 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 		return sight{}, fmt.Errorf("decoding %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
 	return sight{exists: true, meta: object.Metadata, body: body}, nil
+}
+
+// at shows an object as it was at a revision, or as it is when that is 0, and the revision of which that is true. It fails when
+// the API server does not know the revision any more.
+func (o *objects) at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", "application/json").
+		Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", ref.Name).String())
+	if revision > 0 {
+		request = request.Param("resourceVersion", formatVersion(revision)).
+			Param("resourceVersionMatch", string(metav1.ResourceVersionMatchExact))
+	}
+	body, err := request.DoRaw(ctx)
+	if err != nil {
+		return sight{}, 0, fmt.Errorf("reading what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
+	}
+	var list struct {
+		Metadata metav1.ListMeta `json:"metadata"`
+		Items    []listedObject  `json:"items"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return sight{}, 0, fmt.Errorf("decoding what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
+	}
+	shown, err := parseVersion(list.Metadata.ResourceVersion)
+	if err != nil || len(list.Items) == 0 {
+		return sight{}, shown, err
+	}
+	return list.Items[0].sight(true), shown, nil
 }
 
 // ready asks for one of the operator's own events.
