@@ -115,7 +115,7 @@ func (h *history) completionOnTrack(event *Event) fate {
 	case len(h.track.last().meta.Finalizers) > 0 && removesFinalizers(event) && !h.mayHaveEndedOtherwise(event):
 		return made
 	default:
-		return h.ofCompletion(event)
+		return unsure
 	}
 }
 
