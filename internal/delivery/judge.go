@@ -113,8 +113,10 @@ type openCase struct {
 func (j *judge) again(events, others []Event, verdicts []verdict) {
 	histories := j.histories(events, others)
 	for i := range verdicts {
-		if verdicts[i].track != nil {
-			histories[events[i].Head.Resource.UID].track = verdicts[i].track
+		// An eviction may be of another pod by what is known now.
+		uid := events[i].Head.Resource.UID
+		if t := verdicts[i].track; t != nil && string(t.last().meta.UID) == uid {
+			histories[uid].track = t
 		}
 	}
 	for i := range verdicts {
