@@ -14,6 +14,9 @@ type objectMeta struct {
 	ResourceVersion   string
 	CreationTimestamp metav1.Time
 	DeletionTimestamp *metav1.Time
+
+	DeletionGracePeriodSeconds *int64
+	Finalizers                 []string
 }
 
 // readMeta reads the metadata of an object, and where its managedFields begin and end; the same place where it has none.
@@ -36,6 +39,10 @@ func readMeta(object []byte) (meta objectMeta, from, to int, err error) {
 				meta.CreationTimestamp = metav1.Time{Time: s.time()}
 			case "deletionTimestamp":
 				meta.DeletionTimestamp = s.optionalTime()
+			case "deletionGracePeriodSeconds":
+				s.into(&meta.DeletionGracePeriodSeconds)
+			case "finalizers":
+				s.into(&meta.Finalizers)
 			case "managedFields":
 				s.peek()
 				from = s.at
