@@ -116,7 +116,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header.Set("Content-Encoding", "gzip")
 		content = found.zipped
 	}
-	_, _ = w.Write(content) //nolint:errcheck // Whoever asked has gone.
+	_, _ = w.Write(content) // Whoever has gone reads no error.
 }
 
 // protect sets what every answer says to browsers.

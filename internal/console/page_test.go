@@ -16,25 +16,25 @@ func TestThePageIsServedWithItsPolicy(t *testing.T) {
 	g := NewWithT(t)
 	handler := newConsole(t, newAPIServer(t))
 	answer := ask(t, handler, http.MethodGet, "/", "", map[string]string{"Accept-Encoding": "gzip, br"})
-	g.Expect(answer.StatusCode).To(Equal(http.StatusOK))
-	g.Expect(answer.Header.Get("Content-Security-Policy")).To(And(
+	g.Expect(answer.Code).To(Equal(http.StatusOK))
+	g.Expect(answer.Header().Get("Content-Security-Policy")).To(And(
 		HavePrefix("default-src 'none'; script-src 'self'; "), ContainSubstring("frame-ancestors 'none'"), ContainSubstring("trusted-types 'none'"),
 		Not(ContainSubstring("unsafe"))))
-	g.Expect(answer.Header.Get("X-Content-Type-Options")).To(Equal("nosniff"))
-	g.Expect(answer.Header.Get("Content-Encoding")).To(Equal("gzip"))
+	g.Expect(answer.Header().Get("X-Content-Type-Options")).To(Equal("nosniff"))
+	g.Expect(answer.Header().Get("Content-Encoding")).To(Equal("gzip"))
 	reader, err := gzip.NewReader(answer.Body)
 	g.Expect(err).NotTo(HaveOccurred())
 	page, err := io.ReadAll(reader)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(page)).To(And(ContainSubstring(`data-operator-namespace="trailkeeper-system"`), Not(ContainSubstring(namespaceMark))))
 
-	again := ask(t, handler, http.MethodGet, "/", "", map[string]string{"If-None-Match": answer.Header.Get("ETag")})
-	g.Expect(again.StatusCode).To(Equal(http.StatusNotModified))
+	again := ask(t, handler, http.MethodGet, "/", "", map[string]string{"If-None-Match": answer.Header().Get("ETag")})
+	g.Expect(again.Code).To(Equal(http.StatusNotModified))
 	plain := ask(t, handler, http.MethodGet, "/main.js", "", nil)
-	g.Expect(plain.Header.Get("Content-Type")).To(Equal("text/javascript; charset=utf-8"))
-	g.Expect(plain.Header.Get("Content-Encoding")).To(BeEmpty())
-	g.Expect(ask(t, handler, http.MethodGet, "/../console.go", "", nil).StatusCode).NotTo(Equal(http.StatusOK))
-	g.Expect(ask(t, handler, http.MethodPost, "/", "", nil).StatusCode).To(Equal(http.StatusMethodNotAllowed))
+	g.Expect(plain.Header().Get("Content-Type")).To(Equal("text/javascript; charset=utf-8"))
+	g.Expect(plain.Header().Get("Content-Encoding")).To(BeEmpty())
+	g.Expect(ask(t, handler, http.MethodGet, "/../console.go", "", nil).Code).NotTo(Equal(http.StatusOK))
+	g.Expect(ask(t, handler, http.MethodPost, "/", "", nil).Code).To(Equal(http.StatusMethodNotAllowed))
 }
 
 // The policy forbids markup that runs or styles by itself; the page must not need it, nor make markup of text.

@@ -23,6 +23,7 @@ func TestATrailIsMadeEditedSuspendedAndDeleted(t *testing.T) {
 	b.write("region", "eu-west-1")
 	b.do(chromedp.Click("input[value=sts]"))
 	b.write("role", "arn:aws:iam::123456789012:role/audit")
+	b.write("account", "audit") // Its own token: a role that the operator assumes would have to be granted to the project.
 	b.press("Review")
 	eventually(t, b, `document.querySelector("dialog .problem").textContent.includes("must not start with aws/")`)
 	b.write("group", "/audit/payments")

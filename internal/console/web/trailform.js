@@ -158,7 +158,7 @@ class TrailForm {
 }
 
 function explain(error, { namespace, name }) {
-  if (error.status === 403 && !/denied the request|is invalid/.test(error.message)) return `You may not keep trails in ${namespace}: that takes the role edit there.`;
+  if (error.status === 403 && !/denied (the )?request|is invalid/.test(error.message)) return `You may not keep trails in ${namespace}: that takes the role edit there.`;
   if (error.status === 404) return `There is no project ${namespace}, or the trail was deleted meanwhile.`;
   if (error.status === 409) return `${name} is there already, or somebody else has just changed it. Close this and look again.`;
   return block(error.message);
