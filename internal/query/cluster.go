@@ -155,33 +155,42 @@ func (c *Cluster) row(event *v1alpha1.AuditEvent) *Row {
 func (l *lister) backwards(ctx context.Context, yield func(*Row, error) bool) {
 	slice := newSlicer(l.span, l.limit)
 	for slice.next() {
-		page, more, err := l.page(ctx, slice.from, l.limit)
+		page, again, err := l.slice(ctx, slice)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		inside := len(page)
-		for inside > 0 && slice.to != "" && page[inside-1].Name >= slice.to {
-			inside--
+		if again {
+			continue
 		}
-		if more && inside == len(page) {
-			if slice.shorten(timeOf(page[len(page)-1].Name)) {
-				continue
-			}
-			if page, err = l.rest(ctx, page, slice.to); err != nil {
-				yield(nil, err)
-				return
-			}
-			inside = len(page)
-		}
-		for i := inside - 1; i >= 0; i-- {
+		for i := len(page) - 1; i >= 0; i-- {
 			if row := l.cluster.row(&page[i]); l.filter.Matches(row) && !yield(row, nil) {
 				return
 			}
 		}
-		slice.done(inside)
+		slice.done(len(page))
 		l.limit = pageSize
 	}
+}
+
+// slice reads one slice whole; again says that it has more than a page, and was made shorter.
+func (l *lister) slice(ctx context.Context, slice *slicer) (page []v1alpha1.AuditEvent, again bool, err error) {
+	page, more, err := l.page(ctx, slice.from, l.limit)
+	if err != nil {
+		return nil, false, err
+	}
+	inside := len(page)
+	for inside > 0 && slice.to != "" && page[inside-1].Name >= slice.to {
+		inside--
+	}
+	if !more || inside < len(page) {
+		return page[:inside], false, nil
+	}
+	if slice.shorten(timeOf(page[len(page)-1].Name)) {
+		return nil, true, nil
+	}
+	page, err = l.rest(ctx, page, slice.to)
+	return page, false, err
 }
 
 // rest reads on to a name what one millisecond has more than a page.

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"io"
 	"net/http"
-	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -16,11 +15,12 @@ import (
 // patience is within which the control plane and the operator do what a test waits for, on a busy machine.
 const patience = time.Minute
 
-// clientOf trusts the authority that the operator's webhook has, and no other.
-func clientOf(g Gomega, t *testing.T, w *world) *http.Client {
-	t.Helper()
+// trusting is a client that trusts the authority that the operator's webhook has, and no other.
+func (w *world) trusting() *http.Client {
+	w.t.Helper()
+	g := NewWithT(w.t)
 	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
-	g.Expect(w.admin.Get(t.Context(), client.ObjectKey{Name: "trailkeeper-recorder"}, configuration)).To(Succeed())
+	g.Expect(w.admin.Get(w.t.Context(), client.ObjectKey{Name: "trailkeeper-recorder"}, configuration)).To(Succeed())
 	roots := x509.NewCertPool()
 	g.Expect(roots.AppendCertsFromPEM(configuration.Webhooks[0].ClientConfig.CABundle)).To(BeTrue())
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}

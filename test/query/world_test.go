@@ -95,7 +95,7 @@ var (
 func timeAt(n int) time.Time { return from.Add(time.Duration(n) * time.Hour) }
 
 // record has a namespace's trail record the nth change of a project.
-func (w *world) record(namespace, project string, n int) string {
+func (w *world) record(namespace, project string, n int) {
 	w.t.Helper()
 	var id ulid.ULID
 	g := NewWithT(w.t)
@@ -125,7 +125,6 @@ func (w *world) record(namespace, project string, n int) string {
 		event.Spec.Actor.Type = v1alpha1.ActorServiceAccount
 	}
 	g.Expect(w.operator.Create(w.t.Context(), event)).To(Succeed())
-	return event.Name
 }
 
 // token is that of a service account with the viewer's role in the namespaces, or in all with "*".
