@@ -35,7 +35,12 @@ func typicalFrames(b *testing.B, count int) []byte {
 		event.Spec.Changes = []v1alpha1.Change{{Op: "replace", Path: &path, From: &runtime.RawExtension{Raw: []byte(`"hello"`)}, Value: &runtime.RawExtension{Raw: []byte(`"good \"morning\""`)}}}
 		event.Spec.Evidence = []v1alpha1.Evidence{{Path: path, Was: "0123456789abcdef0123456789abcdef", Digest: "fedcba9876543210fedcba9876543210"}}
 		event.Spec.Actor.Groups = []string{"system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated"}
-		if err := json.NewEncoder(&frames).Encode(map[string]any{"type": "ADDED", "object": event}); err != nil {
+		// The API server has its objects as maps, and so writes their members in order.
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(event)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := json.NewEncoder(&frames).Encode(map[string]any{"type": "ADDED", "object": object}); err != nil {
 			b.Fatal(err)
 		}
 	}
