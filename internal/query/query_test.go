@@ -33,7 +33,7 @@ func manyEvents(random *rand.Rand, count int) []v1alpha1.AuditEvent {
 		case 1, 2, 3, 4, 5:
 			at = at.Add(time.Duration(random.Int64N(int64(time.Second))))
 		}
-		events = append(events, event(at, i))
+		events = append(events, event(at.Truncate(time.Microsecond), i))
 	}
 	return events
 }
@@ -56,7 +56,7 @@ func wantedNames(events []v1alpha1.AuditEvent, filter *Filter, newest bool) []st
 func namesByPage(t *testing.T, query *Query, skip, limit int) []string {
 	t.Helper()
 	g := NewWithT(t)
-	names := []string{}
+	names, skipped := []string{}, skip
 	var cursor *Cursor
 	for {
 		page, err := query.Page(t.Context(), cursor, skip, limit)
@@ -68,11 +68,10 @@ func namesByPage(t *testing.T, query *Query, skip, limit int) []string {
 			return names
 		}
 		g.Expect(page.Rows).To(HaveLen(limit))
-		g.Expect(page.Next.Count).To(Equal(skip + len(names)))
+		g.Expect(page.Next.Count).To(Equal(skipped + len(names)))
 		cursor, err = ParseCursor(page.Next.String())
 		g.Expect(err).NotTo(HaveOccurred())
 		query.Newest, skip = cursor.Newest, 0
-
 	}
 }
 
@@ -146,7 +145,7 @@ func TestTheFirstPageReadsFewPages(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(page.Rows).To(HaveLen(50))
 	g.Expect(page.Rows[0].Event.Name).To(Equal(events[19_999].Name))
-	g.Expect(api.lists).To(BeNumerically("<=", 12))
+	g.Expect(api.lists).To(BeNumerically("<=", 20), "half as far each time, from half a day to a second")
 }
 
 func TestSkippedRowsCount(t *testing.T) {

@@ -14,7 +14,9 @@ type slicer struct {
 	// end is the time of to.
 	end    time.Time
 	length time.Duration
-	last   bool
+	// crowded is up to when a slice is known to have more than a page: a later slice that goes back so far is too long as well.
+	crowded time.Time
+	last    bool
 }
 
 const (
@@ -54,8 +56,8 @@ func (s *slicer) shorten(reached time.Time) bool {
 	if length <= time.Millisecond {
 		return false
 	}
-	shorter := min(length/2, reached.Sub(start)*3/4)
-	s.length = max(shorter, time.Millisecond)
+	s.crowded = reached
+	s.length = max(min(length/2, reached.Sub(start)*3/4), time.Millisecond)
 	return true
 }
 
@@ -63,7 +65,11 @@ func (s *slicer) shorten(reached time.Time) bool {
 func (s *slicer) done(events int) {
 	s.last = s.from == s.span.From
 	s.to, s.end = s.from, timeOf(s.from)
-	if events <= s.limit/4 && s.length < math.MaxInt64/(2*sparse) {
-		s.length *= sparse
+	if events > s.limit/4 || s.length >= math.MaxInt64/(2*sparse) {
+		return
+	}
+	s.length *= sparse
+	if left := s.end.Sub(s.crowded); left > 0 {
+		s.length = max(min(s.length, left/2), time.Millisecond)
 	}
 }

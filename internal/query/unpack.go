@@ -132,10 +132,11 @@ func (b *bestRows) wanted() Span {
 	return wanted
 }
 
-// add keeps a row. It sorts only when there are twice as many as are of use.
+// add keeps a row. It sorts when there are as many as are of use, so that the last of these is known, and then only when there are
+// twice as many.
 func (b *bestRows) add(row *Row) {
 	b.rows = append(b.rows, row)
-	if len(b.rows) >= 2*b.size {
+	if len(b.rows) == b.size || len(b.rows) >= 2*b.size {
 		b.rows = b.sorted()
 	}
 }
