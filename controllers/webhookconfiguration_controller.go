@@ -59,6 +59,9 @@ type WebhookConfigurationReconciler struct {
 	// OnChanged is told that the API server was given another spec of a trail, or, with suspended, none any more. It may
 	// be nil.
 	OnChanged func(trail *rules.CompiledTrail, generation int64, suspended bool)
+	// Stopping says that this replica was told to stop. It then leaves a configuration deleted: so it is when the operator is
+	// uninstalled, and otherwise the next leader makes it again. It may be nil.
+	Stopping func() bool
 
 	// written is what this replica knows to be in force. It is nil until the first write or check.
 	written atomic.Pointer[writtenConfiguration]
@@ -110,6 +113,10 @@ func (r *WebhookConfigurationReconciler) Reconcile(ctx context.Context, _ reconc
 	live, err := r.read(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
+	}
+	if live.ResourceVersion == "" && r.Stopping != nil && r.Stopping() {
+		log.FromContext(ctx).Info("Leaving the webhook configuration deleted, because this replica stops", "webhookConfiguration", WebhookConfigurationName)
+		return reconcile.Result{}, nil
 	}
 	r.noticeTampering(ctx, live)
 	wrote, err := r.write(ctx, live, desired)

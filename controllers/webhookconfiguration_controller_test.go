@@ -8,10 +8,13 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -58,6 +61,7 @@ func TestWebhookConfiguration(t *testing.T) {
 		{"the default rules", defaultRules},
 		{"labels of namespaces reach the recorder", namespaceLabels},
 		{"restored when deleted or edited", restored},
+		{"left deleted by a replica that stops", leftDeleted},
 		{"no trail, no call", noTrail},
 	} {
 		if !t.Run(step.name, func(t *testing.T) {
@@ -254,6 +258,25 @@ func restored(t *testing.T, rec *recording) {
 	_, err := rec.webhooks.Reconcile(ctx, reconcile.Request{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(rec.configuration().ResourceVersion).To(Equal(live.ResourceVersion))
+}
+
+func leftDeleted(t *testing.T, rec *recording) {
+	g, ctx := NewWithT(t), t.Context()
+	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: controllers.WebhookConfigurationName},
+	}
+	missing := func() bool {
+		return apierrors.IsNotFound(rec.client.Get(ctx, client.ObjectKeyFromObject(configuration), configuration))
+	}
+	rec.stopping.Store(true)
+	g.Expect(rec.client.Delete(ctx, configuration)).To(Succeed())
+	g.Consistently(missing, time.Second, 20*time.Millisecond).Should(BeTrue(), "another replica restores it within milliseconds")
+	g.Expect(rec.restored).NotTo(Receive())
+
+	rec.stopping.Store(false) // As the next leader.
+	rec.certificates <- event.GenericEvent{Object: &corev1.Secret{}}
+	g.Eventually(missing, webhookTestPatience).Should(BeFalse())
+	g.Eventually(rec.restored, webhookTestPatience).Should(Receive(Equal(controllers.RestoredDeleted)))
 }
 
 func noTrail(t *testing.T, rec *recording) {

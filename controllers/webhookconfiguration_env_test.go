@@ -96,6 +96,9 @@ type recording struct {
 	webhooks *controllers.WebhookConfigurationReconciler
 	store    *rules.Store
 	restored chan string
+	// stopping has the reconciler believe that its replica was told to stop, and certificates has it look.
+	stopping     *atomic.Bool
+	certificates chan<- event.GenericEvent
 }
 
 func startRecording(t *testing.T) *recording {
@@ -105,7 +108,8 @@ func startRecording(t *testing.T) *recording {
 	}
 	g := NewWithT(t)
 	ctrl.SetLogger(logr.Discard())
-	rec := &recording{t: t, calls: &calls{}, scheme: runtime.NewScheme(), store: &rules.Store{}, restored: make(chan string, 16)}
+	rec := &recording{t: t, calls: &calls{}, scheme: runtime.NewScheme(), store: &rules.Store{}, restored: make(chan string, 16),
+		stopping: &atomic.Bool{}}
 	g.Expect(clientgoscheme.AddToScheme(rec.scheme)).To(Succeed())
 	g.Expect(v1alpha1.AddToScheme(rec.scheme)).To(Succeed())
 
@@ -138,6 +142,7 @@ func (rec *recording) startManager(g *WithT) {
 		OperatorNamespace: webhookTestNamespace, OperatorUsername: rules.ServiceAccountUsername(webhookTestNamespace),
 	}
 	certificates := make(chan event.GenericEvent, 1)
+	rec.certificates = certificates
 	var ready atomic.Bool // false until the certificate is there
 	rec.webhooks = &controllers.WebhookConfigurationReconciler{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Options: options,
@@ -149,6 +154,7 @@ func (rec *recording) startManager(g *WithT) {
 			return bundle
 		},
 		CertificatesChanged: certificates,
+		Stopping:            rec.stopping.Load,
 		OnRestored: func(r controllers.Restoration) {
 			if !r.LastGood.Before(r.Restored) {
 				t.Errorf("restored at %s, before it was last in order at %s", r.Restored, r.LastGood)

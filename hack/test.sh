@@ -6,6 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$PWD/bin/control-plane}
 moto=$(hack/moto.sh)
 export PATH=${moto:+$moto:}$PATH
+if command -v npm >/dev/null; then
+  hack/web.sh
+fi
 
 # The race detector needs a C compiler.
 race=(-race)
@@ -25,4 +28,6 @@ go test "${race[@]}" -timeout 10m "${inner[@]}" || status=$?
 mapfile -t outer < <(packages test)
 # One package at a time: each has a control plane of its own, and two of them on two cores mostly wait for each other.
 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 10m "${outer[@]}" || status=$?
+# The image's tool is a module of its own.
+(cd hack/image && GOWORK=off go test -count=1 -timeout 10m ./...) || status=$?
 exit "$status"

@@ -15,7 +15,7 @@ check() {
 }
 
 generated() {
-  local copy paths=(api config docs/reference) path status=0
+  local copy paths=(api config charts docs/reference) path status=0
   copy=$(mktemp -d)
   git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' path; do
     [[ ! -e $path ]] || printf '%s\0' "$path"
@@ -42,7 +42,7 @@ formatted() {
 
 tidy() {
   local module status=0
-  for module in . hack/tools hack/controlplane; do
+  for module in . hack/tools hack/controlplane hack/helm hack/image; do
     (cd "$module" && GOWORK=off go mod tidy -diff) || status=1
   done
   return "$status"

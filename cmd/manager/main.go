@@ -1,4 +1,4 @@
-// Command manager is the Trailkeeper operator.
+// Command manager is the Trailkeeper operator. `manager uninstall` stops the one that runs in the cluster.
 package main
 
 import (
@@ -12,16 +12,20 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "trailkeeper:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(arguments []string) error {
+	do := app.Run
+	if len(arguments) > 0 && arguments[0] == "uninstall" {
+		do, arguments = app.Uninstall, arguments[1:]
+	}
 	var options app.Options
 	options.BindFlags(flag.CommandLine)
-	flag.Parse()
+	_ = flag.CommandLine.Parse(arguments) // It ends the process itself.
 	if err := options.Validate(); err != nil {
 		return err
 	}
@@ -29,5 +33,5 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
-	return app.Run(ctrl.SetupSignalHandler(), config, options)
+	return do(ctrl.SetupSignalHandler(), config, options)
 }

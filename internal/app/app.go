@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/recorder"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
 	"github.com/trailkeeper/trailkeeper/internal/spill"
+	"github.com/trailkeeper/trailkeeper/internal/uninstall"
 )
 
 const (
@@ -113,12 +115,18 @@ func Run(ctx context.Context, config *rest.Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addDelivery, o.addLeadership, o.addProbes} {
+	for _, add := range []func() error{o.addCertificates, o.addRecorder, o.addDelivery, o.addQuery, o.addLeadership, o.addProbes} {
 		if err := add(); err != nil {
 			return err
 		}
 	}
 	return o.serve(ctx)
+}
+
+// Uninstall stops the operator that runs in the cluster, and says on standard output what it does. Of the options only the
+// namespace matters.
+func Uninstall(ctx context.Context, config *rest.Config, options Options) error {
+	return uninstall.Run(ctx, config, options.Namespace, os.Stdout)
 }
 
 // addLeadership makes this replica lead when it can.
@@ -165,7 +173,7 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 		clock:     clock.RealClock{},
 	}
 	o.certs, err = certs.NewRotator(direct, certs.Options{
-		Namespace: options.Namespace, Service: webhookService, URL: options.WebhookURL, Clock: o.clock,
+		Namespace: options.Namespace, Service: webhookService, APIService: apiService, URL: options.WebhookURL, Clock: o.clock,
 		Lifetimes: certs.Lifetimes{Authority: options.AuthorityLifetime, Serving: options.CertificateLifetime},
 	})
 	if err != nil {

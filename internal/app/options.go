@@ -46,6 +46,8 @@ type Options struct {
 	HealthProbeBindAddress string
 	// PprofBindAddress is where Go's profiles are served, to whoever reaches it; 0 switches them off.
 	PprofBindAddress string
+	// APIBindAddress is where the query API and the console are served, with the webhook's certificate; 0 switches them off.
+	APIBindAddress string
 	// LeaderElect makes only one replica write configuration and verify, and only one deliver each trail.
 	LeaderElect bool
 	// DeliveryShards is into how many parts the replicas divide the delivery of trails.
@@ -98,6 +100,8 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "where health probes are served; 0 for nowhere")
 	flags.StringVar(&o.PprofBindAddress, "pprof-bind-address", "0",
 		"where Go's profiles are served without asking who wants them, such as 127.0.0.1:6060; 0 for nowhere")
+	flags.StringVar(&o.APIBindAddress, "api-bind-address", ":9444",
+		"where the query API and the console are served, with the rights of whoever asks; 0 for nowhere")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "let only one replica verify trails, and only one deliver the events of each")
 	flags.IntVar(&o.DeliveryShards, "delivery-shards", 8,
 		"into how many parts the replicas divide the delivery of trails; the same for all replicas")
@@ -119,6 +123,9 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"send records to CloudWatch Logs as gzip: a tenth of the bytes for more CPU")
 	o.zap.BindFlags(flags)
 }
+
+// off is the address of what is served nowhere.
+const off = "0"
 
 // minLease keeps the derived renewal times above the API server's own latency.
 const minLease = 3 * time.Second
@@ -193,9 +200,10 @@ func (o *Options) Validate() error {
 		{"--metrics-bind-address", o.MetricsBindAddress},
 		{"--health-probe-bind-address", o.HealthProbeBindAddress},
 		{"--pprof-bind-address", o.PprofBindAddress},
+		{"--api-bind-address", o.APIBindAddress},
 	} {
-		off := address.value == "0" && address.flag != "--webhook-bind-address"
-		if _, port, err := net.SplitHostPort(address.value); !off && (err != nil || !isPort(port)) {
+		nowhere := address.value == off && address.flag != "--webhook-bind-address"
+		if _, port, err := net.SplitHostPort(address.value); !nowhere && (err != nil || !isPort(port)) {
 			return fmt.Errorf("%s is %q: give HOST:PORT or :PORT", address.flag, address.value)
 		}
 	}

@@ -121,6 +121,7 @@ func (o *leader) addConfiguration() error {
 			o.announcer.Restored(r.What, r.LastGood, r.Restored)
 		},
 		OnChanged: o.announceChange,
+		Stopping:  o.stopping.Load,
 	}
 	if err := o.configuration.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the webhook configuration: %w", err)

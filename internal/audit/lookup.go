@@ -14,18 +14,23 @@ var pointerUnescaper = strings.NewReplacer("~1", "/", "~0", "~")
 // lookUp is the value at a JSON Pointer of an object, or absent. It decodes nothing but that value: an object is looked
 // at for one place out of many.
 func lookUp(objectJSON []byte, pointer string) (any, error) {
-	value, found := jsontext.Value(objectJSON), len(objectJSON) > 0
+	if len(objectJSON) == 0 {
+		return absent{}, nil
+	}
+	// What the API server sends has passed its own decoder.
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(objectJSON), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for segment := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		found, err := enter(decoder, pointerUnescaper.Replace(segment))
+		if err != nil {
+			return nil, fmt.Errorf("looking for %s: %w", pointer, err)
+		}
 		if !found {
 			return absent{}, nil
 		}
-		var err error
-		if value, found, err = member(value, pointerUnescaper.Replace(segment)); err != nil {
-			return nil, fmt.Errorf("looking for %s: %w", pointer, err)
-		}
 	}
-	if !found {
-		return absent{}, nil
+	value, err := decoder.ReadValue()
+	if err != nil {
+		return nil, fmt.Errorf("looking for %s: %w", pointer, err)
 	}
 	decoded, err := decodeValue(value)
 	if err != nil {
@@ -34,35 +39,42 @@ func lookUp(objectJSON []byte, pointer string) (any, error) {
 	return decoded, nil
 }
 
-// member is one member of an object, or one element of a list by its index.
-func member(container jsontext.Value, name string) (_ jsontext.Value, found bool, _ error) {
-	// What the API server sends has passed its own decoder.
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(container), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+// enter goes on to one member of the object that comes next, or to one element of a list by its index.
+func enter(decoder *jsontext.Decoder, name string) (found bool, _ error) {
 	kind := decoder.PeekKind()
 	if kind != jsontext.KindBeginObject && kind != jsontext.KindBeginArray {
-		return nil, false, decoder.SkipValue()
+		return false, decoder.SkipValue()
 	}
 	if _, err := decoder.ReadToken(); err != nil {
-		return nil, false, err
+		return false, err
 	}
 	for index := 0; ; index++ {
 		if next := decoder.PeekKind(); next == jsontext.KindEndObject || next == jsontext.KindEndArray {
-			return nil, false, nil
+			return false, nil
 		}
-		key := strconv.Itoa(index)
+		here := kind == jsontext.KindBeginArray && strconv.Itoa(index) == name
 		if kind == jsontext.KindBeginObject {
-			token, err := decoder.ReadToken()
+			key, err := decoder.ReadValue()
 			if err != nil {
-				return nil, false, err
+				return false, err
 			}
-			key = token.String()
+			here = isNamed(key, name)
 		}
-		if key == name {
-			value, err := decoder.ReadValue()
-			return value, err == nil, err
+		if here {
+			return true, nil
 		}
 		if err := decoder.SkipValue(); err != nil {
-			return nil, false, err
+			return false, err
 		}
 	}
+}
+
+// isNamed says whether a string in JSON is a name.
+func isNamed(quoted jsontext.Value, name string) bool {
+	inside := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inside, '\\') < 0 {
+		return string(inside) == name
+	}
+	text, _ := jsontext.AppendUnquote(nil, quoted) // Its one error is invalid UTF-8, for which other characters stand then.
+	return string(text) == name
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Namespace string
 	// Service is the name of the webhook's Service in that namespace.
 	Service string
+	// APIService is the name of the query API's Service there; its certificate is the same.
+	APIService string
 	// URL is how the API server reaches a webhook outside the cluster; empty inside.
 	URL string
 	// Lifetimes of the certificates; a year and a week when zero.
@@ -67,6 +69,9 @@ type Rotator struct {
 // when Options.URL has no host.
 func NewRotator(c client.Client, options Options) (*Rotator, error) {
 	hosts := []string{fmt.Sprintf("%s.%s.svc", options.Service, options.Namespace)}
+	if options.APIService != "" {
+		hosts = append(hosts, fmt.Sprintf("%s.%s.svc", options.APIService, options.Namespace))
+	}
 	if options.URL != "" {
 		parsed, err := url.Parse(options.URL)
 		if err != nil {

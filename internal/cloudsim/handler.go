@@ -23,6 +23,7 @@ type call struct {
 	form          url.Values   // STS
 	logs          *logsRequest // CloudWatch Logs, but for PutLogEvents
 	put           *putRequest  // PutLogEvents
+	stored        Put          // what a PutLogEvents stored, when somebody wants to know
 	fault         Fault        // the zero Fault when there is none
 }
 

@@ -54,9 +54,20 @@ func (s *Simulator) putLogEvents(c *call) (any, error) {
 		}
 		to.append(valid, c.now, s.options.Discard)
 		to.bytes += bytes
+		if s.options.OnCall != nil {
+			c.stored = putOf(valid, c.now, bytes)
+		}
 	}
 	s.meter.add(putAction, Counts{Events: len(valid)})
 	return putLogEventsOutput{NextSequenceToken: sequenceToken(c.now), Rejected: rejected}, nil
+}
+
+func putOf(events []inputEvent, now time.Time, bytes int64) Put {
+	put := Put{At: now, Timestamps: make([]int64, len(events)), Bytes: bytes}
+	for i := range events {
+		put.Timestamps[i] = events[i].timestamp
+	}
+	return put
 }
 
 // checkBatch applies the limits that make a whole call fail, and returns the batch's size.

@@ -3,6 +3,7 @@ package cloudsim
 import (
 	"errors"
 	"sync"
+	"time"
 )
 
 // Counts are what came in. Bytes are those of request bodies, without headers.
@@ -32,6 +33,18 @@ type Call struct {
 	Code string
 	// Fault that was applied, or the zero Effect.
 	Fault Effect
+	// Put is what a PutLogEvents stored; the zero value when it stored nothing.
+	Put Put
+}
+
+// Put is what one PutLogEvents stored.
+type Put struct {
+	// At is when the call came.
+	At time.Time
+	// Timestamps are those of the stored log events, in milliseconds since 1970.
+	Timestamps []int64
+	// Bytes are what all log events of the call count towards its limit, also those that were rejected.
+	Bytes int64
 }
 
 // meter counts by action. The zero value is ready.
@@ -73,7 +86,7 @@ func (s *Simulator) report(c *call, err error) {
 	if s.options.OnCall == nil {
 		return
 	}
-	seen := Call{Action: c.action, Region: c.region, Group: c.group, Stream: c.stream, Fault: c.fault.Effect}
+	seen := Call{Action: c.action, Region: c.region, Group: c.group, Stream: c.stream, Fault: c.fault.Effect, Put: c.stored}
 	if c.from != nil {
 		seen.Caller = c.from.arn(partitionOf(c.region))
 	}

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -16,7 +15,7 @@ import (
 const typicalEvent = 2 << 10
 
 // backlog reads what a trail has past its cursor, in the order in which it was recorded. Lists come in the order of
-// names, which is nearly but not quite that order, so it first notes the order of all events and then reads their
+// names, which is nearly but not quite that order, so it first notes the versions of all events and then reads their
 // bodies, of which it holds a bounded number.
 type backlog struct {
 	source *source
@@ -31,25 +30,24 @@ type backlog struct {
 
 	// upTo is the resourceVersion up to which the backlog is complete.
 	upTo  uint64
-	order []entry
+	order index
 	// before are the last events at or below the cursor.
 	before past
 	// existed has, for each object, the last event that shows it as it was before: what proves its creation may come
 	// long after it.
 	existed map[types.UID]uint64
-	// bodies are those events of order that are in memory.
-	bodies map[types.NamespacedName]Event
+	// bodies are those events of order that are in memory, by their versions, and aside the names of those that were read and did
+	// not fit.
+	bodies map[uint64]Event
+	aside  map[uint64]types.NamespacedName
 	bytes  int
+	// noted are events that got a new version while the backlog was read, because somebody explained them, by the digests of their
+	// names.
+	noted map[uint32]types.NamespacedName
 	// vanished is how many of its events were deleted before they were taken.
 	vanished int
 	// rest lists the bodies that did not fit into memory; nil while nothing is missing.
 	rest *pager
-}
-
-// entry is an event's place in the order.
-type entry struct {
-	version uint64
-	name    types.NamespacedName
 }
 
 // open lists the trail once. A cursor that is ahead of the API server means that etcd was restored from a backup:
@@ -63,8 +61,8 @@ func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err e
 }
 
 func (b *backlog) list(ctx context.Context, cursor uint64) error {
-	b.order, b.bodies, b.bytes, b.before = nil, map[types.NamespacedName]Event{}, 0, past{}
-	b.existed = map[types.UID]uint64{}
+	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
+	b.existed, b.noted = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}
 	list := b.pager(indexPage)
 	for {
 		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor) })
@@ -76,31 +74,61 @@ func (b *backlog) list(ctx context.Context, cursor uint64) error {
 		}
 	}
 	b.upTo = list.version
-	b.order = slices.DeleteFunc(b.order, func(e entry) bool { return e.version > b.upTo })
-	slices.SortFunc(b.order, func(x, y entry) int { return cmp.Compare(x.version, y.version) })
-	if len(b.bodies) < len(b.order) {
+	b.order.seal(b.upTo)
+	b.forgetAbove(b.upTo)
+	if len(b.bodies) < b.order.count {
 		// What a page has beyond what fits into memory would have to be read one by one later.
-		b.rest = b.pager(min(bodyPage, max(b.limit/typicalEvent, 1)))
+		b.rest = b.pager(min(bodyPage, max(b.limit/max(typicalEvent, b.meanSize()), 1)))
 	}
 	return nil
 }
 
-// note gives an event past the cursor its place.
+// forgetAbove drops bodies that are left to the feed.
+func (b *backlog) forgetAbove(version uint64) {
+	for at, event := range b.bodies {
+		if at > version {
+			delete(b.bodies, at)
+			b.bytes -= event.size()
+		}
+	}
+}
+
+// note gives an event past the cursor its place. Most of them are looked at no further, because their bodies are read again.
 func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
+	version, err := wire.recordedAt()
+	var from origin
+	if err == nil {
+		from, err = wire.origin()
+	}
+	switch {
+	case err != nil:
+		log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
+		return
+	case from.trail != b.uid: // A trail of the same name may have had another uid.
+		return
+	}
+	if version > cursor && b.full() {
+		b.enter(wire, version, from)
+		return
+	}
 	event, ok := b.mine(ctx, wire)
 	switch {
 	case !ok:
-		return
-	case event.ResourceVersion <= cursor:
+	case version > cursor:
+		b.enter(wire, version, from)
+		b.keep(&event)
+	default:
 		b.before.addDelivered(event)
-		return
 	}
-	b.order = append(b.order, entry{event.ResourceVersion, event.NamespacedName})
-	if object := &event.Head.Resource; object.UID != "" && object.ResourceVersion != "" {
-		uid := types.UID(object.UID)
-		b.existed[uid] = max(b.existed[uid], event.ResourceVersion)
+}
+
+// enter notes where an event is in the order, and what it tells of its object.
+func (b *backlog) enter(wire *wireEvent, version uint64, from origin) {
+	b.order.add(wire.key(), version)
+	if from.object != "" && from.version != "" {
+		uid := types.UID(from.object)
+		b.existed[uid] = max(b.existed[uid], version)
 	}
-	b.keep(&event)
 }
 
 // pager begins a list of the trail.
@@ -119,29 +147,40 @@ func (b *backlog) mine(ctx context.Context, wire *wireEvent) (Event, bool) {
 }
 
 // keep holds an event's body in memory if it fits.
-func (b *backlog) keep(event *Event) {
+func (b *backlog) keep(event *Event) bool {
 	if b.bytes+event.size() > b.limit && len(b.bodies) > 0 {
-		return
+		return false
 	}
-	b.bodies[event.NamespacedName] = *event
+	b.bodies[event.ResourceVersion] = *event
 	b.bytes += event.size()
+	return true
 }
+
+// meanSize is that of the bodies that are held, in bytes.
+func (b *backlog) meanSize() int { return b.bytes / max(len(b.bodies), 1) }
+
+// full says that no body is kept any more.
+func (b *backlog) full() bool { return b.bytes+typicalEvent > b.limit && len(b.bodies) > 0 }
 
 // take returns the next events, up to count and about as many as fit into memory; none at the end.
 func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 	var events []Event
 	bytes := 0
-	for len(events) < count && bytes < b.limit && len(b.order) > 0 {
-		event, err := b.body(ctx, b.order[0])
+	for len(events) < count && bytes < b.limit {
+		next, ok := b.order.first()
+		if !ok {
+			break
+		}
+		event, err := b.body(ctx, next)
 		if err != nil {
 			return events, err
 		}
 		if event == nil && b.packed != nil {
-			if packed, err := b.packed(ctx, b.order[0].version); err != nil || packed {
+			if packed, err := b.packed(ctx, next.version); err != nil || packed {
 				return events, errors.Join(err, errPacked)
 			}
 		}
-		b.order = b.order[1:]
+		b.order.drop()
 		if event == nil {
 			b.vanished++
 			continue
@@ -173,42 +212,4 @@ func (b *backlog) upToVersion(ctx context.Context, after, upTo uint64) ([]single
 			return nil, err
 		}
 	}
-}
-
-// body finds the event in memory, in the rest of the list, or by itself; nil when somebody deleted it.
-func (b *backlog) body(ctx context.Context, wanted entry) (*Event, error) {
-	for {
-		if event, ok := b.bodies[wanted.name]; ok {
-			delete(b.bodies, wanted.name)
-			b.bytes -= event.size()
-			return &event, nil
-		}
-		if b.rest == nil || b.rest.passed(wanted.name) {
-			return b.source.get(ctx, wanted.name)
-		}
-		if err := b.readOn(ctx, wanted.version); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// readOn reads one more page, and keeps what is still to come.
-func (b *backlog) readOn(ctx context.Context, from uint64) error {
-	err := b.rest.page(ctx, func(wire *wireEvent) {
-		version, err := wire.recordedAt()
-		if err != nil || version < from || version > b.upTo {
-			return
-		}
-		if _, held := b.bodies[wire.key()]; held || b.bytes >= b.limit {
-			return
-		}
-		if event, ok := b.mine(ctx, wire); ok {
-			b.keep(&event)
-		}
-	})
-	if errors.Is(err, io.EOF) {
-		b.rest = nil
-		return nil
-	}
-	return err
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -158,6 +159,34 @@ func TestBacklogSkipsWhatWasDeletedInBetween(t *testing.T) {
 	rest := drain(t, list, 3)
 
 	g.Expect(versionsOf(append(first, rest...))).To(Equal([]uint64{1, 2, 3, 4, 6, 7, 8, 9}))
+}
+
+// TestBacklogKeepsThePlaceOfWhatIsExplained: a note that somebody gives an event while the backlog is read gives it another
+// resourceVersion, and no other place.
+func TestBacklogKeepsThePlaceOfWhatIsExplained(t *testing.T) {
+	g := NewWithT(t)
+	api := newFakeAPI()
+	trail := newTrail("shop", "security")
+	for n := range 20 {
+		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+	}
+	one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+	list := backlogOf(t, api, trail, 3*one.size())
+	opened(t, list, 0)
+	first, err := list.take(t.Context(), 2)
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, n := range []int{1, 11} { // One that was taken, and one that was not.
+		explained := newEvent(trail, eventName(n), eventTime)
+		explained.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
+		api.store(explained, uint64(100+n))
+	}
+	all := slices.Concat(first, drain(t, list, 3))
+	g.Expect(all).To(HaveLen(20))
+	for n := range all {
+		g.Expect(all[n].Name).To(Equal(eventName(n)))
+		g.Expect(all[n].ResourceVersion).To(BeEquivalentTo(n + 1))
+	}
+	g.Expect(list.vanished).To(BeZero())
 }
 
 // TestBacklogEndsWhereItIsComplete: what is recorded between the lists of two namespaces is left to the feed, for the

@@ -99,6 +99,9 @@ type fakeSink struct {
 	mu sync.Mutex
 	// errs are the answers to the next calls of Put, before any is accepted.
 	errs []error
+	// absent says that the stream does not exist, until Ensure makes it; onEnsure is called then.
+	absent   bool
+	onEnsure func()
 	// poison is what a record must not contain.
 	poison string
 	// keeps is for how long the group keeps records; 0 for ever.
@@ -126,6 +129,9 @@ func (s *fakeSink) Put(_ context.Context, records []cloudwatch.Record) (cloudwat
 		err := s.errs[0]
 		s.errs = s.errs[1:]
 		return cloudwatch.PutResult{}, err
+	}
+	if s.absent {
+		return cloudwatch.PutResult{}, refused(v1alpha1.ReasonDestinationNotFound)
 	}
 	for i := range records {
 		if s.poison != "" && strings.Contains(string(records[i].Message), s.poison) {
@@ -164,7 +170,14 @@ func (s *fakeSink) judge(records []cloudwatch.Record) (result cloudwatch.PutResu
 // Ensure always succeeds.
 func (s *fakeSink) Ensure(context.Context) (cloudwatch.Observed, error) {
 	s.note("ensure")
-	return cloudwatch.Observed{}, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made := s.absent
+	s.absent = false
+	if s.onEnsure != nil {
+		s.onEnsure()
+	}
+	return cloudwatch.Observed{StreamCreated: made}, nil
 }
 
 // messages are what was accepted, in order.

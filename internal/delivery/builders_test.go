@@ -65,9 +65,9 @@ func stored(t *testing.T, event *v1alpha1.AuditEvent, version uint64) *wireEvent
 	event.ResourceVersion = formatVersion(version)
 	encoded, err := json.Marshal(event)
 	g.Expect(err).NotTo(HaveOccurred())
-	var wire wireEvent
-	g.Expect(json.Unmarshal(encoded, &wire)).To(Succeed())
-	return &wire
+	wire, err := readEvent(encoded)
+	g.Expect(err).NotTo(HaveOccurred())
+	return wire
 }
 
 // taken is an event as a courier holds it.

@@ -34,7 +34,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return c.catchUp(ctx) // Chunks below the cursor count again, too.
 	}
 	if !packed {
-		c.vanished(ctx, int(c.inherited)-len(list.order))
+		c.vanished(ctx, int(c.inherited)-list.order.count)
 	}
 	c.inherited = 0
 	c.past = list.before
@@ -75,7 +75,7 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver fun
 		return err
 	}
 	for len(events) > 0 {
-		c.reserve.rest = len(list.order)
+		c.reserve.rest = list.order.count
 		var following []Event
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() (err error) {

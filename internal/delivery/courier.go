@@ -46,6 +46,8 @@ type courier struct {
 	lag lag
 	// past are events that left the queue.
 	past past
+	// known is the memory of around.
+	known []Event
 	// ahead are the events of a backlog that follow those of the queue.
 	ahead []Event
 	// at is how far events were delivered, and committed how far the status says so.
@@ -200,7 +202,7 @@ func (c *courier) dueEvents() []Event {
 // files, what they tell is not known yet.
 func (c *courier) settle() time.Duration {
 	now := c.clock().Now()
-	c.lag.note(c.box.peek(), now)
+	c.box.show(func(events []Event) { c.lag.note(events, now) })
 	return c.delivery.Settle + max(c.lag.at(now), min(c.delivery.Waiting(), maxLag))
 }
 
@@ -208,6 +210,7 @@ func (c *courier) settle() time.Duration {
 func (c *courier) wait(ctx context.Context, longest time.Duration) {
 	timer := c.clock().NewTimer(longest)
 	defer timer.Stop()
+	c.known = nil
 	select {
 	case <-ctx.Done():
 	case <-c.box.wake:

@@ -154,7 +154,7 @@ func TestCourierWaitsForTheFeed(t *testing.T) {
 		b.feed.reset()
 		c := b.courier(t)
 		c.box.lose()
-		b.feed.subscribe(b.trail.UID, c.box, 0)
+		b.feed.subscribe(b.trail.UID, c.box, 0, true)
 		b.api.store(newEvent(b.trail, eventName(0), time.Now().Add(-time.Minute)), 10)
 		stop := b.start(t, c)
 		sleep(t.Context(), 12*time.Second)

@@ -23,6 +23,9 @@ const (
 	// minWindow and maxWindow bound one courier's share of it.
 	minWindow = 64 << 10
 	maxWindow = 4 << 20
+	// partsHeld is how many parts a courier's share is for while a backlog is read: what is delivered and what follows it, beside what
+	// was read ahead of that.
+	partsHeld = 2
 )
 
 // Options are what Delivery needs.
@@ -281,7 +284,7 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
 	}
-	return len(list.order) == 0, nil
+	return list.order.count == 0, nil
 }
 
 func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog {
@@ -291,7 +294,7 @@ func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog
 		uid:    uid,
 		places: d.placesOf(trail.Namespace),
 		opened: d.Clock.Now(),
-		limit:  d.windowBytes(),
+		limit:  d.windowBytes() / partsHeld,
 		packed: func(ctx context.Context, version uint64) (bool, error) {
 			found, err := d.chunks.of(ctx, uid, version-1)
 			return len(found) > 0 && found[0].first <= version, err

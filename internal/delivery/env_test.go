@@ -156,6 +156,12 @@ func (r *rig) trail(t *testing.T, change ...func(*v1alpha1.AuditTrail)) *v1alpha
 // order in which the API server stored them.
 func (r *rig) record(t *testing.T, trail *v1alpha1.AuditTrail, first, count int) []string {
 	t.Helper()
+	return r.recordAs(t, trail, first, count, func(*v1alpha1.AuditEvent) {})
+}
+
+// recordAs has the events be as complete makes them.
+func (r *rig) recordAs(t *testing.T, trail *v1alpha1.AuditTrail, first, count int, complete func(*v1alpha1.AuditEvent)) []string {
+	t.Helper()
 	g := NewWithT(t)
 	const writers = 16
 	events := make([]*v1alpha1.AuditEvent, count)
@@ -163,6 +169,7 @@ func (r *rig) record(t *testing.T, trail *v1alpha1.AuditTrail, first, count int)
 	group.SetLimit(writers)
 	for i := range events {
 		events[i] = newEvent(trail, eventName(first+i), time.Now().Add(-time.Minute))
+		complete(events[i])
 		group.Go(func() error { return r.Create(t.Context(), events[i]) })
 	}
 	g.Expect(group.Wait()).To(Succeed())

@@ -1,13 +1,13 @@
 package delivery
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -42,20 +42,6 @@ type Event struct {
 	Followed bool
 }
 
-// Head are the fields of an AuditEvent's spec that delivery reads.
-type Head struct {
-	ID       string                  `json:"id"`
-	Time     metav1.MicroTime        `json:"time"`
-	Action   v1alpha1.Action         `json:"action"`
-	TrailRef v1alpha1.TrailReference `json:"trailRef"`
-	Actor    struct {
-		Type     v1alpha1.ActorType `json:"type"`
-		Username string             `json:"username"`
-	} `json:"actor"`
-	Resource v1alpha1.ResourceReference `json:"resource"`
-	Evidence []v1alpha1.Evidence        `json:"evidence"`
-}
-
 // size is about what the event occupies in memory, in bytes.
 func (e *Event) size() int {
 	const fixed = 512
@@ -64,43 +50,109 @@ func (e *Event) size() int {
 
 // wireEvent is an AuditEvent with its spec undecoded.
 type wireEvent struct {
-	Metadata struct {
-		Name            string    `json:"name"`
-		Namespace       string    `json:"namespace"`
-		UID             types.UID `json:"uid"`
-		ResourceVersion string    `json:"resourceVersion"`
-		Annotations     struct {
-			KeptLocally string `json:"audit.trailkeeper.dev/kept-locally"`
-		} `json:"annotations"`
-	} `json:"metadata"`
-	Spec   jsontext.Value            `json:"spec"`
-	Status v1alpha1.AuditEventStatus `json:"status"`
+	name, namespace string
+	uid             types.UID
+	version         string
+	// late says that it waited in a local file, and noted that somebody has explained it since.
+	late, noted bool
+	// spec is in the memory of whoever reads, and good until the next one is read.
+	spec   []byte
+	status v1alpha1.AuditEventStatus
 }
+
+// readEvent reads an AuditEvent, but for its spec.
+func readEvent(object []byte) (*wireEvent, error) {
+	var wire wireEvent
+	s := scan{data: object}
+	wire.scan(&s)
+	if s.err != nil {
+		return nil, fmt.Errorf("decoding an AuditEvent: %w", s.err)
+	}
+	return &wire, nil
+}
+
+func (w *wireEvent) scan(s *scan) {
+	s.object(func(name []byte) {
+		switch string(name) {
+		case "metadata":
+			w.scanMetadata(s)
+		case "spec":
+			w.spec = s.raw()
+		case "status":
+			if raw := s.raw(); s.err == nil && len(raw) > len("{}") {
+				inner := scan{data: raw}
+				inner.into(&w.status)
+				s.err = inner.err
+			}
+		default:
+			s.raw()
+		}
+	})
+}
+
+func (w *wireEvent) scanMetadata(s *scan) {
+	s.object(func(name []byte) {
+		switch string(name) {
+		case "name":
+			w.name = s.text()
+		case "namespace":
+			w.namespace = s.text()
+		case "uid":
+			w.uid = types.UID(s.text())
+		case "resourceVersion":
+			w.version = s.text()
+		case "annotations":
+			s.object(func(name []byte) {
+				w.late = w.late || string(name) == v1alpha1.KeptLocallyAnnotation
+				w.noted = w.noted || string(name) == v1alpha1.NoteAnnotation
+				s.raw()
+			})
+		default:
+			s.raw()
+		}
+	})
+}
+
+// errUnreadable says that an AuditEvent is not what it should be: it is left out, so that it does not stop those that follow.
+var errUnreadable = errors.New("the AuditEvent cannot be read")
 
 // event decodes what delivery needs. The result owns its memory.
 func (w *wireEvent) event() (Event, error) {
-	event := Event{NamespacedName: w.key(), UID: w.Metadata.UID, Spec: w.Spec, Status: w.Status, Late: w.Metadata.Annotations.KeptLocally != ""}
+	event := Event{NamespacedName: w.key(), UID: w.uid, Spec: bytes.Clone(w.spec), Status: w.status, Late: w.late}
 	version, err := w.recordedAt()
 	if err != nil {
 		return Event{}, err
 	}
 	event.ResourceVersion = version
-	if err := json.Unmarshal(w.Spec, &event.Head, jsontext.AllowDuplicateNames(true)); err != nil {
-		return Event{}, fmt.Errorf("decoding the spec of AuditEvent %s: %w", event.NamespacedName, err)
+	s := scan{data: w.spec}
+	event.Head.scan(&s)
+	if s.err != nil {
+		return Event{}, fmt.Errorf("decoding the spec of AuditEvent %s: %w: %w", event.NamespacedName, errUnreadable, s.err)
 	}
 	event.Trail = types.UID(event.Head.TrailRef.UID)
 	return event, nil
 }
 
+// origin reads where the event belongs.
+func (w *wireEvent) origin() (origin, error) {
+	var from origin
+	s := scan{data: w.spec}
+	from.scan(&s)
+	if s.err != nil {
+		return origin{}, fmt.Errorf("finding the trail of AuditEvent %s: %w", w.key(), s.err)
+	}
+	return from, nil
+}
+
 func (w *wireEvent) key() types.NamespacedName {
-	return types.NamespacedName{Namespace: w.Metadata.Namespace, Name: w.Metadata.Name}
+	return types.NamespacedName{Namespace: w.namespace, Name: w.name}
 }
 
 // recordedAt is the resourceVersion at which the event was created, also when its status was written since.
 func (w *wireEvent) recordedAt() (uint64, error) {
-	version := w.Status.RecordedResourceVersion
+	version := w.status.RecordedResourceVersion
 	if version == "" {
-		version = w.Metadata.ResourceVersion
+		version = w.version
 	}
 	return parseVersion(version)
 }

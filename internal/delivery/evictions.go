@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -24,6 +25,9 @@ func foundNone(head *Head) bool {
 // findPods gives each eviction for which there was no pod the one that somebody was creating at that moment: rather one of
 // which more is known.
 func findPods(events []*Event) {
+	if !slices.ContainsFunc(events, func(event *Event) bool { return foundNone(&event.Head) }) {
+		return
+	}
 	pods, known := map[types.NamespacedName][]*Event{}, map[string]bool{}
 	for _, event := range events {
 		if event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.Kind == "Pod" && event.Status.Outcome != v1alpha1.OutcomeNotPersisted {
@@ -34,10 +38,29 @@ func findPods(events []*Event) {
 		}
 	}
 	for _, event := range events {
-		if foundNone(&event.Head) {
+		switch {
+		case foundNone(&event.Head):
 			event.Head.Resource.UID = nearest(event, pods[objectName(event)], known)
+		case isEviction(event) && event.Head.Resource.UID == "":
+			event.Head.Resource.UID = lastBefore(event, events)
 		}
 	}
+}
+
+// lastBefore is the uid of the pod of which an event was stored last before the eviction's, which names none because the pod could
+// not be read; empty when there is none.
+func lastBefore(eviction *Event, events []*Event) (uid string) {
+	for _, event := range events { // In the order in which they were stored.
+		if event.ResourceVersion >= eviction.ResourceVersion {
+			break
+		}
+		ref := &event.Head.Resource
+		if ref.Resource == "pods" && ref.Group == "" && ref.UID != "" && !foundNone(&event.Head) && objectName(event) == objectName(eviction) &&
+			event.Status.Outcome != v1alpha1.OutcomeNotPersisted {
+			uid = ref.UID
+		}
+	}
+	return uid
 }
 
 // nearest is the uid of the pod that was being created when the eviction came; empty when there was none.
@@ -68,7 +91,7 @@ func decideEviction(head *Head, seen sight) ledger.Judgement {
 	case foundNone(head):
 		return notPersisted
 	case !seen.exists, seen.meta.CreationTimestamp.After(head.Time.Time), seen.meta.DeletionTimestamp != nil:
-		return persisted
+		return goneSince // Somebody else may have deleted it.
 	default:
 		return notPersisted
 	}

@@ -20,6 +20,8 @@ func (h *history) alone(event *Event) fate {
 		return made
 	case event.Status.Outcome == v1alpha1.OutcomeNotPersisted, h.isStale(event):
 		return notMade
+	case h.isTracked(event):
+		return h.onTrack(event)
 	case head.Action == v1alpha1.ActionCreate:
 		if len(h.versions) > 0 {
 			return made

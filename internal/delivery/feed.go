@@ -41,13 +41,23 @@ func newFeed(source *source, clock clock.PassiveClock) *feed {
 	return &feed{source: source, clock: clock, inboxes: map[types.UID]*inbox{}}
 }
 
-// subscribe gives the trail's events to its inbox from now on. An inbox whose cursor the feed has not passed yet needs
-// nothing from before.
-func (f *feed) subscribe(trail types.UID, box *inbox, cursor uint64) {
+// isKnown says whether the API server's history has come as far as a cursor. It has not when etcd was restored, or when that cannot
+// be found out: then the trail lists what there is, and sees.
+func (f *feed) isKnown(ctx context.Context, cursor uint64) bool {
+	if cursor <= f.at() {
+		return true
+	}
+	head, err := f.source.head(ctx)
+	return err == nil && cursor <= head
+}
+
+// subscribe gives the trail's events to its inbox from now on. An inbox whose cursor is known, and was not passed by the feed yet,
+// needs nothing from before.
+func (f *feed) subscribe(trail types.UID, box *inbox, cursor uint64, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inboxes[trail] = box
-	if f.position != 0 && cursor >= f.position {
+	if f.position != 0 && cursor >= f.position && known {
 		box.follow()
 	}
 }

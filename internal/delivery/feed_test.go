@@ -39,7 +39,7 @@ func TestSubscribeMissesNothing(t *testing.T) {
 		give(2, before)
 		var group sync.WaitGroup
 		group.Go(func() { give(before+1, last) })
-		f.subscribe(trail.UID, box, cursor)
+		f.subscribe(trail.UID, box, cursor, true)
 		group.Wait()
 
 		events, behind := box.take()
@@ -66,19 +66,20 @@ func TestSubscribeMissesNothing(t *testing.T) {
 func TestSubscribeFollowsOnlyFromTheCursor(t *testing.T) {
 	for name, test := range map[string]struct {
 		position, cursor uint64
-		behind           bool
+		restored, behind bool
 	}{
-		"the feed is not there yet":           {10, 11, false},
-		"the feed is there":                   {10, 10, false},
-		"the feed has passed it":              {10, 9, true},
-		"nothing was watched so far":          {0, 9, true},
-		"nothing was watched, nothing pushed": {0, 0, true},
+		"the feed is not there yet":           {10, 11, false, false},
+		"the feed will not be there for long": {10, 11, true, true},
+		"the feed is there":                   {10, 10, false, false},
+		"the feed has passed it":              {10, 9, false, true},
+		"nothing was watched so far":          {0, 9, false, true},
+		"nothing was watched, nothing pushed": {0, 0, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFeed(nil, clock.RealClock{})
 			f.position = test.position
 			box := newInbox(1 << 20)
-			f.subscribe("trail", box, test.cursor)
+			f.subscribe("trail", box, test.cursor, !test.restored)
 			_, behind := box.take()
 			NewWithT(t).Expect(behind).To(Equal(test.behind))
 		})
@@ -111,7 +112,7 @@ func startFeed(t *testing.T, version uint64) *feeding {
 	for i, name := range []string{"one", "two"} {
 		f.trails[i] = newTrail("shop", name)
 		f.boxes[i] = newInbox(1 << 20)
-		feed.subscribe(f.trails[i].UID, f.boxes[i], version)
+		feed.subscribe(f.trails[i].UID, f.boxes[i], version, true)
 	}
 	return f
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,13 +38,14 @@ func BenchmarkFrame(b *testing.B) {
 			f.begin(1)
 			f.partial.Store(true)
 			box := newInbox(1 << 20)
-			f.subscribe(trail.UID, box, 1)
+			f.subscribe(trail.UID, box, 1, true)
 			b.SetBytes(int64(len(frame)))
 			b.ReportAllocs()
 			reader := bytes.NewReader(frame)
+			frames := newStream(reader)
 			for b.Loop() {
 				reader.Reset(frame)
-				if err := next(jsontext.NewDecoder(reader), func(version uint64, created *wireEvent) {
+				if err := next(frames, func(version uint64, created *wireEvent) {
 					f.give(b.Context(), version, created)
 				}); err != nil {
 					b.Fatal(err)

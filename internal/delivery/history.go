@@ -41,6 +41,8 @@ type history struct {
 	versions []version
 	// live is what a read showed; nil when there was none.
 	live *sight
+	// track is each version that the object had since one that an event is based on; nil when nobody looked.
+	track *track
 	// ordered says that versions of the object and of events come from one counter.
 	ordered bool
 	// complete says that everything that was done to the object was recorded: only then what is gone, or is as it was,
@@ -89,7 +91,7 @@ func (h *history) with(seen sight, uid string, complete bool) *history {
 		seen = sight{}
 	}
 	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions,
-		versions: slices.Clone(h.versions), live: &seen, complete: complete,
+		versions: slices.Clone(h.versions), live: &seen, complete: complete, track: h.track,
 	}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {
 		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp, false})

@@ -2,10 +2,8 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
-	"github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -103,7 +101,7 @@ func (d *Delivery) begin(trail *v1alpha1.AuditTrail) error {
 		defer cancel()
 		defer close(s.done)
 		defer d.feed.unsubscribe(trail.UID)
-		d.feed.subscribe(trail.UID, c.box, c.at.version)
+		d.feed.subscribe(trail.UID, c.box, c.at.version, d.feed.isKnown(ctx, c.at.version))
 		c.run(ctx)
 		d.remember(c)
 	})
@@ -162,13 +160,6 @@ func (f *feed) pass(version uint64, created *wireEvent) bool {
 
 // trail is the uid of the trail that asked for the event.
 func (w *wireEvent) trail() (types.UID, error) {
-	var spec struct {
-		TrailRef struct {
-			UID types.UID `json:"uid"`
-		} `json:"trailRef"`
-	}
-	if err := json.Unmarshal(w.Spec, &spec); err != nil {
-		return "", fmt.Errorf("finding the trail of AuditEvent %s: %w", w.key(), err)
-	}
-	return spec.TrailRef.UID, nil
+	from, err := w.origin()
+	return from.trail, err
 }

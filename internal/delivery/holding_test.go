@@ -92,7 +92,7 @@ func TestEventsOfOtherReplicasTrailsArePassedOver(t *testing.T) {
 	other := newTrail("shop", "other")
 	other.UID = types.UID("another")
 	box := newInbox(1 << 20)
-	b.feed.subscribe(b.trail.UID, box, 1)
+	b.feed.subscribe(b.trail.UID, box, 1, true)
 	b.feed.give(t.Context(), 5, stored(t, newEvent(other, eventName(0), eventTime), 5))
 	g.Expect(b.feed.at()).To(BeEquivalentTo(5))
 	g.Expect(box.size()).To(BeZero())

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"sync"
 )
 
@@ -89,11 +88,18 @@ func (b *inbox) take() (events []Event, behind bool) {
 	return events, b.behind
 }
 
-// peek shows what waits, and leaves it there.
-func (b *inbox) peek() []Event {
+// peek appends what waits to events, and leaves it there.
+func (b *inbox) peek(events []Event) []Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.events)
+	return append(events, b.events...)
+}
+
+// show has visit look at what waits, which it must neither change nor keep.
+func (b *inbox) show(visit func(events []Event)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	visit(b.events)
 }
 
 // isBehind says that events were recorded that the inbox does not have.

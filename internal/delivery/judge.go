@@ -29,6 +29,7 @@ type reader interface {
 	read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error)
 	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
 		visit func(name string, seen sight)) (complete bool, err error)
+	at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (seen sight, shown uint64, err error)
 	// ready fails when the API server does not even let the operator read its own events.
 	ready(ctx context.Context) error
 }
@@ -51,7 +52,8 @@ type judge struct {
 	kept    *glance
 
 	// forbidden is where the operator may not read, crowded where it may not list or a list takes too long.
-	forbidden, crowded places
+	// trackless is where it may not list, without which objects cannot be followed.
+	forbidden, crowded, trackless places
 }
 
 // verdict is a judgement, and what it rests on.
@@ -59,6 +61,8 @@ type verdict struct {
 	ledger.Judgement
 	// seen is what a consistent read showed; nil when the judgement needed none.
 	seen *sight
+	// track is what followed; nil when nobody looked.
+	track *track
 }
 
 // isOpen says that events that were recorded before the read, and are known only later, may tell more: always of what was
@@ -83,15 +87,19 @@ func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, err
 	}
 	objects := j.glanceFor(open)
 	j.survey(ctx, objects, open)
-	group, ctx := errgroup.WithContext(ctx)
+	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for _, c := range open {
 		group.Go(func() (err error) {
-			*c.verdict, err = j.byReading(ctx, objects, c.event, c.known)
+			*c.verdict, err = j.byReading(reading, objects, c.event, c.known)
 			return err
 		})
 	}
-	return verdicts, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	j.lookBack(ctx, events, histories, verdicts)
+	return verdicts, nil
 }
 
 // openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.
@@ -105,13 +113,20 @@ type openCase struct {
 func (j *judge) again(events, others []Event, verdicts []verdict) {
 	histories := j.histories(events, others)
 	for i := range verdicts {
+		// An eviction may be of another pod by what is known now.
+		uid := events[i].Head.Resource.UID
+		if t := verdicts[i].track; t != nil && string(t.last().meta.UID) == uid {
+			histories[uid].track = t
+		}
+	}
+	for i := range verdicts {
 		if verdicts[i].isOpen(&events[i], j.clock.Now()) {
 			verdicts[i].Judgement = j.decide(&events[i], histories[events[i].Head.Resource.UID], *verdicts[i].seen)
 		}
 	}
 }
 
-// histories are what the events show, by the object's uid.
+// histories are what the events and the others show of the events' objects, by the object's uid.
 func (j *judge) histories(events, others []Event) map[string]*history {
 	all := make([]*Event, 0, len(events)+len(others))
 	for _, list := range [][]Event{events, others} {
@@ -122,10 +137,15 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	inOrder(all)
 	findPods(all)
 	findUpserts(all)
-	byObject := map[string][]*Event{}
+	byObject := make(map[string][]*Event, len(events))
+	for i := range events {
+		byObject[events[i].Head.Resource.UID] = nil
+	}
 	for _, event := range all {
 		uid := event.Head.Resource.UID
-		byObject[uid] = append(byObject[uid], event)
+		if same, asked := byObject[uid]; asked {
+			byObject[uid] = append(same, event)
+		}
 	}
 	histories := make(map[string]*history, len(byObject))
 	for uid, same := range byObject {
@@ -194,9 +214,9 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 		judged := j.decide(event, known, seen)
 		switch {
 		case !cached:
-			return verdict{judged, &seen}, nil
+			return verdict{Judgement: judged, seen: &seen}, nil
 		case judged == persisted && event.Head.Action != v1alpha1.ActionDelete:
-			return verdict{judged, &seen}, nil
+			return verdict{Judgement: judged, seen: &seen}, nil
 		}
 		// What the cache does not show may exist: only a consistent read speaks against a change.
 	}

@@ -30,6 +30,8 @@ type fakeObjects struct {
 	refusing error
 	complete bool
 	surveys  int
+	// past is what the object was at a revision.
+	past func(revision uint64) (sight, uint64, error)
 	// notReady is why the API server does not know yet who may do what.
 	notReady error
 }
@@ -56,6 +58,14 @@ func (f *fakeObjects) survey(_ context.Context, _ *v1alpha1.ResourceReference, _
 		}
 	}
 	return f.complete, f.refusing
+}
+
+// at shows nothing of the past unless a test says so.
+func (f *fakeObjects) at(_ context.Context, _ *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
+	if f.past == nil {
+		return sight{}, 0, errAway
+	}
+	return f.past(revision)
 }
 
 // ready fails as a test says.

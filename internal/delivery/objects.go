@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -21,8 +21,8 @@ type objects struct {
 // sight is what one read showed of an object.
 type sight struct {
 	exists bool
-	meta   metav1.ObjectMeta
-	// body is the whole object, when it was asked for.
+	meta   objectMeta
+	// body is the whole object but for its managedFields, when it was asked for.
 	body []byte
 }
 
@@ -50,13 +50,56 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 	if err != nil {
 		return sight{}, fmt.Errorf("reading %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
-	var object struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
-	}
-	if err := json.Unmarshal(body, &object); err != nil {
+	seen, err := readSight(body, whole)
+	if err != nil {
 		return sight{}, fmt.Errorf("decoding %s %s/%s: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
-	return sight{exists: true, meta: object.Metadata, body: body}, nil
+	return seen, nil
+}
+
+// at shows an object as it was at a revision, or as it is when that is 0, and the revision of which that is true. It fails when
+// the API server does not know the revision any more.
+func (o *objects) at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", "application/json").
+		Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", ref.Name).String())
+	if revision > 0 {
+		request = request.Param("resourceVersion", formatVersion(revision)).
+			Param("resourceVersionMatch", string(metav1.ResourceVersionMatchExact))
+	}
+	body, err := request.DoRaw(ctx)
+	if err != nil {
+		return sight{}, 0, fmt.Errorf("reading what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
+	}
+	var version string
+	var seen sight
+	list := scan{data: body}
+	list.object(func(name []byte) {
+		switch string(name) {
+		case "metadata":
+			list.object(func(name []byte) {
+				if string(name) == "resourceVersion" {
+					version = list.text()
+				} else {
+					list.raw()
+				}
+			})
+		case "items":
+			list.list(func() {
+				if seen, err = readSight(list.raw(), true); err != nil {
+					list.fail()
+				}
+			})
+		default:
+			list.raw()
+		}
+	})
+	if err = errors.Join(list.err, err); err != nil {
+		return sight{}, 0, fmt.Errorf("decoding what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
+	}
+	shown, err := parseVersion(version)
+	return seen, shown, err
 }
 
 // ready asks for one of the operator's own events.

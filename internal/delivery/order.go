@@ -48,6 +48,10 @@ func (h *history) isStale(event *Event) bool {
 	if !h.ordered || event.Straggler || isEviction(event) || isCompletion(event) {
 		return false
 	}
-	next, replaced := h.next(baseOf(event))
-	return replaced && baseOf(event) != 0 && next.number < event.ResourceVersion
+	base := baseOf(event)
+	next, replaced := h.next(base)
+	if _, known := h.track.at(base); known && !replaced && h.track.removed != 0 {
+		next, replaced = version{number: h.track.removed}, true
+	}
+	return replaced && base != 0 && next.number < event.ResourceVersion
 }

@@ -25,7 +25,7 @@ func head(action v1alpha1.Action, uid string) *Head {
 }
 
 func seen(uid, version string) sight {
-	return sight{exists: true, meta: metav1.ObjectMeta{UID: types.UID(uid), ResourceVersion: version}}
+	return sight{exists: true, meta: objectMeta{UID: types.UID(uid), ResourceVersion: version}}
 }
 
 // TestRead is what a consistent read of the object tells when no other event tells more.
@@ -71,8 +71,8 @@ func TestRead(t *testing.T) {
 		"hastened":                            {hastened, deleting, true, v1alpha1.OutcomePersisted},
 		"hastened, still what it was":         {hastened, seen("u1", "7"), true, v1alpha1.OutcomeNotPersisted},
 		"evicted, still there":                {eviction, seen("u1", "7"), true, v1alpha1.OutcomeNotPersisted},
-		"evicted, being deleted":              {eviction, deleting, true, v1alpha1.OutcomePersisted},
-		"evicted and made again":              {eviction, later, true, v1alpha1.OutcomePersisted},
+		"evicted, being deleted":              {eviction, deleting, true, v1alpha1.OutcomeUnknown},
+		"evicted and made again":              {eviction, later, true, v1alpha1.OutcomeUnknown},
 		"last finalizer removed":              {finalized, sight{}, true, v1alpha1.OutcomePersisted},
 		"last finalizer not removed":          {finalized, deleting, true, v1alpha1.OutcomeNotPersisted},
 		"updated and shown":                   {update, with(seen("u1", "8"), "2"), true, v1alpha1.OutcomePersisted},

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -37,7 +36,7 @@ func (p *past) add(events []Event) {
 	for old < len(p.events) && p.newest.Sub(p.events[old].Head.Time.Time) > pastFor {
 		old++
 	}
-	p.events = slices.Delete(p.events, 0, old)
+	p.events = p.events[old:] // What is left is moved when there is no room for more, and not for each one that is added.
 }
 
 // addDelivered remembers an event that was delivered before this replica delivered anything. What has no outcome then was

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -86,9 +85,14 @@ func unsettled(event *Event) ledger.Judgement {
 	return goneSince
 }
 
-// around are the events that are known to precede or follow the first ones of the queue.
+// around are the events that are known to precede or follow the first ones of the queue, until it is called again: they are many,
+// and are copied into the same memory each time.
 func (c *courier) around(count int) []Event {
-	return slices.Concat(c.past.events, c.queue[count:], c.ahead, c.box.peek())
+	c.known = append(c.known[:0], c.past.events...)
+	c.known = append(c.known, c.queue[count:]...)
+	c.known = append(c.known, c.ahead...)
+	c.known = c.box.peek(c.known)
+	return c.known
 }
 
 // isOpen says that the judgement was made in this run and not in favour of the change.

@@ -67,7 +67,7 @@ func (c *courier) relieve(ctx context.Context) error {
 		enough:  c.delivery.Limits.Single / 2,
 		until:   c.clock().Now().Add(relieveFor),
 	}
-	log.FromContext(ctx).Info("Packing events that wait for the destination", "waiting", len(list.order), "packed", c.packed())
+	log.FromContext(ctx).Info("Packing events that wait for the destination", "waiting", list.order.count, "packed", c.packed())
 	err := c.deliverBacklog(ctx, list, p.take)
 	if err != nil && !errors.Is(err, errEnough) {
 		return err

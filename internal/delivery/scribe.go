@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
-	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
 )
@@ -208,8 +207,9 @@ func (s *scribe) fail(ctx context.Context, err error) {
 	log.FromContext(ctx).Info("The ledger could not be written, will try again", "error", err.Error(), "after", pause.String())
 }
 
-// written notes that the pending entry is in the ledger.
-func (s *scribe) written(ctx context.Context, created bool) {
+// written notes that the pending entry is in the ledger. made says whether this very try made the stream; nil when the stream was
+// there.
+func (s *scribe) written(ctx context.Context, made *bool) {
 	entry, err := ledger.ReadEntry([]byte(s.book.Pending))
 	if err != nil {
 		s.drop(ctx, err)
@@ -221,8 +221,11 @@ func (s *scribe) written(ctx context.Context, created bool) {
 	if n := len(entry.Keys); n > 0 {
 		s.book.PublicKey = entry.Keys[n-1].PublicKey
 	}
-	if created || s.book.StreamCreatedByOperator == nil {
-		s.book.StreamCreatedByOperator = &created
+	switch {
+	case made != nil:
+		s.book.StreamCreatedByOperator = made
+	case s.book.StreamCreatedByOperator == nil:
+		s.book.StreamCreatedByOperator = new(false)
 	}
 	s.retry, s.retryAt = ledgerBackoff(), time.Time{}
 	s.show()
@@ -255,28 +258,3 @@ func (d *Delivery) Closed(trail *v1alpha1.AuditTrail) bool {
 	}
 	return book != nil && book.Pending == "" && len(book.Gaps) == 0 && book.Sequence >= at.Sequence
 }
-
-// putEntry writes one entry into a trail's ledger, whose stream it makes if it is missing.
-func (s *scribe) putEntry(ctx context.Context, trail *v1alpha1.AuditTrail, message string) (created bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout+entryTimeout)
-	defer cancel()
-	sink, err := s.Open(ctx, trail)
-	if err != nil {
-		return false, err
-	}
-	records := []cloudwatch.Record{{Time: s.clock().Now().UnixMilli(), Message: []byte(message)}}
-	result, err := sink.Put(ctx, records)
-	if cloudwatch.ClassOf(err) == cloudwatch.ClassNotFound {
-		var observed cloudwatch.Observed
-		if observed, err = sink.Ensure(ctx); err == nil {
-			created = observed.StreamCreated
-			result, err = sink.Put(ctx, records)
-		}
-	}
-	if err == nil && result.Rejected() > 0 {
-		err = errEntryRejected
-	}
-	return created, err
-}
-
-var errEntryRejected = errors.New("the destination refuses the ledger's entry, whose time is the present: check the operator's clock")

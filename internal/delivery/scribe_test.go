@@ -374,13 +374,11 @@ func TestNoLedgerBeforeItsGroup(t *testing.T) {
 		g.Expect(b.book.asked()).To(BeEmpty())
 		trail, made := b.trail.DeepCopy(), false
 		trail.Status.StreamCreatedByOperator = &made
-		b.book.mu.Lock()
-		b.book.errs = []error{refused(v1alpha1.ReasonDestinationNotFound)}
-		b.book.mu.Unlock()
+		b.book.absent = true
 		c.trail.Store(trail)
 		sleep(t.Context(), time.Minute)
 		stop()
-		g.Expect(b.book.asked()).To(Equal([]string{"put", "ensure", "put"}))
+		g.Expect(b.book.asked()).To(Equal([]string{"put", "put", "ensure", "put"}))
 	})
 }
 

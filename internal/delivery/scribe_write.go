@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -21,10 +22,10 @@ const (
 
 // writing is one try to write the pending entry. What it found out may be read once done is closed.
 type writing struct {
-	done    chan struct{}
-	cancel  context.CancelFunc
-	created bool
-	err     error
+	done   chan struct{}
+	cancel context.CancelFunc
+	made   *bool
+	err    error
 }
 
 // begin writes the pending entry, which has been committed.
@@ -32,11 +33,11 @@ func (s *scribe) begin(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &writing{done: make(chan struct{}), cancel: cancel}
 	s.writing = w
-	trail, message := s.trail(), s.book.Pending
+	trail, message, claimed := s.trail(), s.book.Pending, claims(&s.book)
 	s.group.Go(func() {
 		defer s.wake()
 		defer close(w.done)
-		w.created, w.err = s.putEntry(ctx, trail, message)
+		w.made, w.err = s.putEntry(ctx, trail, message, claimed)
 	})
 }
 
@@ -53,10 +54,13 @@ func (s *scribe) collect(ctx context.Context) bool {
 	}
 	w.cancel()
 	s.writing = nil
-	if w.err != nil {
+	switch {
+	case errors.Is(w.err, errUnclaimed):
+		s.claim()
+	case w.err != nil:
 		s.fail(ctx, w.err)
-	} else {
-		s.written(ctx, w.created)
+	default:
+		s.written(ctx, w.made)
 	}
 	return true
 }
@@ -102,6 +106,9 @@ func (s *scribe) tend(ctx context.Context, at *cursor, committed *v1alpha1.Ledge
 		return true
 	}
 	if s.book.Pending != "" && committed != nil && committed.Pending == s.book.Pending {
+		if claims(committed) != claims(&s.book) {
+			return true
+		}
 		s.begin(ctx)
 	}
 	return commit
@@ -137,9 +144,10 @@ func (c *courier) closeLedger(ctx context.Context) error {
 		if err := c.commit(short); err != nil { // Nothing is written before it is committed.
 			return err
 		}
+		claimed := claims(&s.book)
 		s.begin(short)
 		s.finish(short)
-		if s.book.Pending == "" {
+		if s.book.Pending == "" || claims(&s.book) != claimed {
 			continue
 		}
 		if tries++; tries == closeTries || short.Err() != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -91,7 +90,7 @@ func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 		return io.EOF
 	}
 	meta, err := p.source.list(ctx, p.namespaces[0], p.trail, p.next, p.size, func(event *wireEvent) {
-		p.last = event.Metadata.Name
+		p.last = event.name
 		visit(event)
 	})
 	if err != nil {
@@ -128,70 +127,38 @@ func (s *source) list(
 		return meta, fmt.Errorf("listing AuditEvents: %w", err)
 	}
 	defer func() { _ = stream.Close() }()
-	if err := decodeList(newDecoder(stream), &meta, visit); err != nil {
+	err = decodeList(newStream(stream), &meta, func(item []byte) error {
+		wire, err := readEvent(item)
+		if err == nil {
+			visit(wire)
+		}
+		return err
+	})
+	if err != nil {
 		return meta, fmt.Errorf("decoding a list of AuditEvents: %w", err)
 	}
 	return meta, nil
 }
 
-// newDecoder does not look for repeated names, which the API server does not write.
-func newDecoder(stream io.Reader) *jsontext.Decoder {
-	return jsontext.NewDecoder(stream, jsontext.AllowDuplicateNames(true))
-}
-
-// decodeList reads a list of any kind item by item; the API server gives its members in different orders.
-func decodeList[T any](decoder *jsontext.Decoder, meta any, visit func(*T)) error {
-	return eachMember(decoder, func(name string) error {
-		switch name {
-		case "metadata":
-			return json.UnmarshalDecode(decoder, meta)
-		case "items":
-			return eachElement(decoder, func() error {
-				var item T
-				if err := json.UnmarshalDecode(decoder, &item); err != nil {
+// decodeList shows the items of a list of any kind to visit while they arrive; the API server gives its members in different
+// orders.
+func decodeList(list *stream, meta any, visit func(item []byte) error) error {
+	return list.eachMember(func(name string) error {
+		if name == "items" {
+			return list.eachElement(func() error {
+				item, err := list.value()
+				if err != nil {
 					return err
 				}
-				visit(&item)
-				return nil
+				return visit(item)
 			})
-		default:
-			return decoder.SkipValue()
 		}
+		value, err := list.value()
+		if err == nil && name == "metadata" {
+			err = json.Unmarshal(value, meta)
+		}
+		return err
 	})
-}
-
-func eachMember(decoder *jsontext.Decoder, read func(name string) error) error {
-	if _, err := decoder.ReadToken(); err != nil {
-		return err
-	}
-	for decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := decoder.ReadToken()
-		if err != nil {
-			return err
-		}
-		if err := read(name.String()); err != nil {
-			return err
-		}
-	}
-	_, err := decoder.ReadToken()
-	return err
-}
-
-// eachElement reads a list; null is an empty one.
-func eachElement(decoder *jsontext.Decoder, read func() error) error {
-	if decoder.PeekKind() == jsontext.KindNull {
-		return decoder.SkipValue()
-	}
-	if _, err := decoder.ReadToken(); err != nil {
-		return err
-	}
-	for decoder.PeekKind() != jsontext.KindEndArray {
-		if err := read(); err != nil {
-			return err
-		}
-	}
-	_, err := decoder.ReadToken()
-	return err
 }
 
 // get reads one event; nil when it is gone.
@@ -205,9 +172,9 @@ func (s *source) get(ctx context.Context, name types.NamespacedName) (*Event, er
 	if err != nil {
 		return nil, fmt.Errorf("reading AuditEvent %s: %w", name, err)
 	}
-	var wire wireEvent
-	if err := json.Unmarshal(body, &wire); err != nil {
-		return nil, fmt.Errorf("decoding AuditEvent %s: %w", name, err)
+	wire, err := readEvent(body)
+	if err != nil {
+		return nil, fmt.Errorf("reading AuditEvent %s: %w", name, err)
 	}
 	event, err := wire.event()
 	return &event, err
@@ -233,9 +200,9 @@ func (s *source) watch(ctx context.Context, from uint64, visit func(version uint
 	}
 	defer func() { _ = stream.Close() }()
 
-	decoder := newDecoder(stream)
+	frames := newStream(stream)
 	for {
-		if err := next(decoder, visit); err != nil {
+		if err := next(frames, visit); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -244,41 +211,24 @@ func (s *source) watch(ctx context.Context, from uint64, visit func(version uint
 	}
 }
 
-// frame is one frame of a watch. It is decoded as it arrives, in one pass over all but the spec's own fields.
-type frame struct {
-	Type   string `json:"type"`
-	Object struct {
-		wireEvent
-		// Status is an AuditEvent's, or the word "Failure".
-		Status jsontext.Value `json:"status"`
-		// What else an error has.
-		Code    int32                 `json:"code"`
-		Reason  metav1.StatusReason   `json:"reason"`
-		Message string                `json:"message"`
-		Details *metav1.StatusDetails `json:"details"`
-	} `json:"object"`
-}
-
 // next handles one frame of a watch.
-func next(decoder *jsontext.Decoder, visit func(version uint64, created *wireEvent)) error {
-	var read frame
-	if err := json.UnmarshalDecode(decoder, &read); err != nil {
+func next(frames *stream, visit func(version uint64, created *wireEvent)) error {
+	read, err := frames.value()
+	if err != nil {
 		return fmt.Errorf("reading the watch of AuditEvents: %w", err)
 	}
-	if read.Type == "ERROR" {
-		return read.failure()
+	kind, wire, err := readFrame(read)
+	if err != nil {
+		return fmt.Errorf("decoding the watch of AuditEvents: %w", err)
 	}
-	wire := &read.Object.wireEvent
-	if len(read.Object.Status) > 0 {
-		if err := json.Unmarshal(read.Object.Status, &wire.Status); err != nil {
-			return fmt.Errorf("decoding the status of a watched AuditEvent: %w", err)
-		}
+	if kind == "ERROR" {
+		return failureOf(read)
 	}
-	version, err := parseVersion(wire.Metadata.ResourceVersion)
+	version, err := parseVersion(wire.version)
 	if err != nil {
 		return err
 	}
-	if read.Type == "ADDED" {
+	if kind == "ADDED" {
 		visit(version, wire)
 	} else {
 		visit(version, nil)
@@ -286,11 +236,39 @@ func next(decoder *jsontext.Decoder, visit func(version uint64, created *wireEve
 	return nil
 }
 
-// failure is the error that the API server ends a watch with.
-func (f *frame) failure() error {
-	err := &apierrors.StatusError{ErrStatus: metav1.Status{
-		Code: f.Object.Code, Reason: f.Object.Reason, Message: f.Object.Message, Details: f.Object.Details,
-	}}
+// readFrame reads what kind of frame it is, and its AuditEvent.
+func readFrame(read []byte) (kind string, wire *wireEvent, err error) {
+	wire = &wireEvent{}
+	var later []byte // The object, if it comes before the kind.
+	s := scan{data: read}
+	s.object(func(name []byte) {
+		switch {
+		case string(name) == "type":
+			kind = s.text()
+		case string(name) == "object" && (kind == "" || kind == "ERROR"):
+			later = s.raw() // An error's status is a word.
+		case string(name) == "object":
+			wire.scan(&s)
+		default:
+			s.raw()
+		}
+	})
+	if later != nil && kind != "ERROR" && s.err == nil {
+		wire, err = readEvent(later)
+		return kind, wire, err
+	}
+	return kind, wire, s.err
+}
+
+// failureOf is the error that the API server ends a watch with.
+func failureOf(read []byte) error {
+	var frame struct {
+		Object metav1.Status `json:"object"`
+	}
+	if err := json.Unmarshal(read, &frame); err != nil {
+		return fmt.Errorf("decoding the end of the watch of AuditEvents: %w", err)
+	}
+	err := &apierrors.StatusError{ErrStatus: frame.Object}
 	if isExpired(err) {
 		return errExpired
 	}

@@ -1,15 +1,10 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"strconv"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -41,11 +36,7 @@ func (o *objects) survey(
 	budget := int64(len(wanted)) * surveyBytes
 	for token := ""; ; {
 		var meta surveyMeta
-		budget, err = o.surveyPage(ctx, ref, whole, token, budget, &meta, func(item *listedObject) {
-			if wanted[item.meta.Name] {
-				visit(item.meta.Name, item.sight(whole))
-			}
-		})
+		budget, err = o.surveyPage(ctx, ref, whole, wanted, token, budget, &meta, visit)
 		if err != nil || budget <= 0 {
 			return false, err
 		}
@@ -58,10 +49,10 @@ func (o *objects) survey(
 	}
 }
 
-// surveyPage shows one page to visit, of which it reads at most budget bytes, and says what is left of them.
+// surveyPage shows the wanted objects of one page to visit, of which it reads at most budget bytes, and says what is left of them.
 func (o *objects) surveyPage(
-	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, token string, budget int64, meta *surveyMeta,
-	visit func(*listedObject),
+	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool, token string, budget int64, meta *surveyMeta,
+	visit func(name string, seen sight),
 ) (left int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -79,34 +70,18 @@ func (o *objects) surveyPage(
 	}
 	defer func() { _ = stream.Close() }()
 	limited := &io.LimitedReader{R: stream, N: budget}
-	if err := decodeList(jsontext.NewDecoder(limited), meta, visit); err != nil && limited.N > 0 {
+	err = decodeList(newStream(limited), meta, func(item []byte) error {
+		seen, err := readSight(item, false)
+		if err == nil && wanted[seen.meta.name] {
+			if whole {
+				seen, err = readSight(item, true)
+			}
+			visit(seen.meta.name, seen)
+		}
+		return err
+	})
+	if err != nil && limited.N > 0 {
 		return budget, fmt.Errorf("decoding a list of %s in %q: %w", ref.Resource, ref.Namespace, err)
 	}
 	return limited.N, nil
-}
-
-// listedObject is one object of a list.
-type listedObject struct {
-	meta metav1.ObjectMeta
-	body jsontext.Value
-}
-
-// UnmarshalJSON decodes the metadata alone, and keeps the rest as it came.
-func (l *listedObject) UnmarshalJSON(body []byte) error {
-	var object struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
-	}
-	if err := json.Unmarshal(body, &object); err != nil {
-		return err
-	}
-	l.meta, l.body = object.Metadata, body
-	return nil
-}
-
-func (l *listedObject) sight(whole bool) sight {
-	seen := sight{exists: true, meta: l.meta}
-	if whole {
-		seen.body = bytes.Clone(l.body)
-	}
-	return seen
 }

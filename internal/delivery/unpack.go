@@ -50,7 +50,7 @@ func (c *courier) deliverChunks(ctx context.Context) (found bool, err error) {
 		return true, err
 	}
 	c.box.cover(list.upTo)
-	c.reserve.rest = len(list.order)
+	c.reserve.rest = list.order.count
 	for len(c.reserve.chunks) > 0 {
 		first := c.reserve.chunks[0]
 		if err := c.deliverChunk(ctx, &first); err != nil {

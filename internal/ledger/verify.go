@@ -17,6 +17,8 @@ type Options struct {
 	Tip *Head
 	// LedgerTip, if set, is the last entry by the trail's status.
 	LedgerTip *Head
+	// Refused are the records that the trail's status says were refused, and of which no entry may tell yet.
+	Refused []Gap
 	// Partial says that the beginning is not there, because the destination keeps records for a limited time: what comes before
 	// the first entry and record is not missed.
 	Partial bool

@@ -1,5 +1,7 @@
 package ledger
 
+import "slices"
+
 // maxWaiting bounds the entries that wait for their key to be announced.
 const maxWaiting = 1024
 
@@ -36,6 +38,11 @@ func (v *verification) endOfEntries() {
 	}
 	v.waiting = nil
 	v.trust()
+	for _, gap := range v.options.Refused {
+		if !slices.Contains(v.refused, gap) { // An entry may have been written since the status was read.
+			v.refuse(0, gap)
+		}
+	}
 	spans := v.ledger.spans
 	for i := 1; i < len(spans); i++ {
 		if i == 1 && v.options.Partial && spans[0].hi == 0 {

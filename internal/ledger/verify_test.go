@@ -364,6 +364,22 @@ func TestVerifyAPart(t *testing.T) {
 	g.Expect(b.verify(partial).Findings).To(ConsistOf(finding(Missing, false, 11, 11)))
 }
 
+// TestVerifyKnowsWhatTheStatusSaysWasRefused: until an entry tells of refused records, only the trail's status does.
+func TestVerifyKnowsWhatTheStatusSaysWasRefused(t *testing.T) {
+	g := NewWithT(t)
+	b := typical(t)
+	told := Gap{First: 13, Last: 13, PreviousHash: b.heads[12].Hash, Hash: b.heads[13].Hash, Reason: "RecordRejected"}
+	untold := Gap{First: 30, Last: 30, PreviousHash: b.heads[29].Hash, Hash: b.heads[30].Hash, Reason: "TooOld"}
+	b.records, b.entries = b.records[:len(b.records)-1], b.entries[:4]
+	tip := func(o *Options) { o.Tip = &b.heads[30] }
+	g.Expect(b.verify(tip).Findings).To(ConsistOf(finding(Truncated, false, 30, 30)))
+	report := b.verify(tip, func(o *Options) { o.Refused = []Gap{told, untold} })
+	g.Expect(report.Findings).To(BeEmpty())
+	g.Expect(report.Rejected).To(BeEquivalentTo(4), "an entry told of one already")
+	untold.PreviousHash = b.heads[7].Hash
+	g.Expect(b.verify(tip, func(o *Options) { o.Refused = []Gap{untold} }).Findings).To(ConsistOf(finding(Contradicted, false, 29, 29)))
+}
+
 func TestVerifyBoundsItsMemory(t *testing.T) {
 	g := NewWithT(t)
 	b := newBook(t, "uid-1")

@@ -75,15 +75,17 @@ type Manager struct {
 	process *process
 	// ProbeURL and MetricsURL are its own end points.
 	ProbeURL, MetricsURL string
+	// APIURL is where it answers questions and serves the console, with the certificate of its webhook.
+	APIURL string
 }
 
 // StartManager runs the operator until it is ready.
 func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manager, error) {
-	ports, err := FreePorts(2)
+	ports, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	probe, metrics := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	probe, metrics, api := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2]
 	args := slices.Concat([]string{
 		"--kubeconfig=" + options.Kubeconfig,
 		"--namespace=" + OperatorNamespace,
@@ -92,6 +94,7 @@ func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manage
 		"--spill-dir=" + spillDir(e, options.Name),
 		"--health-probe-bind-address=" + probe,
 		"--metrics-bind-address=" + metrics,
+		"--api-bind-address=" + api,
 	}, options.Args)
 	p := &process{
 		path:    options.Path,
@@ -100,7 +103,7 @@ func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manage
 		logPath: e.file("manager-" + options.Name + ".log"),
 		ready:   func(ctx context.Context) error { return getOK(ctx, "http://"+probe+"/readyz") },
 	}
-	m := &Manager{process: p, ProbeURL: "http://" + probe, MetricsURL: "http://" + metrics + "/metrics"}
+	m := &Manager{process: p, ProbeURL: "http://" + probe, MetricsURL: "http://" + metrics + "/metrics", APIURL: "https://" + api}
 	if err := p.start(ctx); err != nil {
 		p.kill()
 		return nil, err

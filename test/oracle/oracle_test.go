@@ -51,6 +51,7 @@ func (w *world) expectTruth() {
 	if wrong(&total) {
 		w.t.Errorf("the trails do not say what happened (seed %d):\n%s", w.seed, total.Details(40))
 	}
+	w.say("events of what the audit log does not tell for sure:\n%s", total.Doubts())
 	w.say("%d requests, %d of %d refused by the other webhook, seed %d",
 		w.people[0].requests.Load(), w.denier.denied.Load(), w.denier.asked.Load(), w.seed)
 	_, _ = fmt.Fprintf(os.Stdout, "oracle: %s\n", total.Summary())

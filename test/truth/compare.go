@@ -2,6 +2,7 @@ package truth
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,11 +15,14 @@ type Difference struct {
 	// nothing that happened.
 	Missed            []Fact
 	Duplicated, Extra []Claim
+	// Doubted counts the events that were given to a fact that may not have happened, by the doubt: each is one of which neither
+	// the log nor the trail can be held to account.
+	Doubted map[string]int
 }
 
 // Compare gives each fact its event, those that surely happened first.
 func Compare(facts []Fact, claims []Claim) Difference {
-	var d Difference
+	d := Difference{Doubted: map[string]int{}}
 	m := newMatching(claims)
 	for i := range facts {
 		if facts[i].Doubt != "" {
@@ -31,8 +35,11 @@ func Compare(facts []Fact, claims []Claim) Difference {
 	}
 	for i := range facts {
 		// A request for many objects may have any number of events.
-		for facts[i].Doubt != "" && m.take(&facts[i]) && facts[i].Name == "" {
-			continue
+		for facts[i].Doubt != "" && m.take(&facts[i]) {
+			d.Doubted[facts[i].Doubt]++
+			if facts[i].Name != "" {
+				break
+			}
 		}
 	}
 	for _, claim := range m.open {
@@ -115,4 +122,19 @@ func (d *Difference) Add(other *Difference) {
 	d.Missed = append(d.Missed, other.Missed...)
 	d.Extra = append(d.Extra, other.Extra...)
 	d.Duplicated = append(d.Duplicated, other.Duplicated...)
+	if d.Doubted == nil {
+		d.Doubted = map[string]int{}
+	}
+	for doubt, count := range other.Doubted {
+		d.Doubted[doubt] += count
+	}
+}
+
+// Doubts shows how many events nobody can be held to account for, and why, one line for each reason.
+func (d *Difference) Doubts() string {
+	var lines []string
+	for _, doubt := range slices.Sorted(maps.Keys(d.Doubted)) {
+		lines = append(lines, fmt.Sprintf("%5d %s", d.Doubted[doubt], doubt))
+	}
+	return strings.Join(lines, "\n")
 }

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -27,25 +27,31 @@ const (
 )
 
 // backlog makes AuditEvents as the recorder would have: updates of ConfigMaps that exist, each of a key of its own, so
-// that the ConfigMaps show that all of them stuck. They are stored by the operator's own identity, because the policies
-// let nobody else.
+// that the ConfigMaps show that all of them stuck.
 type backlog struct {
 	rig      *Rig
 	trail    *v1alpha1.AuditTrail
 	digester audit.Digester
-	objects  []corev1.ConfigMap
-	count    int
+	// name begins the names of the ConfigMaps.
+	name    string
+	objects []corev1.ConfigMap
+	count   int
 }
 
 // newBacklog makes the ConfigMaps that count events are about.
 func (r *Rig) newBacklog(ctx context.Context, trail *v1alpha1.AuditTrail, objects, count int) (*backlog, error) {
+	return r.newNamedBacklog(ctx, trail.Namespace, trail, objects, count)
+}
+
+// newNamedBacklog is for trails that have several.
+func (r *Rig) newNamedBacklog(ctx context.Context, name string, trail *v1alpha1.AuditTrail, objects, count int) (*backlog, error) {
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: testenv.OperatorNamespace, Name: "trailkeeper-digest-key"}
 	if err := r.admin.Get(ctx, key, &secret); err != nil {
 		return nil, fmt.Errorf("reading the key of digests: %w", err)
 	}
 	b := &backlog{
-		rig: r, trail: trail, digester: audit.NewDigester(secret.Data["key"]),
+		rig: r, trail: trail, name: name, digester: audit.NewDigester(secret.Data["key"]),
 		objects: make([]corev1.ConfigMap, objects), count: count,
 	}
 	return b, load.Each(ctx, creators, objects, func(ctx context.Context, i int) error {
@@ -57,7 +63,7 @@ func (r *Rig) newBacklog(ctx context.Context, trail *v1alpha1.AuditTrail, object
 // object is a ConfigMap as all of its events left it. It is where no webhook is called, so that making it is not recorded.
 func (b *backlog) object(i int) corev1.ConfigMap {
 	object := corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: bareNamespace, Name: fmt.Sprintf("%s-%d", b.trail.Namespace, i)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: bareNamespace, Name: fmt.Sprintf("%s-%d", b.name, i)},
 		Data:       map[string]string{},
 	}
 	for number := i; number < b.count; number += len(b.objects) {
@@ -68,14 +74,21 @@ func (b *backlog) object(i int) corev1.ConfigMap {
 
 // store creates all events.
 func (b *backlog) store(ctx context.Context) error {
-	path := "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + b.trail.Namespace + "/" + v1alpha1.AuditEventsResource.Resource
-	return load.Each(ctx, creators, b.count, func(ctx context.Context, number int) error {
-		body, err := json.Marshal(b.event(number))
-		if err != nil {
-			return fmt.Errorf("encoding an AuditEvent: %w", err)
-		}
-		return b.rig.operator.post(ctx, path, body)
-	})
+	return load.Each(ctx, creators, b.count, b.storeOne)
+}
+
+// storeOne stores one event as the API server does. It goes past the API server, which would take several times as long to store
+// events as they take to be delivered.
+func (b *backlog) storeOne(ctx context.Context, number int) error {
+	event := b.event(number)
+	event.UID, event.Generation = uuid.NewUUID(), 1
+	event.CreationTimestamp = metav1.NewTime(event.Spec.Time.Truncate(time.Second))
+	event.ManagedFields = []metav1.ManagedFieldsEntry{{
+		Manager: "manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: event.APIVersion, Time: &event.CreationTimestamp,
+		FieldsType: "FieldsV1",
+		FieldsV1:   metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{".":{},"f:` + v1alpha1.TrailLabel + `":{}}},"f:spec":{}}`),
+	}}
+	return b.rig.env.PutInEtcd(ctx, v1alpha1.AuditEventsResource.GroupResource(), event)
 }
 
 func (b *backlog) keyOf(number int) string { return "key-" + strconv.Itoa(number/len(b.objects)) }

@@ -36,7 +36,7 @@ func (r *Rig) prepareNamespaces(ctx context.Context) error {
 	user := rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: userGroup}
 	operator := testenv.OperatorSubject()
 	var objects []client.Object
-	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, backlogNamespace} {
+	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, backlogNamespace, watchedNamespace} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		objects = append(objects, testenv.Rights(namespace, "editor", user, testenv.Core("configmaps", nil, "create"))...)
 		objects = append(objects, testenv.Rights(namespace, "outcomes", operator, testenv.Core("configmaps", nil, "get", "list"))...)
@@ -124,6 +124,18 @@ func (r *Rig) waitForAccepted(ctx context.Context, want int, longest time.Durati
 	if err != nil {
 		return fmt.Errorf("%d of %d events were delivered within %s: %w; the manager's log is %s",
 			r.accepted(), want, longest, err, r.manager.LogPath())
+	}
+	return nil
+}
+
+// waitForArrivals waits until so many events were noted, but for those of some streams.
+func (r *Rig) waitForArrivals(ctx context.Context, want int, longest time.Duration, without ...string) error {
+	err := wait.PollUntilContextTimeout(ctx, poll, longest, true, func(context.Context) (bool, error) {
+		return r.arrivals.count(without...) >= want, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d events arrived within %s: %w; the manager's log is %s",
+			r.arrivals.count(without...), want, longest, err, r.manager.LogPath())
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ const (
 	recorderNamespace = "bench-recorder"
 	localNamespace    = "bench-local"
 	backlogNamespace  = "bench-backlog"
+	watchedNamespace  = "bench-watched"
 )
 
 const (
@@ -44,16 +45,21 @@ type Rig struct {
 	env     *testenv.Env
 	manager *testenv.Manager
 	cloud   *cloudsim.Simulator
-	admin   client.Client
+	// arrivals sees what cloud stores.
+	arrivals arrivals
+	admin    client.Client
 	// users change ConfigMaps in turn, as people whom priority and fairness treats as anybody: it lets none of them have
-	// several hundred requests at once. operator is the manager.
+	// several hundred requests at once.
 	users    [20]*poster
-	operator *poster
 	cloudURL string
 	// managerOptions are those of manager.
 	managerOptions testenv.ManagerOptions
 	trails         map[string]*v1alpha1.AuditTrail
-	closers        []func()
+	// drains is how many backlogs were stored.
+	drains int
+	// managerArgs are further flags of the manager.
+	managerArgs []string
+	closers     []func()
 }
 
 func newRig(out io.Writer) *Rig {
@@ -101,7 +107,7 @@ func (r *Rig) startControlPlane(ctx context.Context) error {
 }
 
 func (r *Rig) startCloud(ctx context.Context) error {
-	r.cloud = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{awsUser}, Discard: true})
+	r.cloud = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{awsUser}, Discard: true, OnCall: r.arrivals.note})
 	url, stop, err := r.cloud.Start(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -118,11 +124,8 @@ func (r *Rig) startManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.operator, err = newPoster(options.Identity); err != nil {
-		return err
-	}
 	options.Env = []string{"AWS_ENDPOINT_URL=" + r.cloudURL, "AWS_EC2_METADATA_DISABLED=true"}
-	options.Args = []string{"--cluster-id=bench"}
+	options.Args = append([]string{"--cluster-id=bench"}, r.managerArgs...)
 	r.managerOptions = options
 	if err := r.runManager(ctx); err != nil {
 		return err

@@ -23,17 +23,31 @@ type Size struct {
 	Stored int
 	// Backlog is how many events are delivered in one go.
 	Backlog int
+	// Grown is how many are when it is measured whether that takes more memory.
+	Grown int
+	// Watched is how many events are delivered as they come.
+	Watched int
 	// Objects is how many objects the backlog's events changed.
 	Objects int
 	// Trails is how many are made beside each other; every tenth is broken.
 	Trails int
+	// Interleaved is how many have events in turn, and Turns how many events each of them has.
+	Interleaved, Turns int
+	// ManagerArgs are further flags of the manager that is measured.
+	ManagerArgs []string
 }
 
 var (
 	// Full is what targets hold for.
-	Full = Size{Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Objects: 1000, Trails: 500}
+	Full = Size{
+		Rounds: 5, Phase: 4 * time.Second, Stored: 10_000, Backlog: 100_000, Grown: 300_000, Watched: 15_000,
+		Objects: 1000, Trails: 500, Interleaved: 200, Turns: 30,
+	}
 	// Short takes seconds, and shows that the benchmark itself works.
-	Short = Size{Rounds: 1, Phase: time.Second, Stored: 500, Backlog: 2000, Objects: 100, Trails: 60}
+	Short = Size{
+		Rounds: 1, Phase: time.Second, Stored: 500, Backlog: 2000, Grown: 3000, Watched: 500,
+		Objects: 100, Trails: 60, Interleaved: 20, Turns: 5,
+	}
 )
 
 // Scenario measures one thing.
@@ -56,7 +70,11 @@ func All() []Scenario {
 		{Name: "recorder", Run: recorded},
 		{Name: "manager", Run: stored},
 		{Name: "clients", Run: crowded},
+		{Name: "freshness", Run: fresh},
+		{Name: "watched", Run: watched},
 		{Name: "delivery", Run: delivered},
+		{Name: "growth", Run: grown},
+		{Name: "interleaved", Run: interleaved},
 		{Name: "trails", Run: started},
 	}
 }
@@ -71,6 +89,7 @@ func runAll(ctx context.Context, scenarios []Scenario, size Size, out io.Writer)
 	into := &report.Report{}
 	into.AddRow(machine())
 	rig := newRig(out)
+	rig.managerArgs = size.ManagerArgs
 	defer rig.close()
 	var failed []error
 	for _, scenario := range scenarios {

@@ -31,7 +31,7 @@ const (
 // started measures from a trail's apply to Ready, alone and among many of which every tenth is broken, and the memory
 // that each of them costs the manager.
 func started(ctx context.Context, rig *Rig, size Size, into *report.Report) error {
-	crowd := &crowd{rig: rig, applied: map[client.ObjectKey]time.Time{}}
+	crowd := &crowd{rig: rig, prefix: "bench-crowd", applied: map[client.ObjectKey]time.Time{}}
 	defer rig.cloud.Inject(cloudsim.Fault{Group: hangingGroup, Effect: cloudsim.Hang})()
 	if err := crowd.prepare(ctx, size.Trails); err != nil {
 		return err
@@ -87,16 +87,18 @@ func readyRow(under string, took load.Result) report.Row {
 // crowd are many trails in many namespaces.
 type crowd struct {
 	rig *Rig
+	// prefix begins the names of the namespaces.
+	prefix string
 	// applied is when the healthy ones were.
 	applied map[client.ObjectKey]time.Time
 }
 
-func crowdNamespace(i int) string { return fmt.Sprintf("bench-crowd-%d", i/trailsPerNamespace) }
+func (c *crowd) namespace(i int) string { return fmt.Sprintf("%s-%d", c.prefix, i/trailsPerNamespace) }
 
 // prepare makes the namespaces, each with a good Secret, a bad one, and the operator's right to read them.
 func (c *crowd) prepare(ctx context.Context, trails int) error {
 	for i := 0; i < trails; i += trailsPerNamespace {
-		namespace := crowdNamespace(i)
+		namespace := c.namespace(i)
 		objects := append([]client.Object{
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
 			awsSecret(namespace, secretName, awsUser.AccessKeyID),
@@ -118,7 +120,7 @@ func awsSecret(namespace, name, accessKeyID string) *corev1.Secret {
 
 // startAlone applies one trail, and returns how long it took until it was ready.
 func (c *crowd) startAlone(ctx context.Context, readiness *readiness, i int) (time.Duration, error) {
-	trail := crowdTrail(crowdNamespace(0), fmt.Sprintf("alone-%d", i))
+	trail := crowdTrail(c.namespace(0), fmt.Sprintf("alone-%d", i))
 	if err := c.create(ctx, trail); err != nil {
 		return 0, err
 	}
@@ -141,7 +143,7 @@ func (c *crowd) apply(ctx context.Context, trails int) error {
 			return ctx.Err()
 		case <-pace.C:
 		}
-		trail := crowdTrail(crowdNamespace(i), fmt.Sprintf("trail-%d", i))
+		trail := crowdTrail(c.namespace(i), fmt.Sprintf("trail-%d", i))
 		if i%10 != 0 {
 			if err := c.create(ctx, trail); err != nil {
 				return err

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/query"
+)
+
+// findEvent finds an event in the cluster, else in the log streams of the trails beside it.
+func (s *session) findEvent(ctx context.Context, c client.Reader, name string) (*query.Row, error) {
+	event := &v1alpha1.AuditEvent{}
+	missing := s.find(ctx, c, "AuditEvent", name, event)
+	if missing == nil {
+		return &query.Row{Event: event, Source: query.SourceCluster, Outcome: event.Status.Outcome, Message: event.Status.Message}, nil
+	}
+	if !apierrors.IsNotFound(missing) {
+		return nil, missing
+	}
+	keys, err := s.places(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		row, err := archivedEvent(ctx, c, key)
+		if err != nil {
+			return nil, fmt.Errorf("event %s is not in the cluster (any more): %w", key, err)
+		}
+		if row != nil {
+			return row, nil
+		}
+	}
+	return nil, missing
+}
+
+// archivedEvent looks for an event by its name, which says when it was recorded; nil when it is nowhere.
+func archivedEvent(ctx context.Context, c client.Reader, key client.ObjectKey) (*query.Row, error) {
+	if _, ok := query.TimeOf(key.Name); !ok {
+		return nil, nil
+	}
+	var trails v1alpha1.AuditTrailList
+	if err := c.List(ctx, &trails, client.InNamespace(key.Namespace)); err != nil {
+		return nil, refused(fmt.Errorf("listing the trails of namespace %s: %w", key.Namespace, err), viewerRole, key.Namespace)
+	}
+	span := query.Span{From: key.Name, To: key.Name + "\x00"}
+	for i := range trails.Items {
+		trail := &trails.Items[i]
+		if trail.Spec.CloudWatch == nil || trail.Status.LogStreamName == "" {
+			continue
+		}
+		place := &archived{trail: trail.Namespace + "/" + trail.Name, place: trail, whole: true}
+		for row, err := range place.Read(ctx, span, &query.Filter{}, 1) {
+			if err != nil {
+				return nil, err
+			}
+			if row.Event.Name == key.Name {
+				return row, nil
+			}
+		}
+	}
+	return nil, nil
+}

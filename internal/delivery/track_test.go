@@ -1,0 +1,185 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// life is what an object was from each revision on; nil when it was not there. The last revision is the present.
+type life struct {
+	from      []uint64
+	was       []*footprint
+	compacted uint64
+}
+
+// add lets the object be something from a revision on.
+func (l *life) add(revision uint64, was *footprint) *life {
+	if was != nil {
+		was.number, was.meta.ResourceVersion, was.exists = revision, formatVersion(revision), true
+	}
+	l.from, l.was = append(l.from, revision), append(l.was, was)
+	return l
+}
+
+// at answers as the API server does.
+func (l *life) at(revision uint64) (sight, uint64, error) {
+	if revision == 0 {
+		revision = l.from[len(l.from)-1] + 1000
+	}
+	if revision < l.compacted {
+		return sight{}, 0, apierrors.NewResourceExpired("compacted")
+	}
+	var now *footprint
+	for i := range l.from {
+		if l.from[i] <= revision {
+			now = l.was[i]
+		}
+	}
+	if now == nil {
+		return sight{}, revision, nil
+	}
+	return now.sight, revision, nil
+}
+
+// valued is a version of the object u1 with a value, with what else is true of it.
+func valued(value string, change ...func(*objectMeta)) *footprint {
+	f := &footprint{sight: seen("u1", "")}
+	f.body = fmt.Appendf(nil, `{"data":{"a":%q}}`, value)
+	for _, c := range change {
+		c(&f.meta)
+	}
+	return f
+}
+
+// going is a version whose deletion was asked for, with a grace in seconds.
+func going(grace int64) func(*objectMeta) {
+	return func(m *objectMeta) {
+		m.DeletionGracePeriodSeconds = ptr.To(grace)
+		m.DeletionTimestamp = &metav1.Time{Time: eventTime.Add(time.Duration(grace) * time.Second)}
+	}
+}
+
+func keptBy(finalizers ...string) func(*objectMeta) {
+	return func(m *objectMeta) { m.Finalizers = finalizers }
+}
+
+func another() *footprint {
+	f := valued("9")
+	f.meta.UID = "u2"
+	return f
+}
+
+func TestFollow(t *testing.T) {
+	tests := map[string]struct {
+		life    *life
+		want    []uint64
+		removed uint64
+	}{
+		"it is what it was":   {(&life{}).add(7, valued("1")), []uint64{7}, 0},
+		"it was changed":      {(&life{}).add(5, valued("0")).add(7, valued("1")).add(9, valued("2")).add(80, valued("3")), []uint64{7, 9, 80}, 0},
+		"it was removed":      {(&life{}).add(7, valued("1")).add(9, valued("2")).add(2000, nil), []uint64{7, 9}, 2000},
+		"it was made anew":    {(&life{}).add(7, valued("1")).add(300, nil).add(301, another()), []uint64{7}, 300},
+		"of another history":  {(&life{}).add(6, valued("1")), nil, 0},
+		"it is not there yet": {(&life{}).add(9, nil), nil, 0},
+		"it is too long ago":  {&life{compacted: 8, from: []uint64{7, 9}, was: []*footprint{nil, valued("2")}}, nil, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			found, err := follow(t.Context(), &fakeObjects{past: test.life.at}, &head(v1alpha1.ActionUpdate, "u1").Resource, 7, roomy())
+			if test.want == nil {
+				g.Expect(err).To(HaveOccurred())
+				return
+			}
+			g.Expect(err).NotTo(HaveOccurred())
+			var numbers []uint64
+			for i := range found.steps {
+				numbers = append(numbers, found.steps[i].number)
+			}
+			g.Expect(numbers).To(Equal(test.want))
+			g.Expect(found.removed).To(Equal(test.removed))
+		})
+	}
+}
+
+func roomy() *atomic.Int64 {
+	room := &atomic.Int64{}
+	room.Store(maxTracks)
+	return room
+}
+
+// TestFollowIsBounded in reads and in memory.
+func TestFollowIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	busy := &life{}
+	for i := range uint64(maxLooks + 10) {
+		busy.add(7+i, valued("1"))
+	}
+	ref := &head(v1alpha1.ActionUpdate, "u1").Resource
+	_, err := follow(t.Context(), &fakeObjects{past: busy.at}, ref, 7, roomy())
+	g.Expect(err).To(MatchError(errTrackLost))
+	_, err = follow(t.Context(), &fakeObjects{past: (&life{}).add(7, valued("1")).at}, ref, 7, &atomic.Int64{})
+	g.Expect(err).To(MatchError(errTrackLost))
+}
+
+// TestTheTrackTells: what became of an event follows from the version after its own.
+func TestTheTrackTells(t *testing.T) {
+	evictedPod := func() *footprint {
+		f := valued("1")
+		f.body = []byte(`{"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"EvictionByEvictionAPI"}]}}`)
+		return f
+	}
+	unseen := deleted("7", "1").deleting(30 * time.Second)
+	dependents := completed("7").deleting(0)
+	dependents.Head.Evidence = nil
+	tests := map[string]struct {
+		event attempt
+		life  *life
+		want  fate
+	}{
+		"an update, overwritten at once":    {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("3")), made},
+		"an update, refused":                {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("3")).add(10, valued("2")), notMade},
+		"an update of what was removed":     {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, nil), notMade},
+		"a scale that is kept elsewhere":    {scaled("7"), (&life{}).add(7, valued("1")).add(9, valued("5")), unsure},
+		"nothing was done":                  {deleted("7", "1"), (&life{}).add(7, valued("1")), notMade},
+		"a deletion":                        {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, nil), made},
+		"a deletion that finalizers hold":   {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, valued("1", going(0))).add(10, nil), made},
+		"a deletion, refused, then another": {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, nil), notMade},
+		"an eviction":                       {evicted(), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, nil), made},
+		"an eviction, refused, then deleted": {
+			evicted(), (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(10, nil), notMade,
+		},
+		"a removal of finalizers": {completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, nil), made},
+		"a removal of finalizers, refused": {
+			completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, valued("2", going(0), keptBy("a"))), notMade,
+		},
+		"a hastening":          {unseen, (&life{}).add(7, valued("1", going(30))).add(9, valued("1", going(0))).add(10, nil), made},
+		"a hastening, refused": {unseen, (&life{}).add(7, valued("1", going(30))).add(9, valued("2", going(30))).add(10, nil), notMade},
+		"dependents, otherwise": {
+			dependents, (&life{}).add(7, valued("1", going(0), keptBy("foregroundDeletion"))).add(9, valued("1", going(0), keptBy("orphan"))), made,
+		},
+		"dependents, refused": {
+			dependents, (&life{}).add(7, valued("1", going(0), keptBy("foregroundDeletion"))).add(9, valued("2", going(0), keptBy("foregroundDeletion"))), notMade,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			found, err := follow(context.Background(), &fakeObjects{past: test.life.at}, &test.event.Head.Resource, 7, roomy())
+			g.Expect(err).NotTo(HaveOccurred())
+			known := newHistory(testDigester, []*Event{test.event.Event})
+			known.track = found
+			g.Expect(known.with(found.now(), "u1", true).fate(test.event.Event)).To(Equal(test.want))
+		})
+	}
+}

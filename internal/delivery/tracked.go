@@ -1,0 +1,160 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+)
+
+// isTracked says that the versions that followed the event's own are known.
+func (h *history) isTracked(event *Event) bool {
+	if event.Head.Action == v1alpha1.ActionCreate || h.track == nil {
+		return false
+	}
+	_, known := h.track.at(baseOf(event))
+	return known || isEviction(event)
+}
+
+// onTrack judges an event by the version that followed its own.
+func (h *history) onTrack(event *Event) fate {
+	next := h.track.after(baseOf(event))
+	switch {
+	case next == nil && h.track.removed == 0:
+		return notMade // Nothing was done to it.
+	case isEviction(event):
+		return h.evictionOnTrack()
+	case isCompletion(event):
+		return h.completionOnTrack(event)
+	case event.Head.Action == v1alpha1.ActionUpdate && next == nil:
+		return notMade // It was removed, and an update leaves a version.
+	case event.Head.Action == v1alpha1.ActionUpdate:
+		return h.updateOnTrack(event, next)
+	case event.Head.Resource.DeletionTime != nil:
+		return h.hasteningOnTrack(event, next)
+	case next == nil && !h.complete:
+		return unsure // Somebody may have removed it while nobody recorded.
+	case next == nil || next.isDeleting():
+		return made
+	default:
+		return notMade
+	}
+}
+
+// updateOnTrack judges an update: if it was made, the next version shows each of its places as it wrote it.
+func (h *history) updateOnTrack(event *Event, next *footprint) fate {
+	switch sighting, err := audit.Sight(h.digester, event.Head.Evidence, next.body); {
+	case err != nil || len(event.Head.Evidence) == 0:
+		return unsure
+	case sighting == audit.SawAfter:
+		return made
+	case sighting == audit.SawNeither && event.Head.Resource.Subresource == "scale":
+		return unsure // A kind may keep what its Scale shows elsewhere.
+	default:
+		return notMade
+	}
+}
+
+// evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it.
+func (h *history) evictionOnTrack() fate {
+	steps := h.track.steps
+	ending := slices.IndexFunc(steps, func(f footprint) bool { return f.isDeleting() })
+	switch {
+	case ending < 0 && h.track.removed == 0:
+		return notMade
+	case ending == 0:
+		return unsure // It was being deleted before anything is known of it.
+	case ending < 0:
+		ending = len(steps)
+	}
+	if isEvicted(&steps[ending-1]) {
+		return made
+	}
+	return notMade
+}
+
+// evictedBy is the reason of a pod's condition that the API server gives when it evicts it.
+const evictedBy = "EvictionByEvictionAPI"
+
+// isEvicted says that the API server was about to delete the pod because somebody evicted it.
+func isEvicted(pod *footprint) bool {
+	var body struct {
+		Status struct {
+			Conditions []struct {
+				Type   corev1.PodConditionType `json:"type"`
+				Status corev1.ConditionStatus  `json:"status"`
+				Reason string                  `json:"reason"`
+			} `json:"conditions"`
+		} `json:"status"`
+	}
+	if json.Unmarshal(pod.body, &body) != nil {
+		return false
+	}
+	for _, c := range body.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == evictedBy {
+			return true
+		}
+	}
+	return false
+}
+
+// completionOnTrack judges the removal of the last finalizer, which removes the object whatever its version is by then.
+func (h *history) completionOnTrack(event *Event) fate {
+	switch {
+	case h.track.removed == 0:
+		return notMade
+	case h.ordered && !event.Straggler && event.ResourceVersion > h.track.removed:
+		return notMade // It was removed before the event was stored.
+	case !h.complete:
+		return unsure
+	case len(h.track.last().meta.Finalizers) > 0 && removesFinalizers(event) && !h.mayHaveEndedOtherwise(event):
+		return made
+	default:
+		return unsure
+	}
+}
+
+// hasteningOnTrack judges a deletion of what is being deleted already: it shortens the grace that is left, or changes what becomes of
+// the dependents, or it is the second half of a deletion without grace.
+func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
+	deletion := event.Head.Resource.DeletionTime
+	at, _ := h.track.at(baseOf(event))
+	was := &h.track.steps[at]
+	switch {
+	case deletion.Sub(event.Head.Time.Time) <= cut && h.hasFirstHalf(event):
+		return notMade
+	case next == nil && graceOf(was) > 0:
+		return made
+	case next == nil:
+		return unsure // Whoever ended it, there was no grace to shorten.
+	case next.isDeleting() && next.meta.DeletionTimestamp.Before(was.meta.DeletionTimestamp), graceOf(next) < graceOf(was):
+		return made
+	case keepsDependents(next) != keepsDependents(was):
+		return made
+	default:
+		return notMade
+	}
+}
+
+// graceOf is how long after the request for its deletion the object was to be removed.
+func graceOf(f *footprint) time.Duration {
+	if f.meta.DeletionGracePeriodSeconds == nil {
+		return 0
+	}
+	return time.Duration(*f.meta.DeletionGracePeriodSeconds) * time.Second
+}
+
+// dependents is what becomes of an object's dependents, as the API server keeps it in finalizers.
+type dependents struct{ orphaned, deletedFirst bool }
+
+func keepsDependents(f *footprint) dependents {
+	return dependents{
+		slices.Contains(f.meta.Finalizers, metav1.FinalizerOrphanDependents),
+		slices.Contains(f.meta.Finalizers, metav1.FinalizerDeleteDependents),
+	}
+}

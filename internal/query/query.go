@@ -1,0 +1,71 @@
+package query
+
+import "context"
+
+// Query is a question, and where its answer is looked for.
+type Query struct {
+	Filter Filter
+	// Newest has the newest event come first.
+	Newest bool
+	// Places are looked at together. A change that several trails recorded appears once.
+	Places []Place
+}
+
+// Page is a part of an answer.
+type Page struct {
+	Rows []*Row
+	// Next goes on behind the page; nil at the end.
+	Next *Cursor
+}
+
+// Rows are all rows of the answer.
+func (q *Query) Rows(ctx context.Context) Rows { return q.behind(ctx, &position{}, 0) }
+
+// Page reads the rows behind a cursor, up to limit, after it has left out skip of them. A nil cursor begins at the first row; one
+// of another order is an error of the caller, who finds out by Cursor.Newest.
+func (q *Query) Page(ctx context.Context, cursor *Cursor, skip, limit int) (Page, error) {
+	at := &position{}
+	if cursor != nil {
+		at = cursor.position()
+	}
+	at.count += skip
+	var page Page
+	var end *Cursor
+	for row, err := range q.behind(ctx, at, skip+limit) {
+		switch {
+		case err != nil:
+			return Page{}, err
+		case skip > 0:
+			skip--
+		case len(page.Rows) == limit:
+			page.Next = end
+			return page, nil
+		default:
+			page.Rows = append(page.Rows, row)
+			at.last = row.Event.Name
+			at.count++
+			if len(page.Rows) == limit {
+				end = at.cursor(q.Newest)
+			}
+		}
+	}
+	return page, nil
+}
+
+// behind reads on behind a position. hint is about how many rows will be read; 0 for all.
+func (q *Query) behind(ctx context.Context, at *position, hint int) Rows {
+	span := q.Filter.span(q.Newest)
+	if at.last != "" {
+		span = span.after(at.last)
+	}
+	return func(yield func(*Row, error) bool) {
+		for row, err := range mergeRows(ctx, q.Places, span, &q.Filter, hint) {
+			if err == nil && at.copies.has(row) {
+				continue
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package node
+
+import (
+	"os"
+	"strings"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// install installs the image under test and waits until all replicas are ready.
+func (r *rig) install() {
+	r.t.Helper()
+	image := os.Getenv("TRAILKEEPER_E2E_IMAGE")
+	at := strings.LastIndex(image, ":")
+	r.helm("install", release, "charts/trailkeeper", "--wait", "--timeout=180s", "--take-ownership",
+		"--set=image.repository="+image[:at], "--set=image.tag="+image[at+1:], "--set=image.pullPolicy=Never",
+		"--set=clusterID="+clusterID, "--set=extraEnv[0].name=AWS_ENDPOINT_URL", "--set=extraEnv[0].value="+r.awsURL)
+	r.awaitReplicas()
+}
+
+// awaitReplicas waits until two replicas are ready and no other pod of the operator is left.
+func (r *rig) awaitReplicas() {
+	r.t.Helper()
+	NewWithT(r.t).Eventually(r.t.Context(), func(g Gomega) {
+		var deployment appsv1.Deployment
+		g.Expect(r.admin.Get(r.t.Context(), client.ObjectKey{Namespace: namespace, Name: "trailkeeper-manager"}, &deployment)).To(Succeed())
+		g.Expect(deployment.Status.ObservedGeneration).To(Equal(deployment.Generation))
+		g.Expect(deployment.Status.UpdatedReplicas).To(BeEquivalentTo(2))
+		g.Expect(deployment.Status.AvailableReplicas).To(BeEquivalentTo(2))
+		g.Expect(r.pods()).To(HaveLen(2))
+	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
+}
+
+func (r *rig) pods() []corev1.Pod {
+	r.t.Helper()
+	var pods corev1.PodList
+	NewWithT(r.t).Expect(r.admin.List(r.t.Context(), &pods, client.InNamespace(namespace),
+		client.MatchingLabels{"app.kubernetes.io/component": "manager"})).To(Succeed())
+	return pods.Items
+}
+
+// roll replaces the replicas one by one, as an upgrade does.
+func (r *rig) roll() {
+	r.t.Helper()
+	restart := client.RawPatch("application/merge-patch+json",
+		[]byte(`{"spec":{"template":{"metadata":{"annotations":{"test.trailkeeper.dev/roll":"1"}}}}}`))
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "trailkeeper-manager"}}
+	NewWithT(r.t).Expect(r.admin.Patch(r.t.Context(), deployment, restart)).To(Succeed())
+	r.awaitReplicas()
+}
+
+// kill ends a pod without a word to it.
+func (r *rig) kill() {
+	r.t.Helper()
+	g := NewWithT(r.t)
+	victim := r.pods()[0]
+	g.Expect(r.admin.Delete(r.t.Context(), &victim, client.GracePeriodSeconds(0))).To(Succeed())
+	g.Eventually(r.t.Context(), func() bool {
+		return apierrors.IsNotFound(r.admin.Get(r.t.Context(), client.ObjectKeyFromObject(&victim), &corev1.Pod{}))
+	}).WithTimeout(patience).WithPolling(polling).Should(BeTrue())
+	r.awaitReplicas()
+}
+
+// evict does what draining a node does to its pods: one goes, and the budget keeps the other until there are two again.
+func (r *rig) evict() {
+	r.t.Helper()
+	g := NewWithT(r.t)
+	pods := r.pods()
+	g.Expect(r.evictOne(&pods[0])).To(Succeed())
+	g.Expect(apierrors.IsTooManyRequests(r.evictOne(&pods[1]))).To(BeTrue(), "the budget keeps one replica")
+	r.awaitReplicas()
+}
+
+func (r *rig) evictOne(pod *corev1.Pod) error {
+	return r.admin.SubResource("eviction").Create(r.t.Context(), pod, newEviction(pod))
+}
