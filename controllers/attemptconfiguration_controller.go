@@ -40,6 +40,9 @@ type AttemptConfigurationReconciler struct {
 	CABundle func() []byte
 	// CertificatesChanged gets an event, whatever it holds, when CABundle returns something else.
 	CertificatesChanged <-chan event.GenericEvent
+	// Stopping says that this replica was told to stop. It then leaves a configuration deleted: so it is when the operator is
+	// uninstalled. Nil is never.
+	Stopping func() bool
 	// OnRestored is told that the configuration was put right after somebody deleted or edited it.
 	OnRestored func()
 
@@ -84,6 +87,9 @@ func (r *AttemptConfigurationReconciler) Reconcile(ctx context.Context, _ reconc
 	err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(live), live)
 	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("reading the webhook configuration of attempts: %w", err)
+	}
+	if apierrors.IsNotFound(err) && r.Stopping != nil && r.Stopping() {
+		return reconcile.Result{}, nil
 	}
 	tampered := r.written != nil && !equality.Semantic.DeepEqual(live.Webhooks, r.written)
 	if err := r.write(ctx, live, apierrors.IsNotFound(err), desired); err != nil {

@@ -128,7 +128,8 @@ func (o *leader) addConfiguration() error {
 	}
 	o.attempts = &controllers.AttemptConfigurationReconciler{
 		Client: o.mgr.GetClient(), APIReader: o.mgr.GetAPIReader(), Options: o.ruleSet, Endpoint: o.endpoint(),
-		CABundle: o.certs.Bundle, CertificatesChanged: changedToo, OnRestored: o.metrics.Webhook.Restored,
+		CABundle: o.certs.Bundle, CertificatesChanged: changedToo,
+		Stopping: o.stopping.Load, OnRestored: o.metrics.Webhook.Restored,
 	}
 	if err := o.attempts.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the webhook configuration of attempts: %w", err)
