@@ -51,19 +51,22 @@ func (d *dialer) Start(ctx context.Context) error {
 		if err := d.callItself(ctx); err != nil && ctx.Err() == nil {
 			ctrl.Log.Error(err, "The recorder cannot be called at its own address", "address", d.own)
 		}
-		err := d.verify(ctx, d.public)
-		if ctx.Err() != nil {
-			break
-		}
-		d.reached(err == nil)
-		if now := err == nil; now != reachable {
-			reachable = now
-			if !now {
-				ctrl.Log.Error(err, "The recorder cannot be called where the API server calls it", "address", d.public)
-			}
-		}
+		reachable = d.callPublic(ctx, reachable)
 	}
 	return nil
+}
+
+// callPublic says whether the call succeeded, and logs when it did before and does not now.
+func (d *dialer) callPublic(ctx context.Context, before bool) bool {
+	err := d.verify(ctx, d.public)
+	if ctx.Err() != nil {
+		return before
+	}
+	d.reached(err == nil)
+	if err != nil && before {
+		ctrl.Log.Error(err, "The recorder cannot be called where the API server calls it", "address", d.public)
+	}
+	return err == nil
 }
 
 func (d *dialer) callItself(ctx context.Context) error {

@@ -27,7 +27,7 @@ func TestAReplicaThatDoesNotAnswerItselfIsNotReady(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = d.Start(ctx) }()
-		pass := func(after time.Duration) { time.Sleep(after); synctest.Wait() }
+		pass := func(after time.Duration) { wait(ctx, after); synctest.Wait() }
 
 		pass(time.Second)
 		g.Expect(d.ready(nil)).To(MatchError(errNotServing))

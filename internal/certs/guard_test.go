@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -22,7 +23,7 @@ func (c *calls) guard(r *Rotator, callers Callers) http.Handler {
 }
 
 func get(handler http.Handler, path string, state *tls.ConnectionState) int {
-	request := httptest.NewRequest(http.MethodPost, path, http.NoBody)
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, path, http.NoBody)
 	request.TLS = state
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, request)
