@@ -94,7 +94,11 @@ func (o *ownVersions) add(version string) {
 
 // Wrote reports whether this replica wrote the configuration of this resourceVersion, not long ago.
 func (r *WebhookConfigurationReconciler) Wrote(resourceVersion string) bool {
-	r.own.mu.Lock()
-	defer r.own.mu.Unlock()
-	return slices.Contains(r.own.versions, resourceVersion)
+	return r.own.has(resourceVersion)
+}
+
+func (o *ownVersions) has(version string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Contains(o.versions, version)
 }

@@ -38,11 +38,14 @@ func (r *WebhookConfigurationReconciler) SetupWithManager(mgr ctrl.Manager) erro
 		Complete(r)
 }
 
-// CacheByName limits the manager's cache to the one webhook configuration, and to the one ConfigMap that grants roles in
+// CacheByName limits the manager's cache to the webhook configurations of the operator's name, and to the one ConfigMap that grants roles in
 // the operator's namespace, so that the right to list and watch can be limited to their names.
 func CacheByName(operatorNamespace string) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {
+			Field: fields.OneTermEqualSelector(metav1.ObjectNameField, WebhookConfigurationName),
+		},
+		&admissionregistrationv1.MutatingWebhookConfiguration{}: {
 			Field: fields.OneTermEqualSelector(metav1.ObjectNameField, WebhookConfigurationName),
 		},
 		&corev1.ConfigMap{}: {

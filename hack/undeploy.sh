@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Uninstalls what `kubectl apply -k config/default` installed from the cluster of the kubeconfig, in the order in which no change
-# waits or is refused: the webhook configuration goes while replicas still answer, then everything else. It does not need AWS.
+# waits or is refused: the webhook configurations go while replicas still answer, then everything else. It does not need AWS.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -64,6 +64,8 @@ type operator struct {
 	rules     *rules.Store
 	ruleSet   rules.Options
 	certs     *certs.Rotator
+	callers   certs.Callers
+	dialer    *dialer
 	spill     *spill.Store
 	metrics   *metrics.Metrics
 	clock     clock.WithTicker
@@ -72,6 +74,7 @@ type operator struct {
 	opener        *cloudwatch.Opener
 	delivery      *delivery.Delivery
 	configuration *controllers.WebhookConfigurationReconciler
+	attempts      *controllers.AttemptConfigurationReconciler
 	replayer      *spill.Replayer
 	recorder      *recorder.Recorder
 	notices       *recorder.Notices
@@ -171,10 +174,15 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 	}
 	o.certs, err = certs.NewRotator(direct, certs.Options{
 		Namespace: options.Namespace, Service: webhookService, APIService: apiService, URL: options.WebhookURL, Clock: o.clock,
+		Lifetimes: certs.Lifetimes{Authority: options.AuthorityLifetime, Serving: options.CertificateLifetime},
 	})
 	if err != nil {
 		return nil, err
 	}
+	if o.callers, err = certs.ReadCallers(options.ClientCAFile, options.ClientName); err != nil {
+		return nil, err
+	}
+	o.dialer = o.newDialer()
 	o.metrics.FollowCertificates(o.certs.Expiry)
 	o.metrics.Spill.Follow(func() (int, int64) { return store.Len(), store.Bytes() })
 	if store.Damaged() != "" {
@@ -196,7 +204,7 @@ func newScheme() (*runtime.Scheme, error) {
 
 func (o *operator) newManager(config *rest.Config, scheme *runtime.Scheme) (manager.Manager, error) {
 	options := o.options
-	server, err := webhookServer(options, o.certs.GetCertificate)
+	server, err := webhookServer(options, o.certs.GetCertificate, o.callers)
 	if err != nil {
 		return nil, err
 	}
@@ -271,13 +279,16 @@ func (o *operator) addProbes() error {
 		"rules":       o.rules.Ready,
 		"certificate": o.certs.Ready,
 		"webhook":     o.mgr.GetWebhookServer().StartedChecker(),
+		"dial":        o.dialer.ready,
 	} {
 		if err := o.mgr.AddReadyzCheck(name, check); err != nil {
 			return fmt.Errorf("adding the readiness check %s: %w", name, err)
 		}
 	}
-	if err := o.add(everywhere(o.answer)); err != nil {
-		return err
+	for _, runnable := range []manager.Runnable{o.dialer, everywhere(o.answer)} {
+		if err := o.add(runnable); err != nil {
+			return err
+		}
 	}
 	if err := o.mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding the health check: %w", err)

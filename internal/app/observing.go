@@ -20,6 +20,6 @@ func (o *leader) addObserver() error {
 		Mapper:  o.mgr.GetRESTMapper(),
 		Record:  o.recorder.Observed,
 		OwnName: controllers.WebhookConfigurationName,
-		Own:     o.configuration.Wrote,
+		Own:     func(version string) bool { return o.configuration.Wrote(version) || o.attempts.Wrote(version) },
 	}))
 }

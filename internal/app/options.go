@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/trailkeeper/trailkeeper/internal/certs"
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/shards"
 )
@@ -29,6 +30,12 @@ type Options struct {
 	WebhookURL string
 	// WebhookBindAddress is where the recorder listens; when empty, at WebhookURL's own address or at port 9443.
 	WebhookBindAddress string
+	// ClientCAFile has the authorities of the client certificates that API servers show; when empty none is asked for.
+	ClientCAFile string
+	// ClientName is the common name that such a certificate must have; empty for any.
+	ClientName string
+	// AuthorityLifetime and CertificateLifetime are for how long the webhook's authority and serving certificates are valid.
+	AuthorityLifetime, CertificateLifetime time.Duration
 	// SpillDir holds the local file for events that the API server does not take.
 	SpillDir string
 	// SpillMaxBytes bounds that file.
@@ -78,6 +85,14 @@ func (o *Options) BindFlags(flags *flag.FlagSet) {
 		"where the API server reaches the recorder, such as https://127.0.0.1:9443, instead of through the Service")
 	flags.StringVar(&o.WebhookBindAddress, "webhook-bind-address", "",
 		"where the recorder listens (default the host and port of --webhook-url, or :9443)")
+	flags.StringVar(&o.ClientCAFile, "webhook-client-ca-file", "",
+		"a PEM file with the authorities of the client certificate that the API server shows to the recorder (default none is asked for)")
+	flags.StringVar(&o.ClientName, "webhook-client-name", "",
+		"the common name that the API server's client certificate must have (default any)")
+	flags.DurationVar(&o.AuthorityLifetime, "webhook-authority-lifetime", certs.DefaultLifetimes.Authority,
+		"for how long the authority of the recorder's certificates is valid; the same for all replicas")
+	flags.DurationVar(&o.CertificateLifetime, "webhook-certificate-lifetime", certs.DefaultLifetimes.Serving,
+		"for how long a replica's serving certificate is valid")
 	flags.StringVar(&o.SpillDir, "spill-dir", os.TempDir()+"/trailkeeper",
 		"the folder of the local file for events that the API server does not take; one replica each")
 	flags.Int64Var(&o.SpillMaxBytes, "spill-max-bytes", 256<<20, "how large the local file may grow")
@@ -118,6 +133,14 @@ const minLease = 3 * time.Second
 // maxDrain leaves the rest of a stop within the manifests' terminationGracePeriodSeconds.
 const maxDrain = 30 * time.Second
 
+// Bounds of certificates' lives: shorter ones would be renewed all the time, and the authority's must outlast what it signs.
+const (
+	minCertificate  = 10 * time.Second
+	maxCertificate  = 90 * 24 * time.Hour
+	maxAuthority    = 10 * 365 * 24 * time.Hour
+	authorityLeaves = 4
+)
+
 // minKeyLifetime keeps a ledger from being mostly about its keys.
 const minKeyLifetime = 24 * time.Hour
 
@@ -156,6 +179,13 @@ func (o *Options) Validate() error {
 			o.BacklogEvents, o.BacklogSingle, maxBacklog)
 	case o.BacklogBytes < minBacklogBytes || o.BacklogBytes > maxBacklogBytes:
 		return fmt.Errorf("--backlog-max-bytes is %d: give %d to %d", o.BacklogBytes, int64(minBacklogBytes), int64(maxBacklogBytes))
+	case o.CertificateLifetime < minCertificate || o.CertificateLifetime > maxCertificate:
+		return fmt.Errorf("--webhook-certificate-lifetime is %s: give %s to %s", o.CertificateLifetime, minCertificate, maxCertificate)
+	case o.AuthorityLifetime < authorityLeaves*o.CertificateLifetime || o.AuthorityLifetime > maxAuthority:
+		return fmt.Errorf("--webhook-authority-lifetime is %s: give at least %d times --webhook-certificate-lifetime, which is %s, and at most %s",
+			o.AuthorityLifetime, authorityLeaves, o.CertificateLifetime, maxAuthority)
+	case o.ClientName != "" && o.ClientCAFile == "":
+		return errors.New("--webhook-client-name needs --webhook-client-ca-file: give the authorities that sign the API server's certificate")
 	case o.DrainTimeout < 0:
 		return fmt.Errorf("--drain-timeout is %s: give 0s or more", o.DrainTimeout)
 	case o.LedgerKeyLifetime != 0 && o.LedgerKeyLifetime < minKeyLifetime:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/controllers"
+	"github.com/trailkeeper/trailkeeper/internal/certs"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
 	"github.com/trailkeeper/trailkeeper/internal/recorder"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
@@ -39,10 +41,15 @@ func (o *operator) addRecorder() error {
 	handler := recorder.New(o.rules, store, o.digester, &o.metrics.Recorder, o.announcer, o.clock)
 	o.recorder = handler
 	o.presence = o.newPresence(handler.FirstCall)
-	server := o.mgr.GetWebhookServer()
-	server.Register(rules.IgnorePath, handler.Handler(v1alpha1.FailurePolicyIgnore))
-	server.Register(rules.FailPath, handler.Handler(v1alpha1.FailurePolicyFail))
-	server.Register(rules.NotePath, handler.NoteHandler())
+	for path, answer := range map[string]http.Handler{
+		rules.IgnorePath:  handler.Handler(v1alpha1.FailurePolicyIgnore),
+		rules.FailPath:    handler.Handler(v1alpha1.FailurePolicyFail),
+		rules.NotePath:    handler.NoteHandler(),
+		rules.AttemptPath: handler.AttemptHandler(),
+	} {
+		// The token stays out of the pattern: patterns are logged, and labels of metrics.
+		o.mgr.GetWebhookServer().Register(path+"/", o.certs.Guard(path, o.callers, o.metrics.Webhook.Stranger, answer))
+	}
 
 	ruleSet := &controllers.RuleSetReconciler{Reader: o.mgr.GetClient(), Options: o.ruleSet, Store: o.rules}
 	if err := ruleSet.SetupWithManager(o.mgr); err != nil {
@@ -80,7 +87,9 @@ func (r replay) Write(ctx context.Context, record spill.Record) error {
 }
 
 // webhookServer listens where the options say, with the operator's own certificate.
-func webhookServer(options Options, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (webhook.Server, error) {
+func webhookServer(
+	options Options, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), callers certs.Callers,
+) (webhook.Server, error) {
 	host, port, err := net.SplitHostPort(options.bindAddress())
 	if err != nil {
 		return nil, fmt.Errorf("reading the address to listen at: %w", err)
@@ -92,13 +101,13 @@ func webhookServer(options Options, certificate func(*tls.ClientHelloInfo) (*tls
 	return webhook.NewServer(webhook.Options{
 		Host:    host,
 		Port:    number,
-		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = certificate }},
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = certificate }, callers.Configure},
 	}), nil
 }
 
 // addConfiguration keeps the API server's webhook configuration as the trails ask, on the leader.
 func (o *leader) addConfiguration() error {
-	changed := make(chan event.GenericEvent, 1)
+	changed, changedToo := make(chan event.GenericEvent, 1), make(chan event.GenericEvent, 1)
 	o.configuration = &controllers.WebhookConfigurationReconciler{
 		Client:              o.mgr.GetClient(),
 		APIReader:           o.mgr.GetAPIReader(),
@@ -117,31 +126,43 @@ func (o *leader) addConfiguration() error {
 	if err := o.configuration.SetupWithManager(o.mgr); err != nil {
 		return fmt.Errorf("adding the webhook configuration: %w", err)
 	}
+	o.attempts = &controllers.AttemptConfigurationReconciler{
+		Client: o.mgr.GetClient(), APIReader: o.mgr.GetAPIReader(), Options: o.ruleSet, Endpoint: o.endpoint(),
+		CABundle: o.certs.Bundle, CertificatesChanged: changedToo,
+		Stopping: o.stopping.Load, OnRestored: o.metrics.Webhook.Restored,
+	}
+	if err := o.attempts.SetupWithManager(o.mgr); err != nil {
+		return fmt.Errorf("adding the webhook configuration of attempts: %w", err)
+	}
 	return o.add(manager.RunnableFunc(func(ctx context.Context) error {
-		relay(ctx, o.certs.Changed(), changed)
+		relay(ctx, o.certs.Changed(), changed, changedToo)
 		return nil
 	}))
 }
 
 // relay passes on that the certificate changed.
-func relay(ctx context.Context, from <-chan struct{}, to chan<- event.GenericEvent) {
+func relay(ctx context.Context, from <-chan struct{}, all ...chan<- event.GenericEvent) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-from:
 		}
-		select {
-		case to <- event.GenericEvent{}:
-		case <-ctx.Done():
-			return
+		for _, to := range all {
+			select {
+			case to <- event.GenericEvent{}:
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
 
+// endpoint is where the API server is to call: a path of the recorder's, and the token that nobody else knows.
 func (o *operator) endpoint() func(path string) admissionregistrationv1.WebhookClientConfig {
+	at := controllers.ServiceEndpoint(o.options.Namespace, webhookService)
 	if o.options.WebhookURL != "" {
-		return controllers.URLEndpoint(o.options.WebhookURL)
+		at = controllers.URLEndpoint(o.options.WebhookURL)
 	}
-	return controllers.ServiceEndpoint(o.options.Namespace, webhookService)
+	return func(path string) admissionregistrationv1.WebhookClientConfig { return at(path + "/" + o.certs.Token()) }
 }

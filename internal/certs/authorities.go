@@ -22,14 +22,14 @@ type authorities struct {
 }
 
 // renewed returns authorities with a new current one, keeping the old as the previous.
-func (a authorities) renewed(now time.Time) (authorities, error) {
-	fresh, err := newAuthority(now)
+func (a authorities) renewed(now time.Time, life time.Duration) (authorities, error) {
+	fresh, err := newAuthority(now, life)
 	return authorities{current: fresh, previous: a.current}, err
 }
 
 // needsRenewal says whether it is time for a new authority.
-func (a authorities) needsRenewal(now time.Time) bool {
-	return a.current == nil || !now.Before(renewAt(a.current.cert))
+func (a authorities) needsRenewal(now time.Time, life time.Duration) bool {
+	return a.current == nil || !now.Before(renewAt(a.current.cert, life))
 }
 
 // signer is the authority that signs leaves now.
@@ -37,9 +37,9 @@ func (a authorities) needsRenewal(now time.Time) bool {
 // A leaf is of use only when the API server already verifies with its authority, and that takes three steps after the
 // Secret was written: the leader reads it, writes the webhook configuration, and each API server sees the change.
 // None of them reports back to every replica. So a new authority only joins the bundle at first, and the previous
-// one, which is valid for four more months, keeps signing for a day. A leader that is away for less is harmless.
+// one, which is valid for four more months, keeps signing for a day (a twelfth of shorter lives). A leader that is away for less is harmless.
 // Without a valid previous authority there is nothing to wait for: nothing else could be verified either.
-func (a authorities) signer(now time.Time) *authority {
+func (a authorities) signer(now time.Time, publishDelay time.Duration) *authority {
 	activeFrom := a.current.cert.NotBefore.Add(clockSkew + publishDelay)
 	if a.previous == nil || !now.Before(activeFrom) || !now.Before(a.previous.cert.NotAfter) {
 		return a.current

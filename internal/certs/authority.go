@@ -14,15 +14,8 @@ import (
 	"time"
 )
 
-const (
-	authorityLife = 365 * 24 * time.Hour
-	leafLife      = 7 * 24 * time.Hour
-
-	// clockSkew is how far a certificate's validity begins in the past, for API servers whose clock is behind.
-	clockSkew = 5 * time.Minute
-	// publishDelay is how long a new authority is only in the bundle before it signs. See authorities.signer.
-	publishDelay = 24 * time.Hour
-)
+// clockSkew is how far a certificate's validity begins in the past, for API servers whose clock is behind.
+const clockSkew = 5 * time.Minute
 
 // authority is one certificate authority with its key.
 type authority struct {
@@ -30,8 +23,8 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// newAuthority makes a self-signed authority that is valid for a year and may sign leaves only.
-func newAuthority(now time.Time) (*authority, error) {
+// newAuthority makes a self-signed authority that is valid for so long and may sign leaves only.
+func newAuthority(now time.Time, life time.Duration) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the authority's key: %w", err)
@@ -40,7 +33,7 @@ func newAuthority(now time.Time) (*authority, error) {
 		// The name differs between authorities, so that a verifier finds the right one in the bundle.
 		Subject:               pkix.Name{CommonName: "trailkeeper-webhook-ca " + now.UTC().Format(time.RFC3339)},
 		NotBefore:             now.Add(-clockSkew),
-		NotAfter:              now.Add(authorityLife),
+		NotAfter:              now.Add(life),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		MaxPathLenZero:        true,
@@ -58,12 +51,12 @@ func newAuthority(now time.Time) (*authority, error) {
 }
 
 // issue signs a leaf for the hosts, which are DNS names and IP addresses. Its key never leaves the process.
-func (a *authority) issue(hosts []string, now time.Time) (*tls.Certificate, error) {
+func (a *authority) issue(hosts []string, now time.Time, life time.Duration) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the serving key: %w", err)
 	}
-	expires := now.Add(leafLife)
+	expires := now.Add(life)
 	if a.cert.NotAfter.Before(expires) {
 		expires = a.cert.NotAfter
 	}
@@ -92,9 +85,11 @@ func (a *authority) issue(hosts []string, now time.Time) (*tls.Certificate, erro
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// renewAt is two thirds into a certificate's life: late enough to be rare, early enough to be retried for long.
-func renewAt(cert *x509.Certificate) time.Time {
-	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) * 2 / 3)
+// renewAt is two thirds into a certificate's life: late enough to be rare, early enough to be retried for long. One that was
+// made to live longer than is asked for now is renewed as if it had been made so.
+func renewAt(cert *x509.Certificate, life time.Duration) time.Time {
+	issued := cert.NotBefore.Add(clockSkew)
+	return issued.Add(min(cert.NotAfter.Sub(issued), life) * 2 / 3)
 }
 
 func (a *authority) certPEM() []byte {

@@ -22,11 +22,10 @@ const (
 	// SecretName is the Secret in the operator's namespace that holds the authorities.
 	SecretName = "trailkeeper-webhook-ca"
 
-	// checkInterval is how often the Secret is read: how long a change by another replica goes unseen.
-	checkInterval = time.Minute
-	checkTimeout  = 10 * time.Second
-	retryFirst    = time.Second
-	jitter        = 0.2
+	checkTimeout = 10 * time.Second
+	retryFirst   = time.Second
+	retryLongest = time.Minute
+	jitter       = 0.2
 )
 
 // Options of a Rotator.
@@ -39,6 +38,8 @@ type Options struct {
 	APIService string
 	// URL is how the API server reaches a webhook outside the cluster; empty inside.
 	URL string
+	// Lifetimes of the certificates; a year and a week when zero.
+	Lifetimes Lifetimes
 	// Clock is the real one when nil.
 	Clock clock.Clock
 }
@@ -49,12 +50,14 @@ type Rotator struct {
 	client client.Client
 	secret client.ObjectKey
 	hosts  []string
+	lives  Lifetimes
 	clock  clock.Clock
 
 	changed chan struct{}
 
 	mu     sync.RWMutex
 	known  authorities
+	tokens tokens
 	bundle []byte
 	leaf   *tls.Certificate
 }
@@ -86,6 +89,7 @@ func NewRotator(c client.Client, options Options) (*Rotator, error) {
 		client:  c,
 		secret:  client.ObjectKey{Namespace: options.Namespace, Name: SecretName},
 		hosts:   hosts,
+		lives:   options.Lifetimes.orDefaults(),
 		clock:   options.Clock,
 		changed: make(chan struct{}, 1),
 	}, nil
@@ -100,7 +104,7 @@ func (r *Rotator) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("certs").WithValues("secret", r.secret.String())
 	retries := firstRetries()
 	for {
-		delay := wait.Jitter(checkInterval, jitter)
+		delay := wait.Jitter(r.lives.checkInterval(), jitter)
 		if err := r.Refresh(log.IntoContext(ctx, logger)); err == nil {
 			retries = firstRetries()
 		} else if ctx.Err() == nil {
@@ -118,7 +122,7 @@ func (r *Rotator) Start(ctx context.Context) error {
 }
 
 func firstRetries() wait.Backoff {
-	return wait.Backoff{Duration: retryFirst, Factor: 2, Jitter: jitter, Steps: 16, Cap: checkInterval}
+	return wait.Backoff{Duration: retryFirst, Factor: 2, Jitter: jitter, Steps: 16, Cap: retryLongest}
 }
 
 // Refresh makes, adopts or renews whatever is due, once. The Secret is the truth; replicas that act at the same time
@@ -154,7 +158,7 @@ func (r *Rotator) agree(ctx context.Context) (authorities, error) {
 		log.FromContext(ctx).Error(err, "Replacing the certificate authorities, because the Secret cannot be read")
 		return r.write(ctx, &secret, r.remembered())
 	}
-	if stored.needsRenewal(r.clock.Now()) {
+	if stored.needsRenewal(r.clock.Now(), r.lives.Authority) {
 		return r.write(ctx, &secret, stored)
 	}
 	return stored, nil
@@ -163,9 +167,9 @@ func (r *Rotator) agree(ctx context.Context) (authorities, error) {
 // write renews the authorities if that is due, and stores them unless another replica wrote meanwhile.
 func (r *Rotator) write(ctx context.Context, secret *corev1.Secret, next authorities) (authorities, error) {
 	now := r.clock.Now()
-	if next.needsRenewal(now) {
+	if next.needsRenewal(now, r.lives.Authority) {
 		var err error
-		if next, err = next.renewed(now); err != nil {
+		if next, err = next.renewed(now, r.lives.Authority); err != nil {
 			return authorities{}, err
 		}
 	}
@@ -182,17 +186,21 @@ func (r *Rotator) write(ctx context.Context, secret *corev1.Secret, next authori
 // adopt makes latest what this replica serves and hands out.
 func (r *Rotator) adopt(ctx context.Context, latest authorities) error {
 	now := r.clock.Now()
+	tokens, err := latest.tokens()
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.leaf == nil || !now.Before(renewAt(r.leaf.Leaf)) || !latest.includes(r.leaf.Leaf.AuthorityKeyId) {
-		leaf, err := latest.signer(now).issue(r.hosts, now)
+	if r.leaf == nil || !now.Before(renewAt(r.leaf.Leaf, r.lives.Serving)) || !latest.includes(r.leaf.Leaf.AuthorityKeyId) {
+		leaf, err := latest.signer(now, r.lives.publishDelay()).issue(r.hosts, now, r.lives.Serving)
 		if err != nil {
 			return err
 		}
 		log.FromContext(ctx).Info("Serving a new certificate", "hosts", r.hosts, "expires", leaf.Leaf.NotAfter)
 		r.leaf = leaf
 	}
-	r.known = latest
+	r.known, r.tokens = latest, tokens
 	if bundle := latest.bundle(now); !bytes.Equal(bundle, r.bundle) {
 		r.bundle = bundle
 		select {

@@ -86,8 +86,8 @@ func TestFirstStartMakesAnAuthorityAndServes(t *testing.T) {
 	g.Expect(r.Changed()).To(Receive())
 	g.Expect(r.Bundle()).To(Equal(stored(t, c).Data[currentCertKey]))
 	authority, serving := r.Expiry()
-	g.Expect(authority).To(BeTemporally("==", clock.Now().Add(authorityLife)))
-	g.Expect(serving).To(BeTemporally("==", clock.Now().Add(leafLife)))
+	g.Expect(authority).To(BeTemporally("==", clock.Now().Add(DefaultLifetimes.Authority)))
+	g.Expect(serving).To(BeTemporally("==", clock.Now().Add(DefaultLifetimes.Serving)))
 	for _, name := range []string{serverName, "127.0.0.1"} {
 		g.Expect(shake(t, r, r.Bundle(), name, clock.Now)).To(Succeed())
 	}
@@ -129,15 +129,15 @@ func TestRotationNeverBreaksAConnection(t *testing.T) {
 	var replicas []*Rotator
 	var published [][]byte
 	bundles, leaves := map[string]bool{}, map[string]bool{}
-	for range int(2 * authorityLife / step) {
-		if len(replicas) < int(leafLife/step) {
+	for range int(2 * DefaultLifetimes.Authority / step) {
+		if len(replicas) < int(DefaultLifetimes.Serving/step) {
 			replicas = append(replicas, replica(t, c, clock))
 		}
 		for _, r := range replicas {
 			g.Expect(r.Refresh(t.Context())).To(Succeed())
 		}
 		published = append(published, replicas[0].Bundle())
-		stale := published[max(0, len(published)-1-int(publishDelay/step))]
+		stale := published[max(0, len(published)-1-int(longestPublishDelay/step))]
 		bundles[string(replicas[0].Bundle())] = true
 		turn := replicas[len(published)%len(replicas)]
 		for _, r := range replicas {
@@ -164,7 +164,7 @@ func TestRotationKeepsThePreviousAuthority(t *testing.T) {
 	g.Expect(r.Changed()).To(Receive())
 	before := r.Bundle()
 
-	clock.Step(authorityLife * 2 / 3)
+	clock.Step(DefaultLifetimes.Authority * 2 / 3)
 	g.Expect(r.Refresh(t.Context())).To(Succeed())
 	g.Expect(r.Changed()).To(Receive())
 	g.Expect(r.Bundle()).To(HaveSuffix(string(before)))
@@ -172,12 +172,12 @@ func TestRotationKeepsThePreviousAuthority(t *testing.T) {
 	g.Expect(stored(t, c).Data).To(And(HaveKey(currentKeyKey), HaveKey(previousKeyKey)))
 	g.Expect(shake(t, r, before, serverName, clock.Now)).To(Succeed(), "the new authority is published before it signs")
 
-	clock.Step(leafLife)
+	clock.Step(DefaultLifetimes.Serving)
 	g.Expect(r.Refresh(t.Context())).To(Succeed())
 	g.Expect(shake(t, r, r.Bundle(), serverName, clock.Now)).To(Succeed())
 	g.Expect(shake(t, r, before, serverName, clock.Now)).NotTo(Succeed(), "now the new authority signs")
 
-	clock.Step(authorityLife / 3)
+	clock.Step(DefaultLifetimes.Authority / 3)
 	g.Expect(r.Refresh(t.Context())).To(Succeed())
 	g.Expect(r.Bundle()).NotTo(ContainSubstring(string(before)), "the expired one is not handed out")
 }
@@ -187,7 +187,7 @@ func TestAnInstallationThatWasOffForAYearRecovers(t *testing.T) {
 	clock := newClock()
 	c := fake.NewClientBuilder().Build()
 	g.Expect(replica(t, c, clock).Refresh(t.Context())).To(Succeed())
-	clock.Step(authorityLife + day)
+	clock.Step(DefaultLifetimes.Authority + day)
 	r := replica(t, c, clock)
 	g.Expect(r.Refresh(t.Context())).To(Succeed())
 	g.Expect(shake(t, r, r.Bundle(), serverName, clock.Now)).To(Succeed())
@@ -198,7 +198,7 @@ func TestALeafDoesNotOutliveItsAuthority(t *testing.T) {
 	clock := newClock()
 	c := fake.NewClientBuilder().Build()
 	g.Expect(replica(t, c, clock).Refresh(t.Context())).To(Succeed())
-	clock.Step(authorityLife - 3*day) // off for so long that the renewal is late
+	clock.Step(DefaultLifetimes.Authority - 3*day) // off for so long that the renewal is late
 	r := replica(t, c, clock)
 	for range 10 {
 		g.Expect(r.Refresh(t.Context())).To(Succeed())
@@ -248,7 +248,7 @@ func TestABrokenSecretIsReplaced(t *testing.T) {
 
 func foreign() *corev1.Secret {
 	var secret corev1.Secret
-	fresh, err := authorities{}.renewed(time.Now())
+	fresh, err := authorities{}.renewed(time.Now(), DefaultLifetimes.Authority)
 	if err != nil {
 		panic(err)
 	}

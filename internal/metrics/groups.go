@@ -209,10 +209,27 @@ func (r *Retention) Pruned(namespace, trail string, events int) {
 func (r *Retention) OrphansPruned(events int) { r.orphaned.WithLabelValues().Add(float64(events)) }
 
 // Webhook measures the webhook configuration.
-type Webhook struct{ restored *prometheus.CounterVec }
+type Webhook struct {
+	restored, strangers *prometheus.CounterVec
+	reachable           *prometheus.GaugeVec
+}
 
 func (w *Webhook) register(c *catalog) {
 	w.restored = c.counter("webhook_configuration_restored_total", "Times that somebody else changed or deleted the webhook configuration and it was restored. Alert on any increase.")
+	w.strangers = c.counter("webhook_strangers_total", "Calls of the recorder by somebody who is not the API server: without the secret part of the path, or without the client certificate that is asked for. Alert on any increase.")
+	w.reachable = c.gauge("webhook_reachable", "1 while the recorder answers and proves itself where the API server calls it, else 0; absent until this replica tried. Alert on 0.")
+}
+
+// Stranger counts a call by somebody who is not the API server.
+func (w *Webhook) Stranger() { w.strangers.WithLabelValues().Inc() }
+
+// Reachable shows whether the recorder answered where the API server calls it.
+func (w *Webhook) Reachable(reachable bool) {
+	value := 0.0
+	if reachable {
+		value = 1
+	}
+	w.reachable.WithLabelValues().Set(value)
 }
 
 // Restored counts a restored configuration.

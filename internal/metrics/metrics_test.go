@@ -77,6 +77,8 @@ func TestMethodsMoveTheirMetrics(t *testing.T) {
 	m.Retention.Pruned("a", "t", 4)
 	m.Retention.OrphansPruned(3)
 	m.Webhook.Restored()
+	m.Webhook.Stranger()
+	m.Webhook.Reachable(true)
 	m.Follow.Following(6)
 	m.Follow.Restarted(CauseRefused)
 	m.Spill.Replayed()
@@ -102,6 +104,8 @@ func TestMethodsMoveTheirMetrics(t *testing.T) {
 		"trailkeeper_retention_pruned_events_total namespace=a trail=t":                   4,
 		"trailkeeper_retention_orphans_pruned_total":                                      3,
 		"trailkeeper_webhook_configuration_restored_total":                                1,
+		"trailkeeper_webhook_strangers_total":                                             1,
+		"trailkeeper_webhook_reachable":                                                   1,
 		"trailkeeper_followed_objects":                                                    6,
 		"trailkeeper_follow_restarts_total cause=refused":                                 1,
 		"trailkeeper_spill_replayed_records_total":                                        1,

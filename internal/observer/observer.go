@@ -37,7 +37,8 @@ type Options struct {
 	Mapper meta.RESTMapper
 	// Record records a change.
 	Record func(ctx context.Context, request *admissionv1.AdmissionRequest)
-	// OwnName is the one configuration that the operator writes, and Own says whether it wrote this resourceVersion.
+	// OwnName is that of the webhook configurations that the operator writes, one of each kind, and Own says whether it wrote
+	// this resourceVersion.
 	OwnName string
 	Own     func(resourceVersion string) bool
 }
@@ -69,7 +70,7 @@ func (o *Observer) Start(ctx context.Context) error {
 			return fmt.Errorf("finding how %s is served: %w", kind, err)
 		}
 		informer := factory.ForResource(mapping.Resource).Informer()
-		if err := informer.SetTransform(slim); err != nil {
+		if err := informer.SetTransform(o.transform); err != nil {
 			return fmt.Errorf("preparing the watch of %s: %w", kind, err)
 		}
 		if _, err := informer.AddEventHandler(o.handler(ctx, mapping.Resource)); err != nil {
@@ -124,9 +125,14 @@ func (o *Observer) record(ctx context.Context, resource schema.GroupVersionResou
 	o.options.Record(ctx, request)
 }
 
+// isOwnKind says that it is a configuration that the operator writes, whoever wrote this.
+func (o *Observer) isOwnKind(object *unstructured.Unstructured) bool {
+	return (object.GetKind() == kinds[0] || object.GetKind() == kinds[1]) && object.GetName() == o.options.OwnName
+}
+
 // isOwn says whether the operator wrote this. The watch may know of the write before the operator has its answer.
 func (o *Observer) isOwn(ctx context.Context, object *unstructured.Unstructured) bool {
-	if object == nil || object.GetKind() != kinds[0] || object.GetName() != o.options.OwnName {
+	if object == nil || !o.isOwnKind(object) {
 		return false
 	}
 	if o.options.Own(object.GetResourceVersion()) {

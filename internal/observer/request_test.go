@@ -89,6 +89,8 @@ func TestOwnWritesAreLeftOut(t *testing.T) {
 		o.changed(t.Context(), policies, configuration(kinds[0], "u1", "8"), nil)
 		g.Expect(got).To(HaveLen(2), "the operator never deletes it")
 		o.changed(t.Context(), policies, configuration(kinds[1], "u1", "6"), configuration(kinds[1], "u1", "7"))
+		g.Expect(got).To(HaveLen(2), "the configuration of attempts is its own too")
+		o.changed(t.Context(), policies, configuration(kinds[2], "u1", "6"), configuration(kinds[2], "u1", "7"))
 		g.Expect(got).To(HaveLen(3), "another kind of the same name")
 	})
 }

@@ -17,11 +17,19 @@ type entry struct {
 	policy v1alpha1.FailurePolicy
 	// notes says that the entry is for notes on AuditEvents.
 	notes bool
+	// attempts says that the entry is for attempts on the record, which the policies refuse afterwards.
+	attempts bool
 }
 
 // appendMatches appends what this entry records of a request. A note belongs to the trail of the event that it is
 // written on, by the entry of notes; that trail's rules may want it as well, but do not record it twice.
 func (e entry) appendMatches(dst []rules.Match, set *rules.Set, request *admissionv1.AdmissionRequest, asked *rules.Request) []rules.Match {
+	if e.attempts {
+		if !isAttempt(request, asked) {
+			return dst
+		}
+		return set.AppendAttemptMatches(dst, asked)
+	}
 	var owner types.UID
 	if rules.IsNote(asked) {
 		owner = trailOfEvent(request.OldObject.Raw)

@@ -83,6 +83,15 @@ func (o *Operator) LogPaths() []string {
 	return paths
 }
 
+// WebhookAddresses are where the replicas' recorders listen, behind the one address that the API server calls.
+func (o *Operator) WebhookAddresses() []string {
+	addresses := make([]string, 0, len(o.options))
+	for _, options := range o.options {
+		addresses = append(addresses, options.WebhookBind)
+	}
+	return addresses
+}
+
 // SpillDir is the folder of a replica's local file.
 func (o *Operator) SpillDir(replica int) string { return spillDir(o.env, o.options[replica].Name) }
 

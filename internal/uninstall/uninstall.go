@@ -9,6 +9,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,8 +42,8 @@ type removal struct {
 	out       io.Writer
 }
 
-// Run stops the operator in a namespace, and deletes the webhook configuration between the moment when every replica was told
-// to stop, after which none restores it, and the one when the first no longer answers. It neither needs AWS nor waits for it
+// Run stops the operator in a namespace, and deletes the webhook configurations between the moment when every replica was told
+// to stop, after which none restores them, and the one when the first no longer answers. It neither needs AWS nor waits for it
 // beyond what a stopping replica does. It may be run again, and where some or all is gone already. A line for each step goes
 // to out. The error says what is left after three minutes.
 func Run(ctx context.Context, config *rest.Config, namespace string, out io.Writer) error {
@@ -59,7 +60,7 @@ func Run(ctx context.Context, config *rest.Config, namespace string, out io.Writ
 		return fmt.Errorf("making a client: %w", err)
 	}
 	r := &removal{client: c, namespace: namespace, out: out}
-	for _, step := range []func(context.Context) error{r.tellReplicas, r.awaitStopping, r.deleteConfiguration} {
+	for _, step := range []func(context.Context) error{r.tellReplicas, r.awaitStopping, r.deleteConfigurations} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -96,8 +97,8 @@ func (r *removal) awaitStopping(ctx context.Context) error {
 	return nil
 }
 
-// deleteConfiguration deletes the webhook configuration, again for as long as there is a pod that might have restored it.
-func (r *removal) deleteConfiguration(ctx context.Context) error {
+// deleteConfigurations deletes the webhook configurations, again for as long as there is a pod that might have restored them.
+func (r *removal) deleteConfigurations(ctx context.Context) error {
 	left := 0
 	err := wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		pods, err := r.pods(ctx) // Before the deletion: what the last pod did is deleted too.
@@ -105,22 +106,36 @@ func (r *removal) deleteConfiguration(ctx context.Context) error {
 			return false, err
 		}
 		left = len(pods)
-		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{
-			ObjectMeta: metav1.ObjectMeta{Name: controllers.WebhookConfigurationName},
-		}
-		err = r.client.Delete(ctx, configuration)
-		if err == nil {
-			return left == 0, r.say("Deleted ValidatingWebhookConfiguration %s: the API server calls the recorder no more", configuration.Name)
-		}
-		if client.IgnoreNotFound(err) != nil {
-			return false, fmt.Errorf("deleting ValidatingWebhookConfiguration %s: %w", configuration.Name, err)
-		}
-		return left == 0, nil
+		return left == 0, r.deleteBoth(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("waiting until the replicas are gone (%d are left): %w", left, err)
 	}
 	return r.say("No replica is left")
+}
+
+// deleteBoth deletes the configuration by which changes are refused first.
+func (r *removal) deleteBoth(ctx context.Context) error {
+	own := metav1.ObjectMeta{Name: controllers.WebhookConfigurationName}
+	for _, each := range []struct {
+		kind   string
+		object client.Object
+	}{
+		{"ValidatingWebhookConfiguration", &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: own}},
+		{"MutatingWebhookConfiguration", &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: own}},
+	} {
+		err := r.client.Delete(ctx, each.object)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("deleting %s %s: %w", each.kind, own.Name, err)
+		}
+		if err := r.say("Deleted %s %s: the API server calls the recorder no more for it", each.kind, own.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *removal) pods(ctx context.Context) ([]corev1.Pod, error) {

@@ -2,12 +2,10 @@ package attack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -26,18 +24,26 @@ type attempt struct {
 	try  func(ctx context.Context) error
 	// answer is in the message of the refusal. Empty says that it is not refused.
 	answer string
+	// told is what the tenant's trail tells of it, in words; empty for what no mutating or validating webhook is asked about.
+	told string
 }
 
 // byRBAC is in the answer to what the attacker has no right to: it never comes as far as admission.
 const byRBAC = `User "mallory" cannot`
 
-// make tries everything, one after the other, and checks each answer.
+// try tries everything, one after the other, and checks each answer.
 func try(t *testing.T, attempts []attempt) {
 	t.Helper()
 	for _, a := range attempts {
 		t.Run(a.name, func(t *testing.T) {
 			g := NewWithT(t)
+			tells := told(t, tenant)
 			err := a.try(t.Context())
+			if a.told != "" {
+				g.Expect(tells()).To(ContainElement(a.told))
+			} else {
+				g.Expect(tells()).To(BeEmpty())
+			}
 			if a.answer == "" {
 				g.Expect(err).NotTo(HaveOccurred())
 				return
@@ -79,10 +85,24 @@ func eventsOf(t *testing.T, trail *v1alpha1.AuditTrail, match func(*v1alpha1.Aud
 	})
 }
 
-// ofAttacker are the events of what the attacker asked for since a moment.
-func ofAttacker(since time.Time) func(*v1alpha1.AuditEvent) bool {
-	return func(e *v1alpha1.AuditEvent) bool {
-		return e.Spec.Actor.Username == attacker && !e.Spec.Time.Time.Before(since)
+// told begins to look at what a trail tells of the attacker. What it returns is what the trail has told since, in words; what
+// the API server validated more than once, because somebody else wrote meanwhile, is told once.
+func told(t *testing.T, trail *v1alpha1.AuditTrail) func() []string {
+	t.Helper()
+	ofAttacker := func(e *v1alpha1.AuditEvent) bool { return e.Spec.Actor.Username == attacker }
+	before := map[string]bool{}
+	for _, event := range eventsOf(t, trail, ofAttacker) {
+		before[event.Name] = true
+	}
+	return func() []string {
+		t.Helper()
+		var words []string
+		for _, event := range eventsOf(t, trail, ofAttacker) {
+			if !before[event.Name] {
+				words = append(words, summary(&event))
+			}
+		}
+		return slices.Compact(words)
 	}
 }
 
@@ -98,11 +118,12 @@ func unharmed(t *testing.T, event *v1alpha1.AuditEvent) {
 	})
 }
 
-// inParts joins what several tries answered.
-func inParts(tries ...error) error { return errors.Join(tries...) }
-
 // summary is what an event tells, in words.
 func summary(e *v1alpha1.AuditEvent) string {
 	resource := strings.Trim(e.Spec.Resource.Resource+"/"+e.Spec.Resource.Subresource, "/")
-	return fmt.Sprintf("%s %s %s", e.Spec.Action, resource, e.Spec.Resource.Name)
+	note := ""
+	if e.Spec.Note != "" {
+		note = ": " + e.Spec.Note
+	}
+	return fmt.Sprintf("%s %s %s%s", e.Spec.Action, resource, e.Spec.Resource.Name, note)
 }

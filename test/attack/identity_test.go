@@ -47,12 +47,12 @@ func TestNobodyBorrowsAnIdentity(t *testing.T) {
 	withAccount := assuming(victimsRole)
 	withAccount.STS.ServiceAccountName = "victim/audit"
 	try(t, []attempt{
-		{"the victim's role", create(pushing("role", assuming(victimsRole))), "may not use role " + victimsRole},
-		{"a role nobody granted", create(pushing("other", assuming("arn:aws:iam::123456789012:role/x"))), "may not use role"},
-		{"a chosen external id", create(pushing("external", withExternalID)), "may set auth.sts.externalID"},
-		{"the operator's own identity", create(pushing("ambient", v1alpha1.Auth{Ambient: &v1alpha1.Ambient{}})), "may use the operator's own identity"},
-		{"a Secret elsewhere", create(pushing("secret", elsewhere("victim/aws"))), "secretRef.name must be the name of a Secret"},
-		{"a service account elsewhere", create(pushing("account", withAccount)), "serviceAccountName must be the name of a service account"},
+		{"the victim's role", create(pushing("role", assuming(victimsRole))), "may not use role " + victimsRole, ""},
+		{"a role nobody granted", create(pushing("other", assuming("arn:aws:iam::123456789012:role/x"))), "may not use role", ""},
+		{"a chosen external id", create(pushing("external", withExternalID)), "may set auth.sts.externalID", ""},
+		{"the operator's own identity", create(pushing("ambient", v1alpha1.Auth{Ambient: &v1alpha1.Ambient{}})), "may use the operator's own identity", ""},
+		{"a Secret elsewhere", create(pushing("secret", elsewhere("victim/aws"))), "secretRef.name must be the name of a Secret", ""},
+		{"a service account elsewhere", create(pushing("account", withAccount)), "serviceAccountName must be the name of a service account", ""},
 	})
 }
 

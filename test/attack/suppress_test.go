@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -33,9 +32,9 @@ func TestAQuotaDoesNotSilenceATrail(t *testing.T) {
 	unlimited.Spec.Hard = corev1.ResourceList{"count/configmaps": resource.MustParse("10000")}
 	const refused = "AuditEvents must not be limited by a quota"
 	try(t, []attempt{
-		{"leave no room for events", create(noRoomForEvents("none")), refused},
-		{"make a harmless quota", create(unlimited), ""},
-		{"turn it into a harmful one", merge(unlimited.DeepCopy(), `{"spec":{"hard":{"`+countEvents+`":"1"}}}`), refused},
+		{"leave no room for events", create(noRoomForEvents("none")), refused, ""},
+		{"make a harmless quota", create(unlimited), "", "Create resourcequotas unlimited"},
+		{"turn it into a harmful one", merge(unlimited.DeepCopy(), `{"spec":{"hard":{"`+countEvents+`":"1"}}}`), refused, ""},
 	})
 	g.Expect(mallory.Delete(t.Context(), unlimited)).To(Succeed())
 
@@ -73,7 +72,7 @@ func hostile() map[string][]v1alpha1.Rule {
 	var groups, names []string
 	for i := range 64 {
 		groups = append(groups, fmt.Sprintf("%d-%s*", i, strings.Repeat("g", 200)))
-		names = append(names, fmt.Sprintf("%d-%s*", i, strings.Repeat("n", 200)))
+		names = append(names, fmt.Sprintf("%d-%s*", i, strings.Repeat("n", 100)))
 	}
 	none := v1alpha1.Rule{Level: v1alpha1.LevelNone}
 	long := v1alpha1.Rule{Level: v1alpha1.LevelChanges, Groups: groups, Users: groups, Names: names, FieldManagers: names}
@@ -124,36 +123,28 @@ func waitInForce(t *testing.T, trail *v1alpha1.AuditTrail) {
 // tenant's trail tells of it, and goes on.
 func TestWhatAnOwnerMayDoIsToldElsewhere(t *testing.T) {
 	g := NewWithT(t)
-	began := time.Now().Add(-time.Second)
 	trail := clusterOnly(shared, "theirs-to-end")
 	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
 	waitInForce(t, trail)
+	const updated = "Update audittrails theirs-to-end"
 	try(t, []attempt{
-		{"record nothing any more", merge(trail.DeepCopy(), `{"spec":{"rules":[{"level":"None"}]}}`), ""},
-		{"suspend it", merge(trail.DeepCopy(), `{"spec":{"suspend":true}}`), ""},
-		{"keep next to nothing", merge(trail.DeepCopy(), `{"spec":{"retention":{"maxEvents":100,"ttlSeconds":300}}}`), ""},
-		{"drop what is not delivered", merge(trail.DeepCopy(), `{"metadata":{"finalizers":null}}`), "finalizer"},
-		{"delete it", remove(trail.DeepCopy()), ""},
+		{"record nothing any more", merge(trail.DeepCopy(), `{"spec":{"rules":[{"level":"None"}]}}`), "", updated},
+		{"suspend it", merge(trail.DeepCopy(), `{"spec":{"suspend":true}}`), "", updated},
+		{"keep next to nothing", merge(trail.DeepCopy(), `{"spec":{"retention":{"maxEvents":100,"ttlSeconds":300}}}`), "", updated},
+		{"drop what is not delivered", merge(trail.DeepCopy(), `{"metadata":{"finalizers":null}}`), "finalizer", ""},
+		{"delete it", remove(trail.DeepCopy()), "", "Delete audittrails theirs-to-end"},
 		{"change the namespace's labels", merge(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shared}},
-			`{"metadata":{"labels":{"audited":"no"}}}`), ""},
+			`{"metadata":{"labels":{"audited":"no"}}}`), "", "Update namespaces " + shared},
 	})
-	var told []string
-	for _, event := range eventsOf(t, tenant, ofAttacker(began)) {
-		told = append(told, summary(&event))
-	}
-	g.Expect(told).To(Equal([]string{
-		"Update audittrails theirs-to-end", "Update audittrails theirs-to-end", "Update audittrails theirs-to-end",
-		"Delete audittrails theirs-to-end", "Update namespaces " + shared,
-	}))
 	work(t, tenant, shared)
 }
 
 // TestADryRunMovesNothing: it is the one request that is not recorded, because nothing comes of it.
 func TestADryRunMovesNothing(t *testing.T) {
 	g := NewWithT(t)
-	began := time.Now().Add(-time.Second)
+	tells := told(t, tenant)
 	dry := &corev1.ConfigMap{ObjectMeta: named(shared, "dry")}
 	g.Expect(mallory.Create(t.Context(), dry, client.DryRunAll)).To(Succeed())
-	g.Expect(eventsOf(t, tenant, ofAttacker(began))).To(BeEmpty())
+	g.Expect(tells()).To(BeEmpty())
 	g.Expect(client.IgnoreNotFound(admin.Get(t.Context(), client.ObjectKeyFromObject(dry), dry))).To(Succeed())
 }

@@ -61,6 +61,9 @@ func TestUninstallingRefusesNothing(t *testing.T) {
 	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
 	err = admin.Get(ctx, client.ObjectKey{Name: controllers.WebhookConfigurationName}, configuration)
 	g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "got %v", err)
+	attempts := &admissionregistrationv1.MutatingWebhookConfiguration{}
+	err = admin.Get(ctx, client.ObjectKey{Name: controllers.WebhookConfigurationName}, attempts)
+	g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "got %v", err)
 	uninstallRelease(t)
 	g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(trail), trail)).To(Succeed(), "trails stay")
 	var events v1alpha1.AuditEventList
