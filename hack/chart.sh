@@ -14,7 +14,8 @@ copy() {
 
 rm -rf "$chart"
 copy crd config/crd/bases/*.yaml
-for folder in rbac policy flowcontrol webhook api networkpolicy; do
+for folder in rbac policy flowcontrol webhook api networkpolicy prometheus; do
   copy "$folder" config/"$folder"/*.yaml
 done
+copy grafana config/grafana/*.json
 copy manager config/manager/quota.yaml config/manager/disruption_budget.yaml

@@ -47,9 +47,22 @@ func TestTheChartInstallsWhatKustomizeDoes(t *testing.T) {
 	}
 }
 
+func TestTheChartMonitorsAsKustomizeDoes(t *testing.T) {
+	g := NewWithT(t)
+	got := byName(t, render(t, "--set=monitoring.enabled=true,dashboard.enabled=true"))
+	for _, folder := range []string{"config/prometheus", "config/grafana"} {
+		objects, err := env.Render(t.Context(), folder)
+		g.Expect(err).NotTo(HaveOccurred())
+		for name, object := range byName(t, objects) {
+			g.Expect(got).To(HaveKeyWithValue(name, object))
+		}
+	}
+}
+
 func TestTheChartIsForAnyNamespace(t *testing.T) {
 	g := NewWithT(t)
-	text, err := helm(t, "template", release, "charts/trailkeeper", "--namespace=audit")
+	text, err := helm(t, "template", release, "charts/trailkeeper", "--namespace=audit",
+		"--set=monitoring.enabled=true,dashboard.enabled=true,namespace.create=true")
 	g.Expect(err).NotTo(HaveOccurred())
 	for line := range strings.Lines(text) {
 		g.Expect(line).NotTo(ContainSubstring("trailkeeper-system"))
@@ -85,7 +98,7 @@ func TestValuesThatCannotBe(t *testing.T) {
 		"image.pullPolicy=Sometimes", "imagePullSecrets[0].nam=x", "clusterID=a/b", "extraArgs[0]=leader-elect",
 		"extraEnv[0].value=x", "serviceAccount.annotation.a=b", "goMemoryLimit=448MB", "podLabels.a=b c", "spill.sizeLimit=much",
 		"roleGrants.shop[0]=shop-audit", "roleGrants.Shop[0]=*", "networkPolicy.apiServerCIDRs[0]=10.0.0.1",
-		"podDisruptionBudget.enable=true", "crds.enabled=perhaps", "namespace.create=1", "uninstallHook.on=true", "replica=2",
+		"podDisruptionBudget.enable=true", "crds.enabled=perhaps", "namespace.create=1", "monitoring.on=true", "dashboard.enabled=yes please", "uninstallHook.on=true", "replica=2",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := helm(t, "template", release, "charts/trailkeeper", "--set="+value)
