@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +15,12 @@ import (
 func TestAReplicaThatDoesNotAnswerItselfIsNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
-		broken := map[string]bool{"own": true}
+		var own, public atomic.Bool // Whether a call of the address fails.
+		own.Store(true)
 		var shown []bool
 		d := &dialer{own: "own", public: "public", reached: func(reached bool) { shown = append(shown, reached) }}
 		d.verify = func(_ context.Context, address string) error {
-			if broken[address] {
+			if address == "own" && own.Load() || address == "public" && public.Load() {
 				return errors.New("connection refused")
 			}
 			return nil
@@ -31,21 +33,22 @@ func TestAReplicaThatDoesNotAnswerItselfIsNotReady(t *testing.T) {
 
 		pass(time.Second)
 		g.Expect(d.ready(nil)).To(MatchError(errNotServing))
-		broken["own"] = false
+		own.Store(false)
 		pass(2 * readyInterval)
 		g.Expect(d.ready(nil)).To(Succeed())
-		broken["public"] = true
+		public.Store(true)
 		pass(dialEvery)
 		g.Expect(d.ready(nil)).To(Succeed(), "no replica would ever be ready again")
 		g.Expect(shown).To(Equal([]bool{false}))
 
-		broken = map[string]bool{"own": true}
+		public.Store(false)
+		own.Store(true)
 		pass(dialEvery)
 		g.Expect(d.ready(nil)).To(Succeed(), "one call may be lost")
 		pass(dialEvery)
 		g.Expect(d.ready(nil)).To(MatchError(errNotServing))
 		g.Expect(shown).To(Equal([]bool{false, true, true}))
-		broken["own"] = false
+		own.Store(false)
 		pass(dialEvery)
 		g.Expect(d.ready(nil)).To(Succeed())
 		cancel()
