@@ -25,6 +25,9 @@ func pushing(name string, auth v1alpha1.Auth) *v1alpha1.AuditTrail {
 
 func assuming(role string) v1alpha1.Auth { return v1alpha1.Auth{STS: &v1alpha1.STS{RoleARN: role}} }
 
+// ownRole is one that the operator may assume for the attacker.
+const ownRole = "arn:aws:iam::123456789012:role/attacker-audit"
+
 // TestNobodyBorrowsAnIdentity: the operator may assume roles of many teams, and does so for none but the one that a role was
 // granted to.
 func TestNobodyBorrowsAnIdentity(t *testing.T) {
@@ -34,12 +37,12 @@ func TestNobodyBorrowsAnIdentity(t *testing.T) {
 	}})
 	grants := &corev1.ConfigMap{ObjectMeta: named(own, "trailkeeper-role-grants")}
 	g.Expect(admin.Patch(t.Context(), grants, client.RawPatch("application/merge-patch+json",
-		[]byte(`{"data":{"victim":"`+victimsRole+`"}}`)))).To(Succeed())
+		[]byte(`{"data":{"victim":"`+victimsRole+`","`+shared+`":"`+ownRole+`"}}`)))).To(Succeed())
 	// A grant of one's own making is none.
 	mine := &corev1.ConfigMap{ObjectMeta: named(shared, "trailkeeper-role-grants"), Data: map[string]string{shared: "*"}}
 	g.Expect(mallory.Create(t.Context(), mine)).To(Succeed())
 
-	withExternalID := assuming(victimsRole)
+	withExternalID := assuming(ownRole)
 	withExternalID.STS.ExternalID = "attack/victim"
 	elsewhere := func(secret string) v1alpha1.Auth {
 		return v1alpha1.Auth{Credentials: &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: secret}}}
