@@ -51,6 +51,7 @@ test: control-plane build helm ## Run every test, with all the set-up they need.
 .PHONY: soak
 soak: control-plane build helm ## Run the long forms of the tests in test/, with every fault (up to an hour).
 	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_SOAK=1 go test -count=1 -timeout 60m ./test/...
+	cd hack/image && GOWORK=off go test -count=1 -timeout 30m ./...
 
 .PHONY: verify
 verify: $(GOLANGCI_LINT) ## Check that generated files are current, and format, vet, lint, module files and scripts.
