@@ -44,9 +44,15 @@ var (
 	admin    client.Client
 )
 
+// isSoak says that the long forms are to run.
+func isSoak() bool { return os.Getenv("TRAILKEEPER_SOAK") != "" }
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if !isSoak() {
+		return m.Run() // Which skips: test/chaos has the short form.
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startup)
 	defer cancel()
 	aws = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{own}})

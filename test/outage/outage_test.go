@@ -150,6 +150,9 @@ func changed(g Gomega, trail *v1alpha1.AuditTrail) (count, missing int64) {
 
 // TestAnOutage: the destination is away while more is recorded than may wait, and the leader is killed meanwhile.
 func TestAnOutage(t *testing.T) {
+	if !isSoak() {
+		t.Skip("with TRAILKEEPER_SOAK=1")
+	}
 	g := NewWithT(t)
 	ignoring, refusing := newTrail("ignoring", v1alpha1.FailurePolicyIgnore), newTrail("refusing", v1alpha1.FailurePolicyFail)
 	startTrail(t, ignoring)
