@@ -30,4 +30,6 @@ mapfile -t outer < <(packages test)
 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 10m "${outer[@]}" || status=$?
 # The image's tool is a module of its own. That two builds are the same, for two architectures, is for `make soak`.
 (cd hack/image && GOWORK=off go test -short -count=1 -timeout 10m ./...) || status=$?
+# So are the tests of the alert rules and the dashboard, to keep Prometheus out of the operator's module.
+(cd hack/monitoring && GOWORK=off go test -timeout 10m ./...) || status=$?
 exit "$status"

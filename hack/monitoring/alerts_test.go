@@ -47,6 +47,8 @@ up{job="trailkeeper-metrics",pod="a"} 1x300
 up{job="trailkeeper-metrics",pod="b"} 1x300
 trailkeeper_recorder_unrecorded_events_total{pod="a"} 0x300
 trailkeeper_webhook_configuration_restored_total{pod="a"} 3x300
+trailkeeper_webhook_reachable{pod="a"} 1x300
+trailkeeper_webhook_strangers_total{pod="a"} 2x300
 trailkeeper_spill_records{pod="a"} 0x300
 trailkeeper_spill_damaged_files_total{pod="a"} 0x300
 trailkeeper_certificate_expiry_timestamp_seconds{pod="a",certificate="serving"} 600000x300
@@ -73,10 +75,12 @@ var cases = []struct {
 	fires, quiet  time.Duration
 	want          string
 }{
-	{"TrailkeeperNotRecording", `up{job="trailkeeper-metrics",pod="a"} 0x300`, 2 * time.Minute, time.Minute, `{job="trailkeeper-metrics"}`},
+	{"TrailkeeperNotRecording", `up{job="trailkeeper-metrics",pod="a"} 0x300`, 2 * time.Minute, time.Minute, `{}`},
 	{"TrailkeeperTooFewReplicas", `up{job="trailkeeper-metrics",pod="a"} 1x300`, 15 * time.Minute, 14 * time.Minute, `{}`},
 	{"TrailkeeperEventsUnrecorded", `trailkeeper_recorder_unrecorded_events_total{pod="a"} 0x10 1x300`, 12 * time.Minute, 9 * time.Minute, `{pod="a"}`},
 	{"TrailkeeperConfigurationTampered", `trailkeeper_webhook_configuration_restored_total{pod="a"} 0x10 1x300`, 12 * time.Minute, 9 * time.Minute, `{pod="a"}`},
+	{"TrailkeeperRecorderUnreachable", `trailkeeper_webhook_reachable{pod="a"} 1x5 0x300`, 11 * time.Minute, 10 * time.Minute, `{pod="a"}`},
+	{"TrailkeeperStrangers", `trailkeeper_webhook_strangers_total{pod="a"} 0x10 1x300`, 12 * time.Minute, 9 * time.Minute, `{pod="a"}`},
 	{"TrailkeeperSpillInUse", `trailkeeper_spill_records{pod="a"} 0x5 7x300`, 16 * time.Minute, 15 * time.Minute, `{pod="a"}`},
 	{"TrailkeeperSpillDamaged", `trailkeeper_spill_damaged_files_total{pod="a"} _x5 1x300`, 6 * time.Minute, 4 * time.Minute, `{pod="a"}`},
 	{"TrailkeeperCertificateExpiring", `trailkeeper_certificate_expiry_timestamp_seconds{pod="a",certificate="serving"} 90000x300`, 80 * time.Minute, 60 * time.Minute, `{certificate="serving", pod="a"}`},

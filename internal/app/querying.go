@@ -16,8 +16,7 @@ import (
 // apiService is the Service through which people reach the query API and the console.
 const apiService = "trailkeeper-api"
 
-// Bounds of a request, so that nobody holds a connection for nothing. Writing has none: an export takes as long as its reader,
-// and each of its writes has a deadline.
+// Bounds of a request, so that nobody holds a connection for nothing.
 const (
 	apiReadTimeout = 30 * time.Second
 	apiIdleTimeout = 2 * time.Minute
@@ -47,7 +46,7 @@ func (o *operator) addQuery() error {
 	return o.add(&manager.Server{
 		Name: "query API",
 		Server: &http.Server{
-			Handler: handler, ReadTimeout: apiReadTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
+			Handler: handler, ReadTimeout: apiReadTimeout, WriteTimeout: httpapi.WriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
 		},
 		Listener: tls.NewListener(listener, &tls.Config{
 			MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: o.certs.GetCertificate,

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/oklog/ulid/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -35,17 +33,10 @@ func (a *archived) Span(wanted query.Span) query.Span {
 	if a.whole {
 		return wanted
 	}
-	if before := firstName(a.oldest); wanted.To == "" || before < wanted.To {
+	if before := query.FirstName(a.oldest); wanted.To == "" || before < wanted.To {
 		wanted.To = before
 	}
 	return wanted
-}
-
-// firstName is the least name that an event of a time can have: names are ULIDs.
-func firstName(at time.Time) string {
-	var id ulid.ULID
-	_ = id.SetTime(ulid.Timestamp(at)) // It fails only beyond the year 10889.
-	return strings.ToLower(id.String())
 }
 
 // Read reads the records of a time, which CloudWatch Logs gives oldest first.

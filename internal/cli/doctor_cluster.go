@@ -162,7 +162,8 @@ func (e *examination) operatorRights(ctx context.Context) []finding {
 func (e *examination) policies(ctx context.Context) []finding {
 	const what = "Policies"
 	for _, name := range []string{
-		"trailkeeper-auditevents", "trailkeeper-auditeventchunks", "trailkeeper-audittrails", "trailkeeper-identity", "trailkeeper-roles",
+		"trailkeeper-auditevents", "trailkeeper-auditeventchunks", "trailkeeper-audittrails", "trailkeeper-finalizer", "trailkeeper-identity",
+		"trailkeeper-quotas", "trailkeeper-role-grants", "trailkeeper-roles",
 	} {
 		err := e.client.Get(ctx, client.ObjectKey{Name: name}, &admissionregistrationv1.ValidatingAdmissionPolicy{})
 		if err == nil {

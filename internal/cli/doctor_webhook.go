@@ -140,12 +140,9 @@ func (e *examination) service(ctx context.Context, service *admissionregistratio
 	if service.Port != nil {
 		port = *service.Port
 	}
-	path := "/"
-	if service.Path != nil {
-		path = *service.Path
-	}
+	// Any answer of its own says that the recorder was reached. Its path is nobody's to know, so it is not asked for.
 	result := e.clients.CoreV1().RESTClient().Get().Namespace(service.Namespace).Resource("services").
-		Name(fmt.Sprintf("https:%s:%d", service.Name, port)).SubResource("proxy").Suffix(path).Do(ctx)
+		Name(fmt.Sprintf("https:%s:%d", service.Name, port)).SubResource("proxy").Suffix("/").Do(ctx)
 	var status *apierrors.StatusError
 	switch err := result.Error(); {
 	case apierrors.IsForbidden(err):
@@ -155,7 +152,6 @@ func (e *examination) service(ctx context.Context, service *admissionregistratio
 		return one(bad, what, "let the API server through to port 9443 of the operator's pods: in the NetworkPolicy, the nodes' security "+
 			"group (EKS) or firewall (GKE private clusters)", "the API server does not reach the Service %s: %v", name, err)
 	}
-	// The recorder does not answer a GET with success: any answer of its own says that it was reached.
 	return one(good, what, "", "the API server reaches the Service %s (%s)", name, amount(int64(ready), "ready endpoint", "ready endpoints"))
 }
 

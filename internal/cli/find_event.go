@@ -16,7 +16,7 @@ func (s *session) findEvent(ctx context.Context, c client.Reader, name string) (
 	event := &v1alpha1.AuditEvent{}
 	missing := s.find(ctx, c, "AuditEvent", name, event)
 	if missing == nil {
-		return &query.Row{Event: event, Source: query.SourceCluster, Outcome: event.Status.Outcome, Message: event.Status.Message}, nil
+		return rowOfCluster(ctx, c, event), nil
 	}
 	if !apierrors.IsNotFound(missing) {
 		return nil, missing
@@ -35,6 +35,16 @@ func (s *session) findEvent(ctx context.Context, c client.Reader, name string) (
 		}
 	}
 	return nil, missing
+}
+
+// rowOfCluster is an event with what is known of its outcome, as far as the user may read the trail that recorded it.
+func rowOfCluster(ctx context.Context, c client.Reader, event *v1alpha1.AuditEvent) *query.Row {
+	place, trail := &query.Cluster{}, &v1alpha1.AuditTrail{}
+	key := client.ObjectKey{Namespace: event.Spec.TrailRef.Namespace, Name: event.Spec.TrailRef.Name}
+	if c.Get(ctx, key, trail) == nil {
+		place.Judged = query.JudgedBy([]v1alpha1.AuditTrail{*trail})
+	}
+	return place.Row(event)
 }
 
 // archivedEvent looks for an event by its name, which says when it was recorded; nil when it is nowhere.

@@ -51,7 +51,7 @@ func (s *session) history(ctx context.Context, kind string, sel *selection) erro
 		search.Filter.Namespace = ""
 	}
 	count := 0
-	for row, err := range search.Rows(ctx) {
+	for row, err := range search.Rows(ctx, nil) {
 		if err != nil {
 			return err
 		}

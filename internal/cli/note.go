@@ -2,20 +2,14 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/query/note"
 )
-
-// A note has this many characters, as the policy trailkeeper-auditevents asks for.
-const minNote, maxNote = 3, 255
 
 func (s *session) noteCommand() *cobra.Command {
 	return &cobra.Command{
@@ -32,8 +26,9 @@ it and when is an event of its own, in the same trail. It needs patch on auditev
 }
 
 func (s *session) note(ctx context.Context, name, text string) error {
-	if length := utf8.RuneCountInString(text); length < minNote || length > maxNote {
-		return fmt.Errorf("a note has %d to %d characters, and this one has %d", minNote, maxNote, length)
+	patch, err := note.Patch(text)
+	if err != nil {
+		return err
 	}
 	c, err := s.client()
 	if err != nil {
@@ -43,11 +38,7 @@ func (s *session) note(ctx context.Context, name, text string) error {
 	if err := s.find(ctx, c, "AuditEvent", name, event); err != nil {
 		return err
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.NoteAnnotation: text}}})
-	if err != nil {
-		return fmt.Errorf("encoding the note: %w", err)
-	}
-	if err := c.Patch(ctx, event, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	if err := c.Patch(ctx, event, patch); err != nil {
 		return refused(fmt.Errorf("writing the note: %w", err), editorRole, event.Namespace)
 	}
 	s.printf("%s: noted %q\n", plain(headline(&event.Spec)), plain(text))

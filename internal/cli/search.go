@@ -43,16 +43,9 @@ func (s *session) search(ctx context.Context, sel *selection) (*search, error) {
 	if err := found.findNamespaces(ctx, sel.allNamespaces); err != nil {
 		return nil, err
 	}
-	judged := map[string]string{}
-	for i := range found.trails {
-		if delivery := found.trails[i].Status.Delivery; delivery != nil {
-			judged[string(found.trails[i].UID)] = delivery.ResourceVersion
-		}
-	}
+	judged := query.JudgedBy(found.trails)
 	for _, namespace := range found.namespaces {
-		found.Places = append(found.Places, &query.Cluster{
-			Reader: c, Namespace: namespace, Judged: func(trailUID string) string { return judged[trailUID] },
-		})
+		found.Places = append(found.Places, &query.Cluster{Reader: c, Namespace: namespace, Judged: judged})
 	}
 	return found, found.findArchives(ctx, sel)
 }

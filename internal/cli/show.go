@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -43,13 +42,13 @@ credentials.`,
 	}
 }
 
-// printEvent shows an event. The reader finds what led to it, and how far its trail was judged.
+// printEvent shows an event. The reader finds what led to it.
 func (s *session) printEvent(ctx context.Context, c client.Reader, row *query.Row) {
 	event, spec := row.Event, &row.Event.Spec
 	s.printf("%s\n\n", s.paint(bold, plain(headline(spec))))
 	s.field("By", actorText(&spec.Actor))
 	s.field("At", spec.Time.UTC().Format("2006-01-02 15:04:05.000000Z"))
-	s.field("Outcome", s.outcomeText(ctx, c, row))
+	s.field("Outcome", outcomeText(row))
 	s.field("Note", spec.Note)
 	s.field("Later note", event.Annotations[v1alpha1.NoteAnnotation])
 	name := "Caused by"
@@ -129,31 +128,16 @@ func requestText(spec *v1alpha1.AuditEventSpec) string {
 	return strings.Join(parts, ", ")
 }
 
-// outcomeText says whether the change stuck. An event without an outcome stuck if its trail's cursor is past it; otherwise it
-// was not judged yet.
-func (s *session) outcomeText(ctx context.Context, c client.Reader, row *query.Row) string {
+// outcomeText says whether the change stuck.
+func outcomeText(row *query.Row) string {
 	switch {
 	case row.Event.Spec.Action == v1alpha1.ActionConnect || row.Event.Spec.Action == v1alpha1.ActionNotice:
 		return ""
 	case row.Outcome != "":
 		return joined(string(row.Outcome), row.Message)
-	case row.Source == query.SourceCluster && s.judged(ctx, c, row.Event):
-		return "Persisted"
 	default:
 		return "not known to be judged yet; what sticks is judged within seconds"
 	}
-}
-
-func (s *session) judged(ctx context.Context, c client.Reader, event *v1alpha1.AuditEvent) bool {
-	trail := &v1alpha1.AuditTrail{}
-	key := client.ObjectKey{Namespace: event.Spec.TrailRef.Namespace, Name: event.Spec.TrailRef.Name}
-	if c.Get(ctx, key, trail) != nil || string(trail.UID) != event.Spec.TrailRef.UID || trail.Status.Delivery == nil {
-		return false
-	}
-	// A note given afterwards moves the event's own version: then it may seem to be ahead of the cursor, never behind.
-	recorded := cmp.Or(event.Status.RecordedResourceVersion, event.ResourceVersion)
-	order, err := resourceversion.CompareResourceVersion(recorded, trail.Status.Delivery.ResourceVersion)
-	return err == nil && order <= 0
 }
 
 func joined(text, more string) string {

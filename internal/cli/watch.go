@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	toolswatch "k8s.io/client-go/tools/watch"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -44,7 +45,7 @@ func (f *search) startWatching(ctx context.Context) (*watching, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reaching the API server: %w", err)
 	}
-	w := &watching{search: f, events: make(chan watch.Event)}
+	w := &watching{search: f, events: make(chan watch.Event), shown: newRecently()}
 	for _, namespace := range f.namespaces {
 		if err := w.add(ctx, c, namespace); err != nil {
 			w.stop()
@@ -156,17 +157,15 @@ func (w *watching) take(event watch.Event, out printer) error {
 func (w *watching) listed(row *query.Row) { w.shown.has(row) }
 
 // recently recognises what was shown lately: the same record with the same outcome, and other trails' records of the same change.
-type recently struct {
-	trails map[string]string
-	order  []string
-	next   int
-}
+type recently struct{ trails *lru.Cache }
 
 // maxRecent bounds what is remembered.
 const maxRecent = 8192
 
+func newRecently() recently { return recently{trails: lru.New(maxRecent)} }
+
 // has says whether a row was shown, and remembers it.
-func (r *recently) has(row *query.Row) bool {
+func (r recently) has(row *query.Row) bool {
 	trail := row.Event.Spec.TrailRef.UID
 	outcome := row.Outcome
 	if outcome == v1alpha1.OutcomePersisted { // A watch shows no outcome for what stuck.
@@ -177,20 +176,9 @@ func (r *recently) has(row *query.Row) bool {
 	return same || known && before != trail
 }
 
-func (r *recently) note(key, trail string) (before string, known bool) {
-	if before, known = r.trails[key]; known {
-		return before, true
+func (r recently) note(key, trail string) (before any, known bool) {
+	if before, known = r.trails.Get(key); !known {
+		r.trails.Add(key, trail)
 	}
-	if r.trails == nil {
-		r.trails = map[string]string{}
-	}
-	if len(r.order) < maxRecent {
-		r.order = append(r.order, key)
-	} else {
-		delete(r.trails, r.order[r.next])
-		r.order[r.next] = key
-		r.next = (r.next + 1) % maxRecent
-	}
-	r.trails[key] = trail
-	return "", false
+	return before, known
 }

@@ -44,6 +44,8 @@ type backlog struct {
 	// noted are events that got a new version while the backlog was read, because somebody explained them, by the digests of their
 	// names.
 	noted map[uint32]types.NamespacedName
+	// suspects are events that may seem to be past the cursor only because somebody explained them, and where they are in order.
+	suspects map[types.UID]uint64
 	// vanished is how many of its events were deleted before they were taken.
 	vanished int
 	// rest lists the bodies that did not fit into memory; nil while nothing is missing.
@@ -62,7 +64,7 @@ func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err e
 
 func (b *backlog) list(ctx context.Context, cursor uint64) error {
 	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
-	b.existed, b.noted = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}
+	b.existed, b.noted, b.suspects = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}, map[types.UID]uint64{}
 	list := b.pager(indexPage)
 	for {
 		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor) })
@@ -107,6 +109,7 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 	case from.trail != b.uid: // A trail of the same name may have had another uid.
 		return
 	}
+	b.leaveOutExplained(from, cursor)
 	if version > cursor && b.full() {
 		b.enter(wire, version, from)
 		return
@@ -125,9 +128,30 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 // enter notes where an event is in the order, and what it tells of its object.
 func (b *backlog) enter(wire *wireEvent, version uint64, from origin) {
 	b.order.add(wire.key(), version)
+	if wire.noted && wire.status.RecordedResourceVersion == "" {
+		b.suspects[wire.uid] = version
+	}
 	if from.object != "" && from.version != "" {
 		uid := types.UID(from.object)
 		b.existed[uid] = max(b.existed[uid], version)
+	}
+}
+
+// leaveOutExplained takes an event out again that an event of its explanation, which is behind it in the list, shows to have been
+// there at the cursor: it was delivered.
+func (b *backlog) leaveOutExplained(from origin, cursor uint64) {
+	version, ok := b.suspects[types.UID(from.object)]
+	if !ok {
+		return
+	}
+	if before, err := parseVersion(from.version); err != nil || before > cursor {
+		return
+	}
+	delete(b.suspects, types.UID(from.object))
+	b.order.remove(version)
+	if event, held := b.bodies[version]; held {
+		delete(b.bodies, version)
+		b.bytes -= event.size()
 	}
 }
 

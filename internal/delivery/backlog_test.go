@@ -91,6 +91,49 @@ func TestBacklogComesInTheOrderOfRecording(t *testing.T) {
 	g.Expect(gets).To(BeZero(), "everything fits into memory")
 }
 
+// TestBacklogLeavesOutWhatWasExplainedSinceItWasDelivered: a note gives an event another resourceVersion. The event of the note says
+// which one it had before.
+func TestBacklogLeavesOutWhatWasExplainedSinceItWasDelivered(t *testing.T) {
+	const cursor = 110
+	for name, limit := range map[string]int{"in memory": 1 << 20, "read again": 1} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			api, trail := newFakeAPI(), newTrail("shop", "security")
+			noteOn := func(n int, explained *v1alpha1.AuditEvent, before string, at uint64) {
+				note := newEvent(trail, eventName(n), eventTime)
+				note.Spec.Action = v1alpha1.ActionUpdate
+				note.Spec.Resource = v1alpha1.ResourceReference{
+					Group: v1alpha1.GroupVersion.Group, Version: "v1alpha1", Resource: "auditevents", Kind: "AuditEvent",
+					Namespace: trail.Namespace, Name: explained.Name, UID: string(explained.UID), ResourceVersion: before,
+				}
+				api.store(note, at)
+			}
+			explained := func(n int, at uint64) *v1alpha1.AuditEvent {
+				event := newEvent(trail, eventName(n), eventTime)
+				event.UID = types.UID(event.Name)
+				event.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
+				api.store(event, at)
+				return event
+			}
+			noteOn(10, explained(1, 201), "105", 200) // It was delivered.
+			noteOn(11, explained(2, 203), "115", 202) // It was not.
+			twice := explained(3, 206)                // It was, and explained twice.
+			noteOn(12, twice, "107", 204)
+			noteOn(13, twice, "205", 205)
+			explained(4, 207) // Nobody knows.
+			api.store(newEvent(trail, eventName(14), eventTime), 210)
+
+			list := backlogOf(t, api, trail, limit)
+			opened(t, list, cursor)
+			g.Expect(list.order.count).To(Equal(7))
+			g.Expect(namesOf(drain(t, list, 3))).To(Equal([]string{
+				eventName(10), eventName(11), eventName(2), eventName(12), eventName(13), eventName(4), eventName(14),
+			}))
+			g.Expect(list.vanished).To(BeZero())
+		})
+	}
+}
+
 func TestBacklogReadsAgainWhatDoesNotFit(t *testing.T) {
 	const count = 60
 	inOrder := eventName

@@ -22,10 +22,10 @@ func foundNone(head *Head) bool {
 	return head.Action == v1alpha1.ActionDelete && head.Resource.Subresource == "eviction" && head.Resource.ResourceVersion == v1alpha1.NoVersion
 }
 
-// findPods gives each eviction for which there was no pod the one that somebody was creating at that moment: rather one of
-// which more is known.
+// findPods gives each eviction for which there was no pod the one that somebody was creating at that moment, rather one of which
+// more is known; and each eviction whose pod could not be read the one of which something was stored last.
 func findPods(events []*Event) {
-	if !slices.ContainsFunc(events, func(event *Event) bool { return foundNone(&event.Head) }) {
+	if !slices.ContainsFunc(events, nameOnly) {
 		return
 	}
 	pods, known := map[types.NamespacedName][]*Event{}, map[string]bool{}
@@ -39,12 +39,18 @@ func findPods(events []*Event) {
 	}
 	for _, event := range events {
 		switch {
+		case !nameOnly(event):
 		case foundNone(&event.Head):
 			event.Head.Resource.UID = nearest(event, pods[objectName(event)], known)
-		case isEviction(event) && event.Head.Resource.UID == "":
+		default:
 			event.Head.Resource.UID = lastBefore(event, events)
 		}
 	}
+}
+
+// nameOnly says that of an eviction's pod only the name is known: there was none, or it could not be read.
+func nameOnly(event *Event) bool {
+	return foundNone(&event.Head) || isEviction(event) && event.Head.Resource.UID == ""
 }
 
 // lastBefore is the uid of the pod of which an event was stored last before the eviction's, which names none because the pod could

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +17,41 @@ import (
 func (a attempt) ofPod(uid string) attempt {
 	a.Head.Resource.Resource, a.Head.Resource.Kind, a.Head.Resource.UID = "pods", "Pod", uid
 	return a
+}
+
+// TestAnEvictionWhosePodCouldNotBeRead: it is taken for one of the pod of that name of which something was stored last before it.
+func TestAnEvictionWhosePodCouldNotBeRead(t *testing.T) {
+	stored := func(a attempt, version uint64) Event {
+		a.ResourceVersion = version
+		return *a.Event
+	}
+	first, second := stored(created().ofPod("u1"), 1), stored(created().ofPod("u2"), 3)
+	refused := stored(created().ofPod("u3"), 4)
+	refused.Status.Outcome = v1alpha1.OutcomeNotPersisted
+	later := stored(created().ofPod("u4"), 6)
+	for name, test := range map[string]struct {
+		others []Event
+		want   string
+	}{
+		"nothing is known":                   {nil, ""},
+		"the last before it":                 {[]Event{first, second}, "u2"},
+		"one that did not stick":             {[]Event{first, refused}, "u1"},
+		"one that was stored afterwards":     {[]Event{first, later}, "u1"},
+		"only ones that were stored later":   {[]Event{later}, ""},
+		"only ones that were not persistent": {[]Event{refused}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eviction := stored(evicted().ofPod(""), 5)
+			events := []*Event{}
+			for i := range test.others {
+				events = append(events, &test.others[i])
+			}
+			events = append(events, &eviction)
+			slices.SortFunc(events, func(a, b *Event) int { return cmp.Compare(a.ResourceVersion, b.ResourceVersion) })
+			findPods(events)
+			NewWithT(t).Expect(eviction.Head.Resource.UID).To(Equal(test.want))
+		})
+	}
 }
 
 // TestAnEvictionThatFoundNoPodAtFirst: the API server looks for the pod after admission, and may find one that was being

@@ -87,6 +87,18 @@ func (r *run) add(version uint64, digest uint32) bool {
 	return true
 }
 
+// remove takes an event out before the list ends.
+func (x *index) remove(version uint64) {
+	for i := range x.runs {
+		r := &x.runs[i]
+		if at := slices.IndexFunc(r.places, func(place uint64) bool { return r.base+place>>digestBits == version }); at >= 0 {
+			r.places = slices.Delete(r.places, at, at+1)
+			x.count--
+			return
+		}
+	}
+}
+
 // seal ends the list: nothing that is above upTo counts.
 func (x *index) seal(upTo uint64) {
 	x.count = 0

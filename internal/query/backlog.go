@@ -63,7 +63,7 @@ func (i *ChunkIndex) remember(key string, names Span) {
 // Span is all that is wanted.
 func (b *Backlog) Span(wanted Span) Span { return wanted }
 
-// backlogPage is how many rows are held in memory at once: about five megabytes.
+// backlogPage is how many rows are held in memory at once, unless they are large.
 const backlogPage = 2000
 
 // Read reads the chunks whose events may be in the span, again for each backlogPage rows: a trail's chunks hold hundreds of
@@ -87,7 +87,7 @@ func (b *Backlog) Read(ctx context.Context, span Span, filter *Filter, hint int)
 					return
 				}
 			}
-			if len(rows) < size {
+			if len(rows) < best.size {
 				return
 			}
 			span, size = span.after(rows[len(rows)-1].Event.Name), backlogPage

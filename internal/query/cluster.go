@@ -18,6 +18,10 @@ import (
 const (
 	// pageSize is the largest page: about 50 ms for the API server, and about a megabyte.
 	pageSize = 500
+	// firstPage is the largest one of which nobody knows yet how large its events are: at most 8 MB, as audit.Limit has them.
+	firstPage = 51
+	// pageBytes is about what further pages take, which have at least leastPage events.
+	pageBytes, leastPage = 2 << 20, 16
 	// listTimeout bounds one page.
 	listTimeout = 30 * time.Second
 )
@@ -39,9 +43,9 @@ func (c *Cluster) Span(wanted Span) Span { return wanted }
 // Read reads pages of the API server, each with a deadline. Pages are of one moment as long as the API server remembers it, which
 // is some minutes: events that are recorded later then do not appear.
 func (c *Cluster) Read(ctx context.Context, span Span, filter *Filter, hint int) Rows {
-	list := &lister{cluster: c, filter: filter, span: span, limit: pageSize}
+	list := &lister{cluster: c, filter: filter, span: span, limit: firstPage}
 	if hint > 0 && !filter.selective() {
-		list.limit = min(pageSize, hint+1) // One more tells whether there are more.
+		list.limit = min(firstPage, hint+1) // One more tells whether there are more.
 	}
 	if span.Newest {
 		return func(yield func(*Row, error) bool) { list.backwards(ctx, yield) }
@@ -71,7 +75,7 @@ func (l *lister) forwards(ctx context.Context, yield func(*Row, error) bool) {
 			if !l.span.has(page[i].Name) {
 				return
 			}
-			if row := l.cluster.row(&page[i]); l.filter.Matches(row) && !yield(row, nil) {
+			if row := l.cluster.Row(&page[i]); l.filter.Matches(row) && !yield(row, nil) {
 				return
 			}
 		}
@@ -79,8 +83,20 @@ func (l *lister) forwards(ctx context.Context, yield func(*Row, error) bool) {
 			return
 		}
 		from = page[len(page)-1].Name + "\x00"
-		l.limit = pageSize
+		l.learn(page)
 	}
+}
+
+// learn has the next page be as large as its events are likely to allow.
+func (l *lister) learn(page []v1alpha1.AuditEvent) {
+	if len(page) == 0 {
+		return
+	}
+	bytes := 0
+	for i := range page {
+		bytes += weight(&page[i])
+	}
+	l.limit = max(leastPage, min(pageSize, pageBytes*len(page)/bytes))
 }
 
 // continueToken is how the API server itself says from where a list goes on; it has been so since Kubernetes 1.10. The version -1
@@ -133,13 +149,25 @@ func (l *lister) list(ctx context.Context, from string, limit int) (*v1alpha1.Au
 	return list, l.cluster.Reader.List(ctx, list, options...)
 }
 
-// row is an AuditEvent with what is known of its outcome.
-func (c *Cluster) row(event *v1alpha1.AuditEvent) *Row {
+// JudgedBy is what the status of trails says of how far outcomes were found out.
+func JudgedBy(trails []v1alpha1.AuditTrail) func(trailUID string) string {
+	judged := make(map[string]string, len(trails))
+	for i := range trails {
+		if delivery := trails[i].Status.Delivery; delivery != nil {
+			judged[string(trails[i].UID)] = delivery.ResourceVersion
+		}
+	}
+	return func(trailUID string) string { return judged[trailUID] }
+}
+
+// Row is an AuditEvent with what is known of its outcome.
+func (c *Cluster) Row(event *v1alpha1.AuditEvent) *Row {
 	row := &Row{Event: event, Source: SourceCluster, Outcome: event.Status.Outcome, Message: event.Status.Message}
 	if row.Outcome != "" || c.Judged == nil || event.Spec.Action == v1alpha1.ActionNotice || event.Spec.Action == v1alpha1.ActionConnect {
 		return row
 	}
 	judged := c.Judged(event.Spec.TrailRef.UID)
+	// A note given afterwards moves the event's own version: then it may seem to be ahead of the cursor, never behind.
 	recorded := event.Status.RecordedResourceVersion
 	if recorded == "" {
 		recorded = event.ResourceVersion
@@ -153,7 +181,7 @@ func (c *Cluster) row(event *v1alpha1.AuditEvent) *Row {
 // backwards yields the span's rows, newest first. The API server lists in one direction only, so it reads slices of time, each
 // before the last, and turns them round. What a slice is long follows from how many events the last one had.
 func (l *lister) backwards(ctx context.Context, yield func(*Row, error) bool) {
-	slice := newSlicer(l.span, l.limit)
+	slice := newSlicer(l.span)
 	for slice.next() {
 		page, again, err := l.slice(ctx, slice)
 		if err != nil {
@@ -164,12 +192,11 @@ func (l *lister) backwards(ctx context.Context, yield func(*Row, error) bool) {
 			continue
 		}
 		for i := len(page) - 1; i >= 0; i-- {
-			if row := l.cluster.row(&page[i]); l.filter.Matches(row) && !yield(row, nil) {
+			if row := l.cluster.Row(&page[i]); l.filter.Matches(row) && !yield(row, nil) {
 				return
 			}
 		}
-		slice.done(len(page))
-		l.limit = pageSize
+		slice.done(len(page), l.limit)
 	}
 }
 
@@ -179,6 +206,7 @@ func (l *lister) slice(ctx context.Context, slice *slicer) (page []v1alpha1.Audi
 	if err != nil {
 		return nil, false, err
 	}
+	l.learn(page)
 	inside := len(page)
 	for inside > 0 && slice.to != "" && page[inside-1].Name >= slice.to {
 		inside--
@@ -196,7 +224,7 @@ func (l *lister) slice(ctx context.Context, slice *slicer) (page []v1alpha1.Audi
 // rest reads on to a name what one millisecond has more than a page.
 func (l *lister) rest(ctx context.Context, page []v1alpha1.AuditEvent, to string) ([]v1alpha1.AuditEvent, error) {
 	for {
-		further, more, err := l.page(ctx, page[len(page)-1].Name+"\x00", pageSize)
+		further, more, err := l.page(ctx, page[len(page)-1].Name+"\x00", l.limit)
 		if err != nil {
 			return nil, err
 		}

@@ -63,6 +63,9 @@ type position struct {
 }
 
 func (c *Cursor) position() *position {
+	if c == nil {
+		return &position{}
+	}
 	at := &position{last: c.Last, count: c.Count}
 	for _, each := range c.Seen {
 		at.copies.remember(each.ID, each.Trail)

@@ -27,7 +27,9 @@ type fakeAPI struct {
 	events []v1alpha1.AuditEvent
 	chunks []v1alpha1.AuditEventChunk
 	lists  int
-	opened int
+	// largest is how many events the largest list had.
+	largest int
+	opened  int
 	// expired makes it forget the versions of earlier pages.
 	expired bool
 }
@@ -70,6 +72,7 @@ func (f *fakeAPI) List(_ context.Context, into client.ObjectList, options ...cli
 		}
 		page.Items = append(page.Items, *event)
 	}
+	f.largest = max(f.largest, len(page.Items))
 	return nil
 }
 
@@ -104,7 +107,7 @@ func (f *fakeAPI) Get(_ context.Context, key client.ObjectKey, into client.Objec
 
 // event makes an event with a name of its own.
 func event(at time.Time, number int) v1alpha1.AuditEvent {
-	name := firstName(at)[:10] + fmt.Sprintf("%016s", strconv.FormatInt(int64(number), 10))
+	name := FirstName(at)[:10] + fmt.Sprintf("%016s", strconv.FormatInt(int64(number), 10))
 	actions := []v1alpha1.Action{v1alpha1.ActionCreate, v1alpha1.ActionUpdate, v1alpha1.ActionDelete}
 	made := v1alpha1.AuditEvent{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: strconv.Itoa(number + 1)},

@@ -9,6 +9,8 @@ type Query struct {
 	Newest bool
 	// Places are looked at together. A change that several trails recorded appears once.
 	Places []Place
+	// MaxBytes bounds about how much memory the rows of a page take: large events make it shorter. 0 bounds nothing.
+	MaxBytes int
 }
 
 // Page is a part of an answer.
@@ -18,33 +20,33 @@ type Page struct {
 	Next *Cursor
 }
 
-// Rows are all rows of the answer.
-func (q *Query) Rows(ctx context.Context) Rows { return q.behind(ctx, &position{}, 0) }
+// Rows are all rows of the answer behind a cursor, or from the first one on when it is nil.
+func (q *Query) Rows(ctx context.Context, cursor *Cursor) Rows {
+	return q.behind(ctx, cursor.position(), 0)
+}
 
-// Page reads the rows behind a cursor, up to limit, after it has left out skip of them. A nil cursor begins at the first row; one
+// Page reads the rows behind a cursor, up to limit or MaxBytes, after it has left out skip of them. A nil cursor begins at the first row; one
 // of another order is an error of the caller, who finds out by Cursor.Newest.
 func (q *Query) Page(ctx context.Context, cursor *Cursor, skip, limit int) (Page, error) {
-	at := &position{}
-	if cursor != nil {
-		at = cursor.position()
-	}
+	at := cursor.position()
 	at.count += skip
 	var page Page
 	var end *Cursor
+	bytes := 0
 	for row, err := range q.behind(ctx, at, skip+limit) {
 		switch {
 		case err != nil:
 			return Page{}, err
 		case skip > 0:
 			skip--
-		case len(page.Rows) == limit:
+		case end != nil:
 			page.Next = end
 			return page, nil
 		default:
 			page.Rows = append(page.Rows, row)
 			at.last = row.Event.Name
 			at.count++
-			if len(page.Rows) == limit {
+			if bytes += weight(row.Event); len(page.Rows) == limit || q.MaxBytes > 0 && bytes >= q.MaxBytes {
 				end = at.cursor(q.Newest)
 			}
 		}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -42,7 +44,7 @@ func manyEvents(random *rand.Rand, count int) []v1alpha1.AuditEvent {
 func wantedNames(events []v1alpha1.AuditEvent, filter *Filter, newest bool) []string {
 	names := []string{}
 	for i := range events {
-		if filter.Matches((&Cluster{}).row(&events[i])) {
+		if filter.Matches((&Cluster{}).Row(&events[i])) {
 			names = append(names, events[i].Name)
 		}
 	}
@@ -146,6 +148,50 @@ func TestTheFirstPageReadsFewPages(t *testing.T) {
 	g.Expect(page.Rows).To(HaveLen(50))
 	g.Expect(page.Rows[0].Event.Name).To(Equal(events[19_999].Name))
 	g.Expect(api.lists).To(BeNumerically("<=", 20), "half as far each time, from half a day to a second")
+}
+
+// Large events must not fill the memory of whoever answers.
+func TestLargeEventsMakePagesShorter(t *testing.T) {
+	const count, large = 300, 160 << 10
+	for _, newest := range []bool{false, true} {
+		g := NewWithT(t)
+		var events []v1alpha1.AuditEvent
+		for i := range count {
+			made := event(epoch.Add(time.Duration(i)*time.Millisecond), i)
+			made.Spec.Object = &runtime.RawExtension{Raw: []byte(`"` + strings.Repeat("x", large) + `"`)}
+			events = append(events, made)
+		}
+		api := &fakeAPI{events: events[:count/2], chunks: []v1alpha1.AuditEventChunk{packed(t, slices.Clone(events[count/2:]))}}
+		places := map[string][]Place{
+			"cluster": {&Cluster{Reader: api, Namespace: "shop"}},
+			"backlog": {&Backlog{Reader: api, Namespace: "operator", Trails: []string{"both"}}},
+		}
+		for where, wanted := range map[string][]v1alpha1.AuditEvent{"cluster": events[:count/2], "backlog": events[count/2:]} {
+			query := &Query{Newest: newest, Places: places[where], MaxBytes: 1 << 20}
+			var got []string
+			for cursor := (*Cursor)(nil); ; {
+				page, err := query.Page(t.Context(), cursor, 0, 1000)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(len(page.Rows)).To(And(BeNumerically(">", 0), BeNumerically("<=", 1<<20/large+1)))
+				for _, row := range page.Rows {
+					got = append(got, row.Event.Name)
+				}
+				if cursor = page.Next; cursor == nil {
+					break
+				}
+			}
+			g.Expect(got).To(Equal(wantedNames(wanted, &Filter{}, newest)), where)
+		}
+		g.Expect(api.largest).To(BeNumerically("<=", firstPage), "no list of the API server is large")
+
+		held := &bestRows{span: Span{Newest: newest}, size: backlogPage}
+		for i := range events {
+			held.add(&Row{Event: &events[i]})
+			g.Expect(held.bytes).To(BeNumerically("<=", 2*backlogBytes+2*large))
+		}
+		g.Expect(held.sorted()).To(HaveLen(backlogBytes/large), "and they are the first ones of all")
+		g.Expect(held.rows[0].Event.Name).To(Equal(wantedNames(events, &Filter{}, newest)[0]))
+	}
 }
 
 func TestSkippedRowsCount(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -39,6 +40,24 @@ func newEvent(namespace, name string) *v1alpha1.AuditEvent {
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "AuditEvent"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 	}
+}
+
+// weight is about how many bytes of memory an event takes, where it is large.
+func weight(event *v1alpha1.AuditEvent) int {
+	const small = 1 << 10
+	bytes := small + raw(event.Spec.Object)
+	for i := range event.Spec.Changes {
+		change := &event.Spec.Changes[i]
+		bytes += raw(change.From) + raw(change.Value)
+	}
+	return bytes
+}
+
+func raw(value *runtime.RawExtension) int {
+	if value == nil {
+		return 0
+	}
+	return len(value.Raw)
 }
 
 // Rows are read once, in the order of their span. A sequence that has ended with an error has no more rows.

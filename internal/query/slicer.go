@@ -7,8 +7,7 @@ import (
 
 // slicer divides a span into slices of time, newest first.
 type slicer struct {
-	span  Span
-	limit int
+	span Span
 	// from and to bound the slice: it ends before to.
 	from, to string
 	// end is the time of to.
@@ -26,12 +25,12 @@ const (
 	sparse = 8
 )
 
-func newSlicer(span Span, limit int) *slicer {
+func newSlicer(span Span) *slicer {
 	end := time.Now().Add(firstSlice) // The clock of another replica may be ahead.
 	if span.To != "" {
 		end = timeOf(span.To)
 	}
-	return &slicer{span: span, limit: limit, to: span.To, end: end, length: firstSlice}
+	return &slicer{span: span, to: span.To, end: end, length: firstSlice}
 }
 
 // next finds the next slice; false at the span's beginning. The first one reaches to the span's end, whatever the time.
@@ -39,7 +38,7 @@ func (s *slicer) next() bool {
 	if s.last || s.span.Empty() {
 		return false
 	}
-	s.from = firstName(s.end.Add(-s.length))
+	s.from = FirstName(s.end.Add(-s.length))
 	if s.from <= s.span.From || !s.end.Add(-s.length).After(time.UnixMilli(0)) {
 		s.from = s.span.From
 	}
@@ -61,11 +60,11 @@ func (s *slicer) shorten(reached time.Time) bool {
 	return true
 }
 
-// done goes on before the slice, which had some events.
-func (s *slicer) done(events int) {
+// done goes on before the slice, which had some events where a page takes limit.
+func (s *slicer) done(events, limit int) {
 	s.last = s.from == s.span.From
 	s.to, s.end = s.from, timeOf(s.from)
-	if events > s.limit/4 || s.length >= math.MaxInt64/(2*sparse) {
+	if events > limit/4 || s.length >= math.MaxInt64/(2*sparse) {
 		return
 	}
 	s.length *= sparse

@@ -20,10 +20,10 @@ type Span struct {
 func (f *Filter) span(newest bool) Span {
 	span := Span{Newest: newest}
 	if !f.Start.IsZero() {
-		span.From = firstName(f.Start)
+		span.From = FirstName(f.Start)
 	}
 	if !f.End.IsZero() {
-		span.To = firstName(f.End.Add(time.Millisecond - 1))
+		span.To = FirstName(f.End.Add(time.Millisecond - 1))
 	}
 	return span
 }
@@ -77,8 +77,8 @@ func (s Span) Times() (start, end time.Time) {
 	return start, end
 }
 
-// firstName is the least name that an event of a time, or of its millisecond, can have.
-func firstName(at time.Time) string {
+// FirstName is the least name that an event of a time, or of its millisecond, can have.
+func FirstName(at time.Time) string {
 	var id ulid.ULID
 	if at.After(time.UnixMilli(0)) {
 		_ = id.SetTime(min(ulid.Timestamp(at), ulid.MaxTime())) // It fits now.

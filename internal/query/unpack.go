@@ -43,15 +43,15 @@ func (u *unpacking) fill(ctx context.Context, best *bestRows, chunks []stored) (
 	return left, nil
 }
 
-// errMoved says that a chunk was delivered while it was being read: its events are in the log group now, and this answer would
+// ErrMoved says that a chunk was delivered while it was being read: its events are in the log group now, and this answer would
 // be without them.
-var errMoved = errors.New("events that waited for their destination were delivered meanwhile: ask again")
+var ErrMoved = errors.New("events that waited for their destination were delivered meanwhile: ask again")
 
 // unpack offers the events of one chunk.
 func (u *unpacking) unpack(ctx context.Context, best *bestRows, packed stored) error {
 	reader, err := u.open(ctx, packed.name)
 	if apierrors.IsNotFound(err) {
-		return errMoved
+		return ErrMoved
 	}
 	if err != nil {
 		return fmt.Errorf("reading AuditEventChunk %s: %w", packed.name, err)
@@ -111,11 +111,16 @@ func rowOf(entry *chunk.Entry) (*Row, error) {
 	return &Row{Event: event, Source: SourceBacklog, Outcome: entry.Outcome, Message: entry.Message}, nil
 }
 
+// backlogBytes bounds what the rows that are held take, about: where events are large there are fewer.
+const backlogBytes = 4 << 20
+
 // bestRows are the first rows of a span, of all that are added.
 type bestRows struct {
 	span Span
-	size int
-	rows []*Row
+	// size is how many are wanted; fewer when they would take too much memory.
+	size  int
+	rows  []*Row
+	bytes int
 }
 
 // wanted is the part of the span whose rows are still of use.
@@ -136,7 +141,8 @@ func (b *bestRows) wanted() Span {
 // twice as many.
 func (b *bestRows) add(row *Row) {
 	b.rows = append(b.rows, row)
-	if len(b.rows) == b.size || len(b.rows) >= 2*b.size {
+	b.bytes += weight(row.Event)
+	if len(b.rows) == b.size || len(b.rows) >= 2*b.size || b.bytes > 2*backlogBytes {
 		b.rows = b.sorted()
 	}
 }
@@ -149,7 +155,22 @@ func (b *bestRows) sorted() []*Row {
 		}
 		return order
 	})
-	clear(b.rows[min(b.size, len(b.rows)):])
-	b.rows = b.rows[:min(b.size, len(b.rows))]
+	kept := b.affordable()
+	clear(b.rows[kept:])
+	b.rows = b.rows[:kept]
 	return b.rows
+}
+
+// affordable is how many of the sorted rows are kept. Where that is a matter of memory, no more will be wanted.
+func (b *bestRows) affordable() int {
+	b.bytes = 0
+	for i, row := range b.rows[:min(b.size, len(b.rows))] {
+		bytes := weight(row.Event)
+		if i > 0 && b.bytes+bytes > backlogBytes {
+			b.size = i
+			break
+		}
+		b.bytes += bytes
+	}
+	return min(b.size, len(b.rows))
 }

@@ -89,6 +89,7 @@ func manyEventsPage(w http.ResponseWriter, r *http.Request) {
 	for i := from; i < min(from+limit, manyEvents); i++ {
 		ago := time.Since(end) + time.Duration(i+1)*860*time.Millisecond
 		items = append(items, eventOf(fact{
+			id:  strconv.Itoa(i),
 			ago: ago, action: actions[i%len(actions)], kind: "ConfigMap", place: fmt.Sprintf("project-%d", i%40), object: fmt.Sprintf("object-%d", i%977),
 			user: fmt.Sprintf("user-%d@example.com", i%60), changes: []v1alpha1.Change{replace("/data/key", i, i+1)},
 		}, tenant))

@@ -27,6 +27,8 @@ func namespace(name string) *corev1.Namespace {
 
 // fact is a change to be recorded.
 type fact struct {
+	// id is the change's, whichever trail records it.
+	id                        string
 	ago                       time.Duration
 	action                    v1alpha1.Action
 	kind, place, object, user string
@@ -45,17 +47,24 @@ var plurals = map[string][3]string{
 
 // addFixtures records a day of a small cluster's life in the tenant's trail, and a few changes in the project shop's own.
 func addFixtures(ctx context.Context) error {
-	for _, f := range append(named(), everyday()...) {
-		if err := record(ctx, f, tenant); err != nil {
-			return err
-		}
+	made, err := addTrails(ctx)
+	if err != nil {
+		return err
+	}
+	last := ""
+	for i, f := range append(named(), everyday()...) {
+		f.id = fmt.Sprint("change-", i)
+		places := []string{tenant}
 		if f.place == "shop" && f.ago < 6*time.Hour {
-			if err := record(ctx, f, "shop"); err != nil {
+			places = append(places, "shop")
+		}
+		for _, place := range places {
+			if last, err = record(ctx, f, place); err != nil {
 				return err
 			}
 		}
 	}
-	return addTrails(ctx)
+	return judge(ctx, made, last)
 }
 
 // named are the changes that tests look for.
@@ -124,23 +133,28 @@ func raw(value any) *runtime.RawExtension {
 	return &runtime.RawExtension{Raw: encoded}
 }
 
-// record writes an event as the operator does, with the outcome that was found out.
-func record(ctx context.Context, f fact, where string) error {
+// record writes an event as the operator does, with the outcome that was found out, and returns its version.
+func record(ctx context.Context, f fact, where string) (version string, err error) {
 	event := eventOf(f, where)
 	if err := world.operator.Create(ctx, event); err != nil {
-		return fmt.Errorf("recording a change of %s: %w", f.object, err)
+		return "", fmt.Errorf("recording a change of %s: %w", f.object, err)
 	}
+	version = event.ResourceVersion
 	if f.outcome == "" || f.outcome == v1alpha1.OutcomePersisted {
-		return nil
+		return version, nil
 	}
 	before := client.MergeFrom(event.DeepCopy())
 	event.Status = v1alpha1.AuditEventStatus{Outcome: f.outcome, Message: f.message, RecordedResourceVersion: event.ResourceVersion}
-	return world.operator.Status().Patch(ctx, event, before)
+	return version, world.operator.Status().Patch(ctx, event, before)
 }
 
 func eventOf(f fact, where string) *v1alpha1.AuditEvent {
 	at := time.Now().Add(-f.ago)
 	id := ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy())
+	trail := world.trails[where]
+	if trail == nil {
+		trail = world.trails[tenant]
+	}
 	plural, ok := plurals[f.kind]
 	if !ok {
 		plural = [3]string{"example.com", "v1", strings.ToLower(f.kind) + "s"}
@@ -152,8 +166,8 @@ func eventOf(f fact, where string) *v1alpha1.AuditEvent {
 	return &v1alpha1.AuditEvent{
 		ObjectMeta: metav1.ObjectMeta{Namespace: where, Name: strings.ToLower(id.String())},
 		Spec: v1alpha1.AuditEventSpec{
-			ID: id.String(), Time: metav1.NewMicroTime(at), Action: f.action, Level: v1alpha1.LevelChanges,
-			TrailRef: v1alpha1.TrailReference{Namespace: where, Name: "everything", UID: "d2b0e1a4-0000-4000-8000-000000000001"},
+			ID: f.id, Time: metav1.NewMicroTime(at), Action: f.action, Level: v1alpha1.LevelChanges,
+			TrailRef: v1alpha1.TrailReference{Namespace: where, Name: trail.Name, UID: string(trail.UID)},
 			Actor:    actor,
 			Resource: v1alpha1.ResourceReference{
 				Group: plural[0], Version: plural[1], Resource: plural[2], Kind: f.kind, Namespace: f.place, Name: f.object,
@@ -165,9 +179,30 @@ func eventOf(f fact, where string) *v1alpha1.AuditEvent {
 	}
 }
 
-// addTrails makes trails in the states that the page tells apart. The operator is not there to judge them: their status says
-// what it would.
-func addTrails(ctx context.Context) error {
+// madeTrail is a trail, and what the operator would say of it.
+type madeTrail struct {
+	*v1alpha1.AuditTrail
+	status v1alpha1.AuditTrailStatus
+}
+
+// judge says of the trails what the operator would, which is not there to do it: also that all changes up to a version were
+// looked at.
+func judge(ctx context.Context, trails []madeTrail, version string) error {
+	for _, trail := range trails {
+		before := client.MergeFrom(trail.DeepCopy())
+		if trail.status.Delivery != nil {
+			trail.status.Delivery.ResourceVersion = version
+		}
+		trail.Status = trail.status
+		if err := world.operator.Status().Patch(ctx, trail.AuditTrail, before); err != nil {
+			return fmt.Errorf("saying how the trail %s is: %w", trail.Name, err)
+		}
+	}
+	return nil
+}
+
+// addTrails makes trails in the states that the page tells apart.
+func addTrails(ctx context.Context) ([]madeTrail, error) {
 	watch := func(group string) *v1alpha1.CloudWatchDestination {
 		return &v1alpha1.CloudWatchDestination{Region: "eu-west-1", LogGroupName: group, Auth: v1alpha1.Auth{
 			Credentials: &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "aws-credentials"}},
@@ -179,7 +214,9 @@ func addTrails(ctx context.Context) error {
 	good := func(kind string) metav1.Condition {
 		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "All is well.")
 	}
-	for _, made := range []struct {
+	world.trails = map[string]*v1alpha1.AuditTrail{}
+	var trails []madeTrail
+	for _, each := range []struct {
 		namespace, name string
 		spec            v1alpha1.AuditTrailSpec
 		status          v1alpha1.AuditTrailStatus
@@ -197,15 +234,14 @@ func addTrails(ctx context.Context) error {
 		}},
 		{tenant, "people-only", v1alpha1.AuditTrailSpec{Type: v1alpha1.TrailTypeClusterOnly, Suspend: new(true)}, v1alpha1.AuditTrailStatus{Scope: v1alpha1.ScopeTenant}},
 	} {
-		trail := &v1alpha1.AuditTrail{ObjectMeta: metav1.ObjectMeta{Namespace: made.namespace, Name: made.name}, Spec: made.spec}
+		trail := &v1alpha1.AuditTrail{ObjectMeta: metav1.ObjectMeta{Namespace: each.namespace, Name: each.name}, Spec: each.spec}
 		if err := testenv.Create(ctx, world.admin, trail); err != nil {
-			return err
+			return nil, err
 		}
-		before := client.MergeFrom(trail.DeepCopy())
-		trail.Status = made.status
-		if err := world.operator.Status().Patch(ctx, trail, before); err != nil {
-			return fmt.Errorf("saying how the trail %s is: %w", made.name, err)
+		if world.trails[each.namespace] == nil {
+			world.trails[each.namespace] = trail
 		}
+		trails = append(trails, madeTrail{trail, each.status})
 	}
-	return nil
+	return trails, nil
 }

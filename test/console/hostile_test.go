@@ -24,14 +24,15 @@ func TestHostileDataOnlyAppears(t *testing.T) {
 	g := NewWithT(t)
 	b := openBrowser(t, 1440, 900)
 	g.Expect(testenv.Create(t.Context(), world.admin, namespace("hostile"))).To(Succeed())
-	g.Expect(record(t.Context(), fact{
-		ago: 30 * time.Second, action: v1alpha1.ActionUpdate, kind: "ConfigMap", place: "hostile", object: "zz" + markup + "\u202egpj.exe\u0007",
+	_, err := record(t.Context(), fact{
+		id: "hostile", ago: 30 * time.Second, action: v1alpha1.ActionUpdate, kind: "ConfigMap", place: "hostile", object: "zz" + markup + "\u202egpj.exe\u0007",
 		user: markup + "\u202e", note: markup + "\u200b\u2066",
 		changes: []v1alpha1.Change{
 			replace("/data/"+strings.ReplaceAll(markup, "/", "~1"), strings.Repeat("a", 100_000), strings.Repeat(markup, 1000)),
 			{Op: "add", Path: new("/data/javascript:alert(1)"), Value: raw(map[string]any{markup: []any{markup, nil, "\u202e\u0000"}})},
 		},
-	}, "hostile")).To(Succeed())
+	}, "hostile")
+	g.Expect(err).NotTo(HaveOccurred())
 	b.signIn(world.tokens["olivia"], "/?own=1&project=hostile")
 	g.Expect(eval[[]string](b, theNames)).To(Equal([]string{"zz" + markup + `\u202egpj.exe\u0007`}))
 	b.do(chromedp.Click(".row[data-index]"), chromedp.WaitVisible(".change"))

@@ -3,7 +3,6 @@ package console_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -17,7 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/console"
+	"github.com/trailkeeper/trailkeeper/internal/query/httpapi"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
@@ -33,6 +34,8 @@ var world struct {
 	admin    client.Client
 	operator client.Client
 	server   *httptest.Server
+	// trails are those that recorded the fixtures, by their namespaces.
+	trails map[string]*v1alpha1.AuditTrail
 	// tokens are those of the viewers that the tests sign in as.
 	tokens map[string]string
 }
@@ -87,10 +90,13 @@ func build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", page)
-	standIn(mux)
-	world.server = httptest.NewServer(mux)
+	handler, err := httpapi.New(httpapi.Options{
+		Config: operator, Trails: world.operator, Chunks: world.operator, Namespace: tenant, ClusterID: "cluster", Page: page,
+	})
+	if err != nil {
+		return err
+	}
+	world.server = httptest.NewServer(handler)
 	return nil
 }
 

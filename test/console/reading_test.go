@@ -118,9 +118,9 @@ func TestAChangeIsOpenedAndExplained(t *testing.T) {
 	b.do(chromedp.SendKeys(".note textarea", note))
 	b.press("Save the note")
 	eventually(t, b, `document.querySelector(".said")?.textContent === `+quote(note))
-	name := eval[string](b, `new URLSearchParams(location.search).get("event").split("/")[1]`)
+	place, name, _ := strings.Cut(eval[string](b, `new URLSearchParams(location.search).get("event")`), "/")
 	var event v1alpha1.AuditEvent
-	g.Expect(world.admin.Get(t.Context(), client.ObjectKey{Namespace: tenant, Name: name}, &event)).To(Succeed())
+	g.Expect(world.admin.Get(t.Context(), client.ObjectKey{Namespace: place, Name: name}, &event)).To(Succeed())
 	g.Expect(event.Annotations).To(HaveKeyWithValue(v1alpha1.NoteAnnotation, note))
 
 	// The address opens the same change for somebody else, and Escape puts the focus back where it was.

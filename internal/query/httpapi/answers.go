@@ -6,19 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"unicode/utf8"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query"
 	"github.com/trailkeeper/trailkeeper/internal/query/describe"
-)
-
-// Bounds of a note, in characters.
-const (
-	minNote = 3
-	maxNote = 255
+	"github.com/trailkeeper/trailkeeper/internal/query/note"
 )
 
 // page answers the parameters of a list, newest first unless it says otherwise.
@@ -97,7 +91,7 @@ func (s *server) getMessages(ctx context.Context, c *call) error {
 
 // putNote answers PATCH /v1/audits/{uid}/userMsg: the note that is given afterwards, written with the caller's own rights.
 func (s *server) putNote(ctx context.Context, c *call) error {
-	note, problem := noteOf(c)
+	patch, problem := noteOf(c)
 	if problem != nil {
 		return problem
 	}
@@ -108,11 +102,7 @@ func (s *server) putNote(ctx context.Context, c *call) error {
 	if row.Source != query.SourceCluster {
 		return &problemNotYet
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.NoteAnnotation: note}}})
-	if err != nil {
-		return fmt.Errorf("encoding a note: %w", err)
-	}
-	if err := c.client.Patch(ctx, row.Event.DeepCopy(), client.RawPatch("application/merge-patch+json", patch)); err != nil {
+	if err := c.client.Patch(ctx, row.Event.DeepCopy(), patch); err != nil {
 		return fmt.Errorf("writing the note of event %s: %w", row.Event.Name, err)
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -124,17 +114,18 @@ var problemNotYet = problem{
 	Message: "The event waits for its destination, packed with others, and can take no note there",
 }
 
-func noteOf(c *call) (string, *problem) {
+func noteOf(c *call) (client.Patch, *problem) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxNoteBody))
 	if err != nil {
-		return "", invalid("The body must be {\"userMsg\": \"...\"}, of at most %d bytes", maxNoteBody)
+		return nil, invalid("The body must be {\"userMsg\": \"...\"}, of at most %d bytes", maxNoteBody)
 	}
-	var note auditNote
-	if json.Unmarshal(body, &note) != nil || note.UserMsg == nil {
-		return "", invalid("The body must be {\"userMsg\": \"...\"}")
+	var asked auditNote
+	if json.Unmarshal(body, &asked) != nil || asked.UserMsg == nil {
+		return nil, invalid("The body must be {\"userMsg\": \"...\"}")
 	}
-	if count := utf8.RuneCountInString(*note.UserMsg); count < minNote || count > maxNote {
-		return "", invalid("userMsg has %d characters: write %d to %d", count, minNote, maxNote)
+	patch, err := note.Patch(*asked.UserMsg)
+	if err != nil {
+		return nil, invalid("userMsg: %v", err)
 	}
-	return *note.UserMsg, nil
+	return patch, nil
 }

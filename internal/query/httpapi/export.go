@@ -11,11 +11,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/query/csv"
 )
 
-const (
-	// exportTimeout is how long a reader of an export may take for flushRows rows.
-	exportTimeout = time.Minute
-	flushRows     = 500
-)
+// exportTimeout is how long a reader of an export may take for one write, of some kilobytes.
+const exportTimeout = time.Minute
 
 // errUnfinished says that an export broke off after its first bytes.
 var errUnfinished = errors.New("the export is not complete")
@@ -31,21 +28,22 @@ func (s *server) export(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	rows := question.Rows(ctx)
+	rows := question.Rows(ctx, p.cursor)
 	if c.URL.Query().Get("limit") != "" || p.cursor != nil || p.offset > 0 {
-		page, err := question.Page(ctx, p.cursor, p.offset, p.limit)
-		if err != nil {
-			return err
-		}
-		rows = rowsOf(page.Rows)
+		rows = part(rows, p.offset, p.limit)
 	}
 	return s.stream(c.w, rows)
 }
 
-func rowsOf(rows []*query.Row) query.Rows {
+// part leaves out the first rows, and ends after some more.
+func part(rows query.Rows, skip, limit int) query.Rows {
 	return func(yield func(*query.Row, error) bool) {
-		for _, row := range rows {
-			if !yield(row, nil) {
+		passed := 0
+		for row, err := range rows {
+			if passed++; err == nil && passed <= skip {
+				continue
+			}
+			if !yield(row, err) || err != nil || passed == skip+limit {
 				return
 			}
 		}
@@ -54,37 +52,50 @@ func rowsOf(rows []*query.Row) query.Rows {
 
 // stream writes the header with the first row, so that an error that comes before it has a status of its own.
 func (s *server) stream(w http.ResponseWriter, rows query.Rows) error {
-	control, writer, written := http.NewResponseController(w), csv.NewWriter(w), 0
+	patient := &patientWriter{w: w, control: http.NewResponseController(w)}
+	if err := patient.control.SetWriteDeadline(time.Time{}); err != nil { // Finding the first row may take long.
+		return fmt.Errorf("preparing an export: %w", err)
+	}
+	writer, begun := csv.NewWriter(patient), false
 	begin := func() error {
+		begun = true
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 		w.Header().Set("Content-Disposition", `attachment; filename="audits.csv"`)
-		return errors.Join(control.SetWriteDeadline(time.Now().Add(exportTimeout)), writer.Header())
+		return writer.Header()
 	}
 	for row, err := range rows {
-		if err != nil && written == 0 {
-			return err
-		}
-		if err == nil && written == 0 {
+		if !begun {
+			if err != nil {
+				return err
+			}
 			err = begin()
 		}
 		if err == nil {
 			err = writer.Write(row)
 		}
-		written++
-		if err == nil && written%flushRows == 0 {
-			err = errors.Join(writer.Flush(), control.SetWriteDeadline(time.Now().Add(exportTimeout)))
-		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUnfinished, err)
 		}
 	}
-	if written == 0 {
-		if err := begin(); err != nil {
-			return fmt.Errorf("%w: %w", errUnfinished, err)
-		}
+	var err error
+	if !begun {
+		err = begin()
 	}
-	if err := writer.Flush(); err != nil {
+	if err = errors.Join(err, writer.Flush()); err != nil {
 		return fmt.Errorf("%w: %w", errUnfinished, err)
 	}
 	return nil
+}
+
+// patientWriter gives each write a deadline of its own.
+type patientWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patientWriter) Write(data []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(exportTimeout)); err != nil {
+		return 0, fmt.Errorf("bounding a write: %w", err)
+	}
+	return p.w.Write(data)
 }

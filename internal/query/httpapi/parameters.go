@@ -16,8 +16,9 @@ import (
 
 const (
 	defaultLimit = 50
-	// maxLimit bounds one page: a few megabytes.
-	maxLimit = 1000
+	// maxLimit and maxPageBytes bound one page: large events make it shorter.
+	maxLimit     = 1000
+	maxPageBytes = 4 << 20
 	// maxOffset bounds what is read only to be left out.
 	maxOffset = 10_000
 )

@@ -23,19 +23,14 @@ func (s *server) places(ctx context.Context, caller client.Client, project strin
 	if err != nil {
 		return nil, err
 	}
-	judged, uids := make(map[string]string, len(trails.Items)), map[string][]string{}
+	judged, uids := query.JudgedBy(trails.Items), map[string][]string{}
 	for i := range trails.Items {
 		trail := &trails.Items[i]
-		if trail.Status.Delivery != nil {
-			judged[string(trail.UID)] = trail.Status.Delivery.ResourceVersion
-		}
 		uids[trail.Namespace] = append(uids[trail.Namespace], string(trail.UID))
 	}
 	places := make([]query.Place, 0, 2*len(namespaces))
 	for _, namespace := range namespaces {
-		places = append(places, &query.Cluster{
-			Reader: caller, Namespace: namespace, Judged: func(uid string) string { return judged[uid] },
-		})
+		places = append(places, &query.Cluster{Reader: caller, Namespace: namespace, Judged: judged})
 		if len(uids[namespace]) > 0 {
 			places = append(places, &query.Backlog{
 				Reader: s.options.Chunks, Namespace: s.options.Namespace, Trails: uids[namespace], Index: s.index,
@@ -77,7 +72,7 @@ func (s *server) question(ctx context.Context, c *call, p *parameters) (*query.Q
 	if p.tenant != "" && p.tenant != s.options.ClusterID {
 		places = nil // Another tenant has nothing here.
 	}
-	return &query.Query{Filter: p.filter, Newest: p.newest, Places: places}, nil
+	return &query.Query{Filter: p.filter, Newest: p.newest, Places: places, MaxBytes: maxPageBytes}, nil
 }
 
 // find is the event of a name, wherever in the request's scope it is.

@@ -10,6 +10,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/query"
 )
 
 // codeForbidden is the code of a problem of rights.
@@ -71,6 +73,8 @@ func problemOf(ctx context.Context, err error, verb, namespace string) *problem 
 		return notFound("There is no such event, or it is older than what is kept")
 	case apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
 		return &problem{status: http.StatusServiceUnavailable, Code: "Unavailable", Message: "The API server is busy: try again", retryAfter: 5}
+	case errors.Is(err, query.ErrMoved):
+		return &problem{status: http.StatusServiceUnavailable, Code: "Unavailable", Message: "Events were being delivered meanwhile: try again", retryAfter: 1}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &problem{status: http.StatusGatewayTimeout, Code: "Timeout", Message: "The answer took too long: ask for a shorter time"}
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):

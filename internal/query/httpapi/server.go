@@ -16,9 +16,16 @@ import (
 const (
 	// answerTimeout bounds a request that is answered with one page.
 	answerTimeout = time.Minute
-	// maxAnswers and maxExports bound what is answered at a time; a page takes some megabytes, and an export reads page by page.
-	maxAnswers = 32
+	// WriteTimeout is what the server that has this handler gives a request, reading the answer included. Exports bound each write
+	// instead.
+	WriteTimeout = answerTimeout + 30*time.Second
+	// maxAnswers and maxExports bound what is answered at a time. A page of the largest events takes about thirty megabytes while it
+	// is made, and must not take the memory of the recorder, which is the same process; an export holds a smaller one at a time.
+	maxAnswers = 6
 	maxExports = 4
+	// maxWaiting bounds the requests that wait for others to be answered, and patience how long they do.
+	maxWaiting = 64
+	patience   = 5 * time.Second
 	// maxNoteBody bounds the body of a note.
 	maxNoteBody = 8 << 10
 )
@@ -44,8 +51,8 @@ type server struct {
 	options Options
 	callers *callers
 	index   *query.ChunkIndex
-	answers chan struct{}
-	exports chan struct{}
+	answers *slots
+	exports *slots
 }
 
 // New is the handler of the API. It fails when the API server cannot be reached as configured.
@@ -56,7 +63,7 @@ func New(options Options) (http.Handler, error) {
 	}
 	s := &server{
 		options: options, callers: callers, index: query.NewChunkIndex(),
-		answers: make(chan struct{}, maxAnswers), exports: make(chan struct{}, maxExports),
+		answers: newSlots(maxAnswers), exports: newSlots(maxExports),
 	}
 	mux := http.NewServeMux()
 	for pattern, answer := range map[string]answer{
@@ -91,7 +98,7 @@ type call struct {
 type answer func(ctx context.Context, c *call) error
 
 // handle finds out who calls, and answers unless too many are being answered.
-func (s *server) handle(slots chan struct{}, timeout time.Duration, answer answer) http.Handler {
+func (s *server) handle(slots *slots, timeout time.Duration, answer answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -100,13 +107,11 @@ func (s *server) handle(slots chan struct{}, timeout time.Duration, answer answe
 			problem.write(w)
 			return
 		}
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		default:
+		if !slots.take(r.Context()) {
 			busy("Too many questions at a time: ask again in a moment").write(w)
 			return
 		}
+		defer slots.leave()
 		ctx := r.Context()
 		if timeout > 0 {
 			var cancel context.CancelFunc
