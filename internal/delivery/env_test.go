@@ -3,10 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,22 +38,11 @@ const patience = 30 * time.Second
 // env is one control plane for all tests of this package; each uses a namespace of its own.
 var env *testenv.Env
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{}); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = env.Stop() }()
-	if err := makeOperatorNamespace(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot make the operator's namespace:", err)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	testenv.Main(m, testenv.Options{}, func(ctx context.Context, made *testenv.Env) error {
+		env = made
+		return makeOperatorNamespace(ctx)
+	})
 }
 
 // makeOperatorNamespace makes the place of chunks.

@@ -2,8 +2,6 @@ package follow
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,18 +26,11 @@ const patience = 20 * time.Second
 // env is one control plane for all tests of this package; each uses a namespace of its own.
 var env *testenv.Env
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{WithoutCRDs: true}); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = env.Stop() }()
-	return m.Run()
+func TestMain(m *testing.M) {
+	testenv.Main(m, testenv.Options{WithoutCRDs: true}, func(_ context.Context, made *testenv.Env) error {
+		env = made
+		return nil
+	})
 }
 
 // counted counts the watches that are open.

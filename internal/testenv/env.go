@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,6 +55,8 @@ type Env struct {
 	removeDir bool
 
 	etcd, apiServer, controllerManager *process
+	// ends are to be done before the programs end.
+	ends []func()
 }
 
 // New starts a control plane for a test and stops it at the test's end.
@@ -173,8 +176,12 @@ func (e *Env) waitForNamespaces(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends every program, waits for their end, and removes the temporary folder.
+// Stop does what was deferred, ends every program, waits for their end, and removes the temporary folder.
 func (e *Env) Stop() error {
+	for _, end := range slices.Backward(e.ends) {
+		end()
+	}
+	e.ends = nil
 	for _, p := range []*process{e.controllerManager, e.apiServer, e.etcd} {
 		if p != nil {
 			p.kill()

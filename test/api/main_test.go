@@ -2,8 +2,6 @@ package api_test
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,24 +21,10 @@ const patience = 30 * time.Second
 var env *testenv.Env
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	var err error
-	env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = env.Stop() }()
-	if err := env.InstallOperator(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot install what the operator needs:", err)
-		return 1
-	}
-	return m.Run()
+	testenv.Main(m, testenv.Options{ControllerManager: true}, func(ctx context.Context, made *testenv.Env) error {
+		env = made
+		return env.InstallOperator(ctx)
+	})
 }
 
 // clientOf is a client that has unknown fields refused, as kubectl does.

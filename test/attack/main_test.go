@@ -2,9 +2,7 @@ package attack
 
 import (
 	"context"
-	"fmt"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
@@ -22,7 +20,6 @@ const (
 	// patience is within which controllers and caches act.
 	patience = 60 * time.Second
 	polling  = 100 * time.Millisecond
-	startup  = 4 * time.Minute
 
 	// shared is where the attacker may do everything, and where alice works too.
 	shared = "shared"
@@ -53,62 +50,34 @@ var (
 	tenant, project, theirs *v1alpha1.AuditTrail
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), startup)
-	defer cancel()
-	aws = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{operatorIdentity}})
-	server := httptest.NewServer(aws)
-	defer server.Close()
-	err := start(ctx, server.URL)
-	defer stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane and the operator:", err)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	testenv.Main(m, testenv.Options{ControllerManager: true, AuditLog: true}, start)
 }
 
-func start(ctx context.Context, awsURL string) error {
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true, AuditLog: true}); err != nil {
-		return err
-	}
+func start(ctx context.Context, made *testenv.Env) error {
+	env, aws = made, cloudsim.New(cloudsim.Options{Users: []cloudsim.User{operatorIdentity}})
+	server := httptest.NewServer(aws)
+	env.Defer(server.Close)
 	if err := env.InstallOperator(ctx); err != nil {
 		return err
 	}
+	var err error
 	if admin, err = testenv.NewClient(env.Admin()); err != nil {
 		return err
 	}
 	operator, err = env.StartOperator(ctx, testenv.OperatorOptions{
 		Replicas: 2,
-		Env: []string{
-			"AWS_ENDPOINT_URL=" + awsURL, "AWS_ACCESS_KEY_ID=" + operatorIdentity.AccessKeyID,
-			"AWS_SECRET_ACCESS_KEY=" + operatorIdentity.SecretAccessKey, "AWS_SESSION_TOKEN=", "AWS_PROFILE=",
-			"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		},
-		Args: []string{"--cluster-id=attack", "--leader-elect-lease-duration=4s", "--drain-timeout=3s"},
+		Env:      testenv.AWSEnv(server.URL, operatorIdentity.AccessKeyID, operatorIdentity.SecretAccessKey),
+		Args:     []string{"--cluster-id=attack", "--leader-elect-lease-duration=4s", "--drain-timeout=3s"},
 	})
 	if err != nil {
 		return err
 	}
+	env.Defer(operator.Close)
 	if err := makePeople(ctx); err != nil {
 		return err
 	}
 	return startTrails(ctx)
-}
-
-func stop() {
-	if operator != nil {
-		operator.Close()
-	}
-	if env == nil {
-		return
-	}
-	if err := env.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot stop the control plane:", err)
-	}
 }
 
 // makePeople makes the namespaces and who works in them. What each may do is all there is, in one namespace.

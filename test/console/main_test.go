@@ -2,7 +2,6 @@ package console_test
 
 import (
 	"context"
-	"fmt"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -41,32 +40,16 @@ var world struct {
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	log.SetLogger(logr.Discard())
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
 	if browserPath() == "" {
-		return m.Run() // Each test says that it is skipped, or fails.
+		os.Exit(m.Run()) // Each test says that it is skipped, or fails.
 	}
-	var err error
-	if world.env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true}); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = world.env.Stop() }()
-	if err := build(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot build the world:", err)
-		return 1
-	}
-	defer world.server.Close()
-	return m.Run()
+	testenv.Main(m, testenv.Options{ControllerManager: true}, build)
 }
 
 // build makes the operator's rights, viewers, events and trails, and serves the page.
-func build(ctx context.Context) error {
+func build(ctx context.Context, env *testenv.Env) error {
+	log.SetLogger(logr.Discard())
+	world.env = env
 	if err := world.env.InstallOperator(ctx); err != nil {
 		return err
 	}
@@ -97,6 +80,7 @@ func build(ctx context.Context) error {
 		return err
 	}
 	world.server = httptest.NewServer(handler)
+	env.Defer(world.server.Close)
 	return nil
 }
 

@@ -29,28 +29,13 @@ var env *testenv.Env
 var update = flag.Bool("update", false, "write the golden files")
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true}); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = env.Stop() }()
-	if err := env.InstallOperator(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot install what the operator needs:", err)
-		return 1
-	}
-	if err := makeScene(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot make the events to read:", err)
-		return 1
-	}
-	return m.Run()
+	testenv.Main(m, testenv.Options{ControllerManager: true}, func(ctx context.Context, made *testenv.Env) error {
+		env = made
+		if err := env.InstallOperator(ctx); err != nil {
+			return err
+		}
+		return makeScene(ctx)
+	})
 }
 
 // TestPlugin has an order: the operator, once it runs, prunes what the scene's trails recorded months before.

@@ -2,8 +2,6 @@ package recording
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -19,7 +17,6 @@ import (
 const (
 	// patience is within which controllers and caches act.
 	patience = 30 * time.Second
-	startup  = 3 * time.Minute
 	// person makes the changes. She may do everything, as a user, not as a member of system:masters.
 	person = "alice"
 )
@@ -41,26 +38,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	testenv.Main(m, testenv.Options{ControllerManager: true, AuditLog: true}, start)
 }
 
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), startup)
-	defer cancel()
-	err := start(ctx)
-	defer stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane and the operator:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-func start(ctx context.Context) error {
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true, AuditLog: true}); err != nil {
-		return err
-	}
+func start(ctx context.Context, made *testenv.Env) error {
+	env = made
 	if err := env.InstallOperator(ctx); err != nil {
 		return err
 	}
@@ -68,18 +50,6 @@ func start(ctx context.Context) error {
 		return err
 	}
 	return startOperator(ctx)
-}
-
-func stop() {
-	if operator != nil {
-		operator.Kill()
-	}
-	if env == nil {
-		return
-	}
-	if err := env.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot stop the control plane:", err)
-	}
 }
 
 func makeClients(ctx context.Context) error {
@@ -114,6 +84,9 @@ func startOperator(ctx context.Context) error {
 	// Nobody listens there: trails that push find no AWS.
 	options.Env = []string{"AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_EC2_METADATA_DISABLED=true"}
 	options.Args = []string{"--cluster-id=recording", "--leader-elect=false", "--drain-timeout=3s"}
-	operator, err = env.StartManager(ctx, options)
-	return err
+	if operator, err = env.StartManager(ctx, options); err != nil {
+		return err
+	}
+	env.Defer(func() { operator.Kill() }) // Tests may have started another one.
+	return nil
 }

@@ -2,7 +2,6 @@ package trails
 
 import (
 	"context"
-	"fmt"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -20,7 +19,6 @@ const (
 	// noticed within this was noticed because it was followed.
 	patience = 60 * time.Second
 	polling  = 50 * time.Millisecond
-	startup  = 3 * time.Minute
 
 	clusterID = "trails"
 	region    = "eu-west-1"
@@ -47,48 +45,23 @@ var (
 // soak says that the long forms of the tests are to run.
 func soak() bool { return os.Getenv("TRAILKEEPER_SOAK") != "" }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), startup)
-	defer cancel()
-	aws = cloudsim.New(cloudsim.Options{Users: []cloudsim.User{own}})
-	wire = &tap{next: aws, secrets: map[string]string{}}
-	server := httptest.NewServer(wire)
-	defer server.Close()
-	err := start(ctx, server.URL)
-	defer stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane and the operator:", err)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	testenv.Main(m, testenv.Options{ControllerManager: true}, start)
 }
 
-func start(ctx context.Context, awsURL string) error {
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true}); err != nil {
-		return err
-	}
+func start(ctx context.Context, made *testenv.Env) error {
+	env, aws = made, cloudsim.New(cloudsim.Options{Users: []cloudsim.User{own}})
+	wire = &tap{next: aws, secrets: map[string]string{}}
+	server := httptest.NewServer(wire)
+	env.Defer(server.Close)
 	if err := env.InstallOperator(ctx); err != nil {
 		return err
 	}
+	var err error
 	if admin, err = testenv.NewClient(env.Admin()); err != nil {
 		return err
 	}
-	return startOperator(ctx, awsURL)
-}
-
-func stop() {
-	if operator != nil {
-		operator.Kill()
-	}
-	if env == nil {
-		return
-	}
-	if err := env.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot stop the control plane:", err)
-	}
+	return startOperator(ctx, server.URL)
 }
 
 // startOperator runs the built operator as its own service account, and has it log all that it can.
@@ -98,12 +71,11 @@ func startOperator(ctx context.Context, awsURL string) error {
 		return err
 	}
 	operatorConfig = options.Identity
-	options.Env = []string{
-		"AWS_ENDPOINT_URL=" + awsURL, "AWS_ACCESS_KEY_ID=" + own.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + own.SecretAccessKey,
-		"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-	}
+	options.Env = testenv.AWSEnv(awsURL, own.AccessKeyID, own.SecretAccessKey)
 	options.Args = []string{"--cluster-id=" + clusterID, "--leader-elect=false", "--zap-log-level=10"}
-	operator, err = env.StartManager(ctx, options)
-	return err
+	if operator, err = env.StartManager(ctx, options); err != nil {
+		return err
+	}
+	env.Defer(func() { operator.Kill() }) // Tests may start another one.
+	return nil
 }

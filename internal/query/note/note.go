@@ -12,8 +12,12 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// Min and Max are how many characters a note has, as the policy trailkeeper-auditevents asks for.
-const Min, Max = 3, 255
+const (
+	// Min is how many characters a note has at least, as the policy trailkeeper-auditevents asks for.
+	Min = 3
+	// Max is how many it has at most.
+	Max = 255
+)
 
 // Patch is the change that puts a note on an event, in place of an earlier one. It fails when the text is too short or too long.
 func Patch(text string) (client.Patch, error) {
