@@ -4,21 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/rules"
@@ -56,16 +51,7 @@ type AttemptConfigurationReconciler struct {
 
 // SetupWithManager adds the reconciler to a manager whose cache was made with CacheByName.
 func (r *AttemptConfigurationReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	configuration := enqueueOnly(WebhookConfigurationName)
-	named := predicate.NewPredicateFuncs(func(object client.Object) bool { return object.GetName() == WebhookConfigurationName })
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("attemptconfiguration").
-		Watches(&v1alpha1.AuditTrail{}, configuration, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, configuration, builder.WithPredicates(named)).
-		WatchesRawSource(source.Channel(r.CertificatesChanged, configuration)).
-		WatchesRawSource(atStart(WebhookConfigurationName)).
-		WithOptions(controller.Options{RateLimiter: quickRetries(), ReconciliationTimeout: 30 * time.Second}).
-		Complete(r)
+	return keepConfiguration(mgr, "attemptconfiguration", &admissionregistrationv1.MutatingWebhookConfiguration{}, r.CertificatesChanged, r)
 }
 
 // Reconcile brings the configuration in line with whether there are trails.

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -26,13 +27,21 @@ import (
 
 // SetupWithManager adds the reconciler to a manager whose cache was made with CacheByName.
 func (r *WebhookConfigurationReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return keepConfiguration(mgr, "webhookconfiguration", &admissionregistrationv1.ValidatingWebhookConfiguration{}, r.CertificatesChanged, r)
+}
+
+// keepConfiguration has a reconciler keep the configuration of the operator's name: when trails, certificates or the configuration
+// itself change.
+func keepConfiguration(
+	mgr ctrl.Manager, name string, kind client.Object, certificates <-chan event.GenericEvent, r reconcile.Reconciler,
+) error {
 	configuration := enqueueOnly(WebhookConfigurationName)
 	named := predicate.NewPredicateFuncs(func(object client.Object) bool { return object.GetName() == WebhookConfigurationName })
 	return ctrl.NewControllerManagedBy(mgr).
-		Named("webhookconfiguration").
+		Named(name).
 		Watches(&v1alpha1.AuditTrail{}, configuration, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, configuration, builder.WithPredicates(named)).
-		WatchesRawSource(source.Channel(r.CertificatesChanged, configuration)).
+		Watches(kind, configuration, builder.WithPredicates(named)).
+		WatchesRawSource(source.Channel(certificates, configuration)).
 		WatchesRawSource(atStart(WebhookConfigurationName)).
 		WithOptions(controller.Options{RateLimiter: quickRetries(), ReconciliationTimeout: 30 * time.Second}).
 		Complete(r)

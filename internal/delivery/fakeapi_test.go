@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -30,6 +31,8 @@ type fakeAPI struct {
 	pageSize int
 	// onList, if set, sees each list request before it is answered.
 	onList func(namespace string)
+	// answerList, if set, may answer a list request, of so many events, in the fake's place; nil leaves it to the fake.
+	answerList func(limit int, continued string, page []byte) *http.Response
 	// failLists is how many list requests fail after onList saw them.
 	failLists int
 	// refuse, if set, is the status that every watch request gets instead of a watch, once.
@@ -163,7 +166,20 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 		a.failLists--
 		return answer(http.StatusInternalServerError, metav1.Status{TypeMeta: statusType, Status: "Failure", Code: 500})
 	}
-	return a.list(namespace, strings.TrimPrefix(query.Get("fieldSelector"), v1alpha1.FieldTrail+"="), query.Get("continue"))
+	response, err := a.list(namespace, strings.TrimPrefix(query.Get("fieldSelector"), v1alpha1.FieldTrail+"="), query.Get("continue"))
+	if a.answerList == nil || err != nil {
+		return response, err
+	}
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	limit, _ := strconv.Atoi(query.Get("limit"))
+	if own := a.answerList(limit, query.Get("continue"), page); own != nil {
+		return own, nil
+	}
+	response.Body = io.NopCloser(bytes.NewReader(page))
+	return response, nil
 }
 
 func (a *fakeAPI) get(namespace, name string) (*http.Response, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +22,8 @@ const (
 	// is still to come, so that pages should be large where they are not kept.
 	indexPage = 4000
 	bodyPage  = 1000
+	// leastPage is how many events a page has when the API server is so slow that larger ones take longer than listTimeout.
+	leastPage = 50
 	// listTimeout bounds one list request or single read.
 	listTimeout = 30 * time.Second
 	// watchTimeout is how long the API server keeps one watch open; it is then made again.
@@ -58,55 +59,6 @@ func (s *source) head(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	return parseVersion(meta.ResourceVersion)
-}
-
-// pager lists a trail's events in some namespaces, page by page, in the order of their names. Each namespace's list is
-// consistent: it shows at least everything that was stored when it began.
-type pager struct {
-	source     *source
-	trail      string
-	namespaces []string
-	// size is how many events a page has.
-	size int
-	next string
-	// last is the last name that was listed in the first of namespaces.
-	last string
-	// version is the resourceVersion up to which all the lists that were begun are complete.
-	version uint64
-}
-
-// passed says that the pages to come do not hold an event: its place in the order of names is behind.
-func (p *pager) passed(name types.NamespacedName) bool {
-	if !slices.Contains(p.namespaces, name.Namespace) {
-		return true
-	}
-	return p.namespaces[0] == name.Namespace && name.Name <= p.last
-}
-
-// page shows the next page's events to visit; io.EOF after the last page. Listing for longer than the API server keeps
-// history fails.
-func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
-	if len(p.namespaces) == 0 {
-		return io.EOF
-	}
-	meta, err := p.source.list(ctx, p.namespaces[0], p.trail, p.next, p.size, func(event *wireEvent) {
-		p.last = event.name
-		visit(event)
-	})
-	if err != nil {
-		return err
-	}
-	version, err := parseVersion(meta.ResourceVersion)
-	if err != nil {
-		return err
-	}
-	if p.version == 0 || version < p.version {
-		p.version = version
-	}
-	if p.next = meta.Continue; p.next == "" {
-		p.namespaces, p.last = p.namespaces[1:], ""
-	}
-	return nil
 }
 
 // list shows one page's events to visit while it arrives, so that a page is never in memory as a whole.

@@ -18,9 +18,23 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
+// size is how much happens; the long form has more.
+var size = struct {
+	// replicas is how many are killed, and how many are frozen.
+	trails, replicas int
+	// every is how often each of four writers makes a change.
+	every time.Duration
+}{trails: 12, replicas: 1, every: 200 * time.Millisecond}
+
+func init() {
+	if os.Getenv("TRAILKEEPER_SOAK") != "" {
+		size.trails, size.replicas, size.every = 30, replicas, 80*time.Millisecond
+	}
+}
+
 // TestScaleOut changes who delivers while changes are made. The parts share a control plane and follow each other.
 func TestScaleOut(t *testing.T) {
-	w := newWorld(t, 30)
+	w := newWorld(t, size.trails)
 	w.expectShares(3, 3, 2)
 	for _, part := range []struct {
 		name string
@@ -44,7 +58,7 @@ func TestScaleOut(t *testing.T) {
 // comeAndGo: what ends in good order leaves nothing to repeat.
 func (w *world) comeAndGo() {
 	g := NewWithT(w.t)
-	stop := w.work(4, 80*time.Millisecond)
+	stop := w.work(4, size.every)
 	for _, replica := range []int{2, 1} {
 		w.operator.Replica(replica).Stop()
 	}
@@ -201,19 +215,15 @@ func (w *world) putKeys(user cloudsim.User) {
 // the same.
 func (w *world) killAndFreeze() {
 	g := NewWithT(w.t)
-	stop := w.work(4, 80*time.Millisecond)
-	each := 1 // In the short form one replica is killed, and another frozen.
-	if os.Getenv("TRAILKEEPER_SOAK") != "" {
-		each = replicas
-	}
-	for replica := range each {
+	stop := w.work(4, size.every)
+	for replica := range size.replicas {
 		w.operator.Replica(replica).Kill()
 		w.expectShares(4, 4, -1)
 		g.Expect(w.operator.Start(w.t.Context(), replica)).To(Succeed())
 		w.expectShares(3, 3, 2)
 		w.t.Logf("killed replica %d", replica)
 	}
-	for replica := replicas - each; replica < replicas; replica++ {
+	for replica := replicas - size.replicas; replica < replicas; replica++ {
 		g.Expect(w.operator.Replica(replica).Pause()).To(Succeed())
 		w.expectShares(4, 4, -1)
 		g.Expect(w.operator.Replica(replica).Resume()).To(Succeed())

@@ -14,8 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -67,23 +65,14 @@ func newWorld(t *testing.T, trails int) *world {
 	t.Cleanup(server.Close)
 	w.env = testenv.New(t, testenv.Options{ControllerManager: true})
 	g.Expect(w.env.InstallOperator(t.Context())).To(Succeed())
-	scheme := runtime.NewScheme()
-	g.Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
-	g.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
-	config := w.env.Admin()
-	config.QPS = -1
 	var err error
-	w.admin, err = client.New(config, client.Options{Scheme: scheme})
+	w.admin, err = testenv.NewClient(w.env.Admin())
 	g.Expect(err).NotTo(HaveOccurred())
 	w.operator, err = w.env.StartOperator(t.Context(), testenv.OperatorOptions{
 		Replicas: replicas,
-		Env: []string{
-			"AWS_ENDPOINT_URL=" + server.URL, "AWS_ACCESS_KEY_ID=" + own.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + own.SecretAccessKey,
-			"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
-			"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		},
+		Env:      testenv.AWSEnv(server.URL, own.AccessKeyID, own.SecretAccessKey),
 		Args: []string{
-			"--cluster-id=scaleout", "--leader-elect-lease-duration=" + lease.String(), fmt.Sprintf("--delivery-shards=%d", shards),
+			"--cluster-id=scaleout", "--drain-delay=2s", "--leader-elect-lease-duration=" + lease.String(), fmt.Sprintf("--delivery-shards=%d", shards),
 		},
 	})
 	g.Expect(err).NotTo(HaveOccurred())

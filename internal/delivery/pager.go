@@ -1,0 +1,87 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// pager lists a trail's events in some namespaces, page by page, in the order of their names. Each namespace's list is
+// consistent: it shows at least everything that was stored when it began.
+type pager struct {
+	source     *source
+	trail      string
+	namespaces []string
+	// size is how many events a page has.
+	size int
+	next string
+	// last is the last name that was listed in the first of namespaces.
+	last string
+	// version is the resourceVersion up to which all the lists that were begun are complete.
+	version uint64
+}
+
+// passed says that the pages to come do not hold an event: its place in the order of names is behind.
+func (p *pager) passed(name types.NamespacedName) bool {
+	if !slices.Contains(p.namespaces, name.Namespace) {
+		return true
+	}
+	return p.namespaces[0] == name.Namespace && name.Name <= p.last
+}
+
+// page shows the next page's events to visit; io.EOF after the last page.
+func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
+	if len(p.namespaces) == 0 {
+		return io.EOF
+	}
+	var meta listMeta
+	for {
+		var err error
+		meta, err = p.source.list(ctx, p.namespaces[0], p.trail, p.next, p.size, func(event *wireEvent) {
+			if event.name > p.last { // Else a try before this one showed it.
+				p.last = event.name
+				visit(event)
+			}
+		})
+		if err == nil {
+			break
+		}
+		if !p.goesOn(ctx, err) {
+			return err
+		}
+	}
+	version, err := parseVersion(meta.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	if p.version == 0 || version < p.version {
+		p.version = version
+	}
+	if p.next = meta.Continue; p.next == "" {
+		p.namespaces, p.last = p.namespaces[1:], ""
+	}
+	return nil
+}
+
+// goesOn says whether the page is to be asked for again: with fewer events when the API server was too slow, and as of now when it
+// has forgotten the moment of the list, which takes minutes. What it shows then is still all that was stored when the list began.
+func (p *pager) goesOn(ctx context.Context, err error) bool {
+	var status apierrors.APIStatus
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case apierrors.IsResourceExpired(err) && errors.As(err, &status) && status.Status().Continue != "":
+		p.next = status.Status().Continue
+		return true
+	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err):
+		slow := p.size
+		p.size = max(p.size/4, leastPage)
+		return p.size < slow
+	default:
+		return false
+	}
+}
