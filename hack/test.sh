@@ -26,8 +26,8 @@ status=0
 mapfile -t inner < <(packages "api|cmd|controllers|internal")
 go test "${race[@]}" -timeout 10m "${inner[@]}" || status=$?
 mapfile -t outer < <(packages test)
-# One package at a time: each has a control plane of its own, and two of them on two cores mostly wait for each other.
-CGO_ENABLED=0 go test -count=1 -p 1 -timeout 10m "${outer[@]}" || status=$?
+# Two packages at a time: each has a control plane of its own, and waits for half of its time.
+CGO_ENABLED=0 go test -count=1 -p 2 -timeout 15m "${outer[@]}" || status=$?
 # The image's tool is a module of its own. That two builds are the same, for two architectures, is for `make soak`.
 (cd hack/image && GOWORK=off go test -short -count=1 -timeout 10m ./...) || status=$?
 # So are the tests of the alert rules and the dashboard, to keep Prometheus out of the operator's module.
