@@ -93,7 +93,7 @@ of your AWS credentials for what was pushed to CloudWatch Logs.`,
 	s.bind(root)
 	root.AddCommand(
 		s.eventsCommand(), s.showCommand(), s.historyCommand(), s.noteCommand(), s.exportCommand(),
-		s.verifyCommand(), s.explainCommand(), s.doctorCommand(),
+		s.verifyCommand(), s.explainCommand(), s.doctorCommand(), s.consoleCommand(),
 	)
 	return root
 }

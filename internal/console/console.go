@@ -9,8 +9,12 @@ import (
 
 // Options say where the page finds what it shows.
 type Options struct {
-	// Config is how the API server is reached. Its credentials are never used: each call has the viewer's token.
+	// Config is how the API server is reached. Its credentials are never used, unless there is a Key: each call has the viewer's
+	// token.
 	Config *rest.Config
+	// Key, when it is set, is the only token that is accepted, and whoever has it acts with Config's own credentials: for somebody
+	// who serves the page to nobody else.
+	Key string
 	// Namespace is the operator's own, whose trails see the whole cluster.
 	Namespace string
 }
@@ -22,18 +26,21 @@ func New(options Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	anonymous := rest.AnonymousClientConfig(options.Config)
-	client, err := rest.HTTPClientFor(anonymous)
+	config := options.Config
+	if options.Key == "" {
+		config = rest.AnonymousClientConfig(config)
+	}
+	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the console: %w", err)
 	}
-	base, _, err := rest.DefaultServerUrlFor(anonymous)
+	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("finding the API server for the console: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", page)
-	forward := &forwarder{client: client, base: base}
+	forward := &forwarder{client: client, base: base, key: options.Key}
 	for _, route := range routes {
 		mux.Handle(route.pattern, forward.handler(route))
 	}

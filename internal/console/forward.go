@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,6 +59,8 @@ var nameRule = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 type forwarder struct {
 	client *http.Client
 	base   *url.URL
+	// key is the only token that is accepted, by which client has credentials of its own; "" passes tokens on.
+	key string
 }
 
 func (f *forwarder) handler(to route) http.Handler {
@@ -69,6 +72,10 @@ func (f *forwarder) handler(to route) http.Handler {
 			refuse(w, http.StatusUnauthorized, "Unauthorized", "no token: send it as Authorization: Bearer TOKEN")
 			return
 		}
+		if f.key != "" && subtle.ConstantTimeCompare([]byte(token), []byte(f.key)) != 1 {
+			refuse(w, http.StatusUnauthorized, "Unauthorized", "this is not the token that was given out when this server was started")
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), forwardTimeout)
 		defer cancel()
 		asked, reason := f.request(ctx, to, r)
@@ -76,7 +83,9 @@ func (f *forwarder) handler(to route) http.Handler {
 			refuse(w, http.StatusBadRequest, "BadRequest", reason)
 			return
 		}
-		asked.Header.Set("Authorization", "Bearer "+token)
+		if f.key == "" {
+			asked.Header.Set("Authorization", "Bearer "+token)
+		}
 		answer, err := f.client.Do(asked) //nolint:gosec // Host and path are fixed but for names that match nameRule.
 		if err != nil {
 			refuse(w, http.StatusBadGateway, "ServiceUnavailable", "the API server does not answer: try again in a moment")

@@ -26,7 +26,7 @@ func (r *rig) away() (back func()) {
 
 // small has events packed early, into small chunks.
 func small(o *Options) {
-	o.Limits = Limits{Single: 200, After: 50 * time.Millisecond}
+	o.Limits = Limits{Single: 80, After: 50 * time.Millisecond}
 }
 
 // leadSmall starts a replica that packs early.
@@ -60,7 +60,7 @@ func (r *rig) packs(t *testing.T, trail *v1alpha1.AuditTrail, all int) (packed i
 			packed += int(chunk.Spec.Count)
 		}
 		left := r.singles(g)
-		g.Expect(left).To(BeNumerically("<=", 200))
+		g.Expect(left).To(BeNumerically("<=", 80))
 		g.Expect(packed + left).To(Equal(all))
 		status := r.read(t, trail).Status.Delivery
 		g.Expect(status).To(And(HaveField("Packed", BeEquivalentTo(packed)), HaveField("Pending", BeEquivalentTo(all))))
@@ -75,12 +75,12 @@ func TestPacksWhatWaitsForLong(t *testing.T) {
 	trail := r.trail(t)
 	back := r.away()
 	l := r.leadSmall(t)
-	l.maxChunk = 8 << 10
+	l.maxChunk = 4 << 10
 	r.serve(t, l, trail)
-	names := r.record(t, trail, 0, 600)
-	r.packs(t, trail, 600)
-	names = append(names, r.record(t, trail, 600, 400)...)
-	packed := r.packs(t, trail, 1000)
+	names := r.record(t, trail, 0, 240)
+	r.packs(t, trail, 240)
+	names = append(names, r.record(t, trail, 240, 160)...)
+	packed := r.packs(t, trail, 400)
 	chunks := r.chunks(g, trail)
 	g.Expect(len(chunks)).To(BeNumerically(">", 2))
 	for i := range chunks[1:] {
@@ -92,15 +92,15 @@ func TestPacksWhatWaitsForLong(t *testing.T) {
 	}
 	delivering := meta.FindStatusCondition(r.read(t, trail).Status.Conditions, v1alpha1.DeliveringCondition)
 	g.Expect(delivering).To(And(HaveField("Status", metav1.ConditionFalse),
-		HaveField("Message", ContainSubstring(fmt.Sprintf("about 1000 events wait, %d of them packed", roughly(int64(packed)))))))
+		HaveField("Message", ContainSubstring(fmt.Sprintf("about 400 events wait, %d of them packed", roughly(int64(packed)))))))
 
 	back()
-	names = append(names, r.record(t, trail, 1000, 50)...)
+	names = append(names, r.record(t, trail, 400, 20)...)
 	g.Expect(r.expect(t, trail, names)).To(BeZero())
 	g.Eventually(func(g Gomega) {
 		g.Expect(r.chunks(g, trail)).To(BeEmpty())
 		g.Expect(r.read(t, trail).Status.Delivery).To(And(HaveField("Pending", BeZero()), HaveField("Packed", BeZero()),
-			HaveField("Delivered", BeEquivalentTo(1050))))
+			HaveField("Delivered", BeEquivalentTo(420))))
 	}, patience, 50*time.Millisecond).Should(Succeed())
 }
 
@@ -149,7 +149,7 @@ func TestACrashWhilePackingLosesNothing(t *testing.T) {
 		"while its events are deleted": {
 			create: pass,
 			remove: func(_ client.Object, do func() error) error {
-				if deletes.Add(1) > 30 {
+				if deletes.Add(1) > 12 {
 					return errDead
 				}
 				return do()
@@ -174,28 +174,28 @@ func TestACrashWhilePackingLosesNothing(t *testing.T) {
 			r := newRig(t)
 			trail := r.trail(t)
 			back := r.away()
-			names := r.record(t, trail, 0, 500)
+			names := r.record(t, trail, 0, 200)
 			first := r.leadSmall(t, func(o *Options) { o.Client = faulty{o.Client, test.create, test.remove} })
-			first.maxChunk = 4 << 10
+			first.maxChunk = 2 << 10
 			r.serve(t, first, trail)
 			g.Eventually(func(g Gomega) []v1alpha1.AuditEventChunk { return r.chunks(g, trail) }, patience, 20*time.Millisecond).
 				ShouldNot(BeEmpty())
 			if test.late {
-				r.packs(t, trail, 500)
+				r.packs(t, trail, 200)
 				back()
 				r.expect(t, trail, names)
 				g.Eventually(func() *v1alpha1.DeliveryStatus { return r.read(t, trail).Status.Delivery }, patience, 20*time.Millisecond).
-					Should(HaveField("Sequence", BeEquivalentTo(500)))
+					Should(HaveField("Sequence", BeEquivalentTo(200)))
 			}
 			first.kill()
 
 			second := r.leadSmall(t)
 			r.serve(t, second, trail)
 			if !test.late {
-				r.packs(t, trail, 500)
+				r.packs(t, trail, 200)
 				back()
 			}
-			names = append(names, r.record(t, trail, 500, 10)...)
+			names = append(names, r.record(t, trail, 200, 10)...)
 			g.Expect(r.expect(t, trail, names)).To(BeZero())
 			if !test.late {
 				g.Eventually(func(g Gomega) { g.Expect(r.chunks(g, trail)).To(BeEmpty()) }, patience, 50*time.Millisecond).Should(Succeed())
@@ -210,10 +210,10 @@ func TestAKilledLeaderReplaysWhatWasPacked(t *testing.T) {
 	r := newRig(t)
 	trail := r.trail(t)
 	back := r.away()
-	names := r.record(t, trail, 0, 500)
+	names := r.record(t, trail, 0, 200)
 	first := r.leadSmall(t)
 	r.serve(t, first, trail)
-	r.packs(t, trail, 500)
+	r.packs(t, trail, 200)
 	first.dead.Store(true)
 	back()
 	g.Eventually(func() int { return len(r.messages(trail)) }, patience, 20*time.Millisecond).Should(BeNumerically(">", 0))
@@ -221,14 +221,14 @@ func TestAKilledLeaderReplaysWhatWasPacked(t *testing.T) {
 	g.Expect(r.chunks(g, trail)).NotTo(BeEmpty(), "a chunk is kept until the cursor is written")
 
 	r.serve(t, r.leadSmall(t), trail)
-	names = append(names, r.record(t, trail, 500, 1)...)
+	names = append(names, r.record(t, trail, 200, 1)...)
 	g.Expect(r.expect(t, trail, names)).To(BeNumerically(">", 0))
 }
 
 // TestSaysThatNoMoreMayWait: and takes it back when there is room again.
 func TestSaysThatNoMoreMayWait(t *testing.T) {
 	for name, limit := range map[string]func(*Limits){
-		"events": func(l *Limits) { l.Events = 400 },
+		"events": func(l *Limits) { l.Events = 160 },
 		"bytes":  func(l *Limits) { l.Bytes = 1024 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,12 +238,12 @@ func TestSaysThatNoMoreMayWait(t *testing.T) {
 			back := r.away()
 			l := r.leadSmall(t, func(o *Options) { limit(&o.Limits) })
 			r.serve(t, l, trail)
-			names := r.record(t, trail, 0, 300)
+			names := r.record(t, trail, 0, 120)
 			if name == "events" {
-				r.packs(t, trail, 300)
+				r.packs(t, trail, 120)
 				g.Expect(r.read(t, trail).BacklogIsFull()).To(BeFalse())
 			}
-			names = append(names, r.record(t, trail, 300, 150)...)
+			names = append(names, r.record(t, trail, 120, 60)...)
 			g.Eventually(func(g Gomega) {
 				fresh := r.read(t, trail)
 				g.Expect(fresh.BacklogIsFull()).To(BeTrue())
@@ -283,9 +283,9 @@ func TestStopsAtADamagedChunk(t *testing.T) {
 	trail := r.trail(t)
 	back := r.away()
 	first := r.leadSmall(t)
-	names := r.record(t, trail, 0, 300)
+	names := r.record(t, trail, 0, 120)
 	r.serve(t, first, trail)
-	r.packs(t, trail, 300)
+	r.packs(t, trail, 120)
 	first.stop()
 	intact := r.chunks(g, trail)[0]
 	damaged := intact.DeepCopy()
@@ -315,9 +315,9 @@ func TestDeliversChunksOfARestoredEtcd(t *testing.T) {
 	trail := r.trail(t)
 	back := r.away()
 	first := r.leadSmall(t)
-	names := r.record(t, trail, 0, 300)
+	names := r.record(t, trail, 0, 120)
 	r.serve(t, first, trail)
-	r.packs(t, trail, 300)
+	r.packs(t, trail, 120)
 	first.stop()
 	fresh := r.read(t, trail)
 	fresh.Status.Delivery.ResourceVersion = "1" + strings.Repeat("0", 15)
@@ -335,7 +335,7 @@ func TestNoticesThatAnotherReplicaPacked(t *testing.T) {
 	r := newRig(t)
 	trail := r.trail(t)
 	back := r.away()
-	names := r.record(t, trail, 0, 300)
+	names := r.record(t, trail, 0, 120)
 	second := r.lead(t)
 	list := second.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
 	list.limit = 1 // It holds one body, and reads the others one by one.
@@ -343,16 +343,16 @@ func TestNoticesThatAnotherReplicaPacked(t *testing.T) {
 
 	first := r.leadSmall(t)
 	r.serve(t, first, trail)
-	r.packs(t, trail, 300)
+	r.packs(t, trail, 120)
 	first.stop()
 	var err error
 	for events := []Event{{}}; err == nil && len(events) > 0; {
-		events, err = list.take(t.Context(), 300)
+		events, err = list.take(t.Context(), 120)
 	}
 	g.Expect(err).To(MatchError(errPacked))
 	back()
 	r.serve(t, second, trail)
 	g.Expect(r.expect(t, trail, names)).To(BeZero())
 	links, _ := r.arrived(g, trail, ledger.Genesis(string(trail.UID)))
-	g.Expect(links).To(HaveLen(300))
+	g.Expect(links).To(HaveLen(120))
 }

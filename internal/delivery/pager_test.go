@@ -17,9 +17,9 @@ import (
 // remembers the moment at which a list began.
 func TestAListGoesOn(t *testing.T) {
 	tooSlow := func() *http.Response {
-		slow, err := answer(http.StatusGatewayTimeout, metav1.Status{TypeMeta: statusType, Status: "Failure", Reason: metav1.StatusReasonTimeout, Code: 504})
-		NewWithT(t).Expect(err).NotTo(HaveOccurred())
-		return slow
+		return statusAnswer(t, http.StatusGatewayTimeout, &metav1.Status{
+			TypeMeta: statusType, Status: "Failure", Reason: metav1.StatusReasonTimeout, Code: 504,
+		})
 	}
 	for name, test := range map[string]struct {
 		answer func(limit int, continued string, page []byte) *http.Response
@@ -50,9 +50,7 @@ func TestAListGoesOn(t *testing.T) {
 				forgotten = true
 				gone := expired()
 				gone.Continue = continued
-				response, err := answer(http.StatusGone, gone)
-				NewWithT(t).Expect(err).NotTo(HaveOccurred())
-				return response
+				return statusAnswer(t, http.StatusGone, gone)
 			}
 		}(), 4, false},
 		"not when even small pages are too slow": {func(int, string, []byte) *http.Response { return tooSlow() }, 5, true},
@@ -83,4 +81,11 @@ func TestAListGoesOn(t *testing.T) {
 			g.Expect(asked).To(Equal(test.pages))
 		})
 	}
+}
+
+func statusAnswer(t *testing.T, code int, status *metav1.Status) *http.Response {
+	t.Helper()
+	response, err := answer(code, status)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return response
 }

@@ -35,6 +35,19 @@ func TestItReadsWellOnAPhone(t *testing.T) {
 	g.Expect(eval[bool](b, `document.querySelector("dialog").scrollWidth <= 320`)).To(BeTrue())
 }
 
+// kubectl trail console gives the token out with the address.
+func TestATokenBehindTheAddressIsTaken(t *testing.T) {
+	g := NewWithT(t)
+	b := openBrowser(t, 1280, 800)
+	b.open("/?kind=Ingress#token=" + world.tokens["olivia"])
+	b.settled()
+	g.Expect(eval[[]string](b, theNames)).To(Equal([]string{"public"}))
+	g.Expect(eval[string](b, `location.href`)).To(HaveSuffix("/?kind=Ingress"), "nobody sees it in the address, or in the history")
+	b.do(chromedp.Reload())
+	b.settled()
+	g.Expect(eval[[]string](b, theNames)).To(Equal([]string{"public"}))
+}
+
 // axe-core finds no violation in any state, in either colour scheme, on a desk or a phone.
 func TestEverybodyCanReadIt(t *testing.T) {
 	for name, set := range map[string]struct {

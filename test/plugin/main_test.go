@@ -49,6 +49,7 @@ func TestPlugin(t *testing.T) {
 	t.Run("explain", testExplain)
 	t.Run("export", testExport)
 	t.Run("note", testNote)
+	t.Run("console", testConsole)
 	t.Run("live", testLive)
 }
 

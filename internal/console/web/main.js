@@ -65,7 +65,16 @@ document.addEventListener("click", (event) => {
 });
 state.onChange(show);
 
+// takeToken takes the token that kubectl trail console puts behind the address, where no server sees it, and hides it again.
+function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!given) return;
+  session.token = given;
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
 async function start() {
+  takeToken();
   if (!session.token) return showSignIn();
   try {
     showPages(await viewer());

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,21 +24,26 @@ const reviewTimeout = 10 * time.Second
 
 // callers make clients that have the rights of whoever calls.
 type callers struct {
-	anonymous *rest.Config
-	scheme    *runtime.Scheme
-	mapper    meta.RESTMapper
+	// config has no credentials, unless there is a key, whose owner has them.
+	config *rest.Config
+	key    string
+	scheme *runtime.Scheme
+	mapper meta.RESTMapper
 }
 
 // newCallers keeps of the operator's configuration only how the API server is reached, and nothing of who the operator is.
-func newCallers(config *rest.Config) (*callers, error) {
+func newCallers(config *rest.Config, key string) (*callers, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering kinds: %w", err)
 	}
-	anonymous := rest.AnonymousClientConfig(config)
-	anonymous.QPS = -1 // The API server's priority and fairness limits callers, and so does this server.
-	anonymous.UserAgent = "trailkeeper-query-api"
-	return &callers{anonymous: anonymous, scheme: scheme, mapper: staticMapper()}, nil
+	config = rest.CopyConfig(config)
+	if key == "" {
+		config = rest.AnonymousClientConfig(config)
+	}
+	config.QPS = -1 // The API server's priority and fairness limits callers, and so does this server.
+	config.UserAgent = "trailkeeper-query-api"
+	return &callers{config: config, key: key, scheme: scheme, mapper: staticMapper()}, nil
 }
 
 // staticMapper knows the two kinds, so that no request begins with discovery.
@@ -50,8 +56,13 @@ func staticMapper() meta.RESTMapper {
 
 // client has the rights of the token.
 func (c *callers) client(token string) (client.Client, error) {
-	config := rest.CopyConfig(c.anonymous)
-	config.BearerToken = token
+	config := rest.CopyConfig(c.config)
+	switch {
+	case c.key == "":
+		config.BearerToken = token
+	case subtle.ConstantTimeCompare([]byte(token), []byte(c.key)) != 1:
+		return nil, unauthorized("This is not the token that was given out when this server was started")
+	}
 	made, err := client.New(config, client.Options{Scheme: c.scheme, Mapper: c.mapper})
 	if err != nil {
 		return nil, fmt.Errorf("making a client for a caller: %w", err)

@@ -31,7 +31,7 @@ func (s *server) places(ctx context.Context, caller client.Client, project strin
 	places := make([]query.Place, 0, 2*len(namespaces))
 	for _, namespace := range namespaces {
 		places = append(places, &query.Cluster{Reader: caller, Namespace: namespace, Judged: judged})
-		if len(uids[namespace]) > 0 {
+		if s.options.Chunks != nil && len(uids[namespace]) > 0 {
 			places = append(places, &query.Backlog{
 				Reader: s.options.Chunks, Namespace: s.options.Namespace, Trails: uids[namespace], Index: s.index,
 			})

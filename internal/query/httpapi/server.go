@@ -32,11 +32,15 @@ const (
 
 // Options of the API.
 type Options struct {
-	// Config says how the API server is reached. Its credentials are never used: each call has the caller's token.
+	// Config says how the API server is reached. Its credentials are never used, unless there is a Key: each call has the caller's
+	// token.
 	Config *rest.Config
+	// Key, when it is set, is the only token that is accepted, and whoever has it acts with Config's own credentials: for somebody
+	// who serves the API to nobody else.
+	Key string
 	// Trails lists AuditTrails; a cache will do. They tell where events are, and up to where outcomes were found out.
 	Trails client.Reader
-	// Chunks lists and gets AuditEventChunks, which callers may not read themselves.
+	// Chunks lists and gets AuditEventChunks, which callers may not read themselves; nil leaves out what is in them.
 	Chunks client.Reader
 	// Namespace is the operator's own, whose trails see the whole cluster.
 	Namespace string
@@ -57,7 +61,7 @@ type server struct {
 
 // New is the handler of the API. It fails when the API server cannot be reached as configured.
 func New(options Options) (http.Handler, error) {
-	callers, err := newCallers(options.Config)
+	callers, err := newCallers(options.Config, options.Key)
 	if err != nil {
 		return nil, err
 	}
