@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -9,7 +10,9 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/console"
+	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 	"github.com/trailkeeper/trailkeeper/internal/query/httpapi"
 )
 
@@ -34,6 +37,9 @@ func (o *operator) addQuery() error {
 	}
 	handler, err := httpapi.New(httpapi.Options{
 		Config: o.mgr.GetConfig(), Trails: o.mgr.GetClient(), Chunks: o.direct,
+		Archive: func(ctx context.Context, trail *v1alpha1.AuditTrail) (archive.Reader, error) {
+			return o.opener.OpenArchive(ctx, trail)
+		},
 		Namespace: o.options.Namespace, ClusterID: o.clusterID, Page: page,
 	})
 	if err != nil {

@@ -61,7 +61,9 @@ func (s *session) serveConsole(ctx context.Context, port int) error {
 	if err := server.Shutdown(ctx); err != nil {
 		_ = server.Close() // What is still being answered has had its time.
 	}
-	_ = <-ended // It says that it was shut down.
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving the console: %w", err)
+	}
 	return nil
 }
 

@@ -8,7 +8,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/query"
+	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 )
 
 // findEvent finds an event in the cluster, else in the log streams of the trails beside it.
@@ -47,6 +49,13 @@ func rowOfCluster(ctx context.Context, c client.Reader, event *v1alpha1.AuditEve
 	return place.Row(event)
 }
 
+// archiveOf is what a trail pushed, read with the user's own AWS credentials.
+func archiveOf(trail *v1alpha1.AuditTrail) *archive.Place {
+	return &archive.Place{Trail: trail, Open: func(ctx context.Context) (archive.Reader, error) {
+		return cloudwatch.OpenArchive(ctx, trail.Spec.CloudWatch.Region)
+	}}
+}
+
 // archivedEvent looks for an event by its name, which says when it was recorded; nil when it is nowhere.
 func archivedEvent(ctx context.Context, c client.Reader, key client.ObjectKey) (*query.Row, error) {
 	if _, ok := query.TimeOf(key.Name); !ok {
@@ -59,10 +68,11 @@ func archivedEvent(ctx context.Context, c client.Reader, key client.ObjectKey) (
 	span := query.Span{From: key.Name, To: key.Name + "\x00"}
 	for i := range trails.Items {
 		trail := &trails.Items[i]
-		if trail.Spec.CloudWatch == nil || trail.Status.LogStreamName == "" {
+		if !archive.Has(trail) {
 			continue
 		}
-		place := &archived{trail: trail.Namespace + "/" + trail.Name, place: trail, whole: true}
+		place := archiveOf(trail)
+		place.Whole, place.Strict = true, true
 		for row, err := range place.Read(ctx, span, &query.Filter{}, 1) {
 			if err != nil {
 				return nil, err

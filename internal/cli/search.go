@@ -12,6 +12,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query"
+	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 )
 
 // search is a question, and where its answer is looked for.
@@ -23,7 +24,7 @@ type search struct {
 	namespaces []string
 	trails     []v1alpha1.AuditTrail
 	// archives are the log streams that are read.
-	archives []*archived
+	archives []*archive.Place
 	// oldest is the oldest event in the cluster; zero when there is none.
 	oldest time.Time
 }
@@ -118,10 +119,10 @@ func (f *search) tellCompleteness() {
 
 // tellFailures says what could not be read of log streams.
 func (f *search) tellFailures() {
-	for _, archive := range f.archives {
-		if archive.failure != nil {
-			f.say("Older events of trail %s are missing: the answer has all of it from %s on.", archive.trail, moment(archive.oldest))
-			f.say("→ %v", archive.failure)
+	for _, place := range f.archives {
+		if err := place.Failure(); err != nil {
+			f.say("Older events of trail %s are missing: the answer has all of it from %s on.", place.Name(), moment(place.Oldest))
+			f.say("→ %v", err)
 		}
 	}
 }
@@ -133,7 +134,7 @@ var errNothingToRead = errors.New("--from-cloudwatch: none of the trails that yo
 func (f *search) findArchives(ctx context.Context, sel *selection) error {
 	for i := range f.trails {
 		trail := &f.trails[i]
-		if trail.Spec.CloudWatch == nil || trail.Status.LogStreamName == "" || f.Filter.Trail != "" && f.Filter.Trail != trail.Name {
+		if !archive.Has(trail) || f.Filter.Trail != "" && f.Filter.Trail != trail.Name {
 			continue
 		}
 		oldest, err := f.oldestOf(ctx, trail)
@@ -143,9 +144,10 @@ func (f *search) findArchives(ctx context.Context, sel *selection) error {
 		if !sel.fromCloudWatch && (f.Filter.Start.IsZero() || !f.Filter.Start.Before(oldest)) {
 			continue
 		}
-		archive := &archived{trail: trail.Namespace + "/" + trail.Name, place: trail, oldest: oldest, whole: sel.fromCloudWatch}
-		f.archives = append(f.archives, archive)
-		f.Places = append(f.Places, archive)
+		place := archiveOf(trail)
+		place.Oldest, place.Whole, place.Strict = oldest, sel.fromCloudWatch, sel.fromCloudWatch
+		f.archives = append(f.archives, place)
+		f.Places = append(f.Places, place)
 	}
 	if sel.fromCloudWatch && len(f.archives) == 0 {
 		return errNothingToRead

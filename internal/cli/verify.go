@@ -11,6 +11,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 )
 
 // verification is what is verified, and against what.
@@ -37,10 +38,8 @@ type verifyFlags struct {
 var (
 	errNoTrail = errors.New("say which trail: kubectl trail verify [NAMESPACE/]NAME; of one that is gone from the cluster, " +
 		"give --region, --log-group, --log-stream and --trail-uid, and with --key a public key that you noted")
-	errClusterOnly      = errors.New("it has the type ClusterOnly: nothing of it is pushed, so there is no ledger to verify")
-	errInfrequentAccess = errors.New("its log group has the class InfrequentAccess, of which CloudWatch Logs gives log events to " +
-		"Logs Insights only: export the log streams with it")
-	errNoStream = errors.New("it has no log stream yet: see its conditions with kubectl trail doctor")
+	errClusterOnly = errors.New("it has the type ClusterOnly: nothing of it is pushed, so there is no ledger to verify")
+	errNoStream    = errors.New("it has no log stream yet: see its conditions with kubectl trail doctor")
 )
 
 func (s *session) verifyCommand() *cobra.Command {
@@ -75,14 +74,14 @@ func (s *session) verify(ctx context.Context, args []string, flags *verifyFlags)
 	if err != nil {
 		return err
 	}
-	archive, err := cloudwatch.OpenArchive(ctx, v.place.region)
+	streams, err := cloudwatch.OpenArchive(ctx, v.place.region)
 	if err != nil {
 		return err
 	}
 	progress := s.startProgress()
 	report, err := ledger.Verify(
-		messages(archive.Lines(ctx, v.place.group, v.place.ledger, cloudwatch.Span{}), progress, "entries of the ledger"),
-		messages(archive.Lines(ctx, v.place.group, v.place.stream, cloudwatch.Span{}), progress, "records"),
+		messages(streams.Lines(ctx, v.place.group, v.place.ledger, cloudwatch.Span{}), progress, "entries of the ledger"),
+		messages(streams.Lines(ctx, v.place.group, v.place.stream, cloudwatch.Span{}), progress, "records"),
 		v.options)
 	progress.stop()
 	if err != nil {
@@ -171,7 +170,7 @@ func verificationOf(trail *v1alpha1.AuditTrail) (*verification, error) {
 		return nil, errNoStream
 	}
 	if trail.Spec.CloudWatch.LogGroupClass == v1alpha1.LogGroupClassInfrequentAccess {
-		return nil, errInfrequentAccess
+		return nil, archive.ErrInfrequentAccess
 	}
 	v := &verification{
 		name: trail.Namespace + "/" + trail.Name,

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
 const (
@@ -21,11 +23,12 @@ const (
 	archiveBackoff  = 10 * time.Second
 )
 
-// Archive reads log streams with the AWS credentials of whoever runs the program, as the AWS command line finds them. No
-// trail's identity and no operator's is involved. It is safe for concurrent use.
+// Archive reads log streams. It is safe for concurrent use.
 type Archive struct {
 	client *cloudwatchlogs.Client
 	region string
+	// filters says that FilterLogEvents is used, and not GetLogEvents: what a trail's identity may be allowed, and what a person.
+	filters bool
 }
 
 // Line is one log event.
@@ -39,15 +42,12 @@ type Line struct {
 // Span is a time from Start on, and before End. A zero time leaves that side open.
 type Span struct{ Start, End time.Time }
 
-// OpenArchive finds the credentials for a region. It fails when there are none; its errors say what to do.
+// OpenArchive finds the credentials of whoever runs the program for a region, as the AWS command line does. No trail's identity and
+// no operator's is involved. It fails when there are none; its errors say what to do.
 func OpenArchive(ctx context.Context, region string) (*Archive, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithLogger(logging.Nop{}), config.WithRetryer(func() aws.Retryer {
-		return retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts, o.MaxBackoff = archiveAttempts, archiveBackoff
-		})
-	}))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithLogger(logging.Nop{}), config.WithRetryer(archiveRetryer))
 	if err != nil {
 		return nil, noCredentials(err)
 	}
@@ -57,9 +57,31 @@ func OpenArchive(ctx context.Context, region string) (*Archive, error) {
 	return &Archive{client: cloudwatchlogs.NewFromConfig(cfg), region: region}, nil
 }
 
-// Lines are the log events of a stream by their time, oldest first, in pages of up to a megabyte. It needs the permission
-// logs:GetLogEvents. A sequence that has ended with an error has no more lines; its errors say what to do.
+func archiveRetryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff = archiveAttempts, archiveBackoff
+	})
+}
+
+// OpenArchive opens what the trail pushed, with the trail's own identity. It refuses credentials of another account than the trail
+// has delivered to.
+func (o *Opener) OpenArchive(ctx context.Context, trail *v1alpha1.AuditTrail) (*Archive, error) {
+	stream, err := o.Open(ctx, trail)
+	if err != nil {
+		return nil, err
+	}
+	options := stream.client.Options()
+	options.Retryer = archiveRetryer()
+	return &Archive{client: cloudwatchlogs.New(options), region: stream.region, filters: true}, nil
+}
+
+// Lines are the log events of a stream by their time, oldest first, in pages of up to a megabyte. A person needs the permission
+// logs:GetLogEvents for it, a trail's identity logs:FilterLogEvents. A sequence that has ended with an error has no more lines; its
+// errors say what to do.
 func (a *Archive) Lines(ctx context.Context, group, stream string, span Span) iter.Seq2[Line, error] {
+	if a.filters {
+		return a.filtered(ctx, group, stream, span)
+	}
 	return func(yield func(Line, error) bool) {
 		input := &cloudwatchlogs.GetLogEventsInput{
 			LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true),
@@ -85,6 +107,42 @@ func (a *Archive) Lines(ctx context.Context, group, stream string, span Span) it
 			input.NextToken = page.NextForwardToken
 		}
 	}
+}
+
+// filtered are the lines by FilterLogEvents, whose end is inclusive and whose pages may be empty.
+func (a *Archive) filtered(ctx context.Context, group, stream string, span Span) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		input := &cloudwatchlogs.FilterLogEventsInput{
+			LogGroupName: &group, LogStreamNames: []string{stream},
+			StartTime: milliseconds(span.Start), EndTime: milliseconds(span.End),
+		}
+		for {
+			page, err := a.filteredPage(ctx, input)
+			if err != nil {
+				yield(Line{}, a.explain(group, stream, err))
+				return
+			}
+			for i := range page.Events {
+				event := &page.Events[i]
+				line := Line{Time: time.UnixMilli(aws.ToInt64(event.Timestamp)), Message: []byte(aws.ToString(event.Message))}
+				if !span.End.IsZero() && !line.Time.Before(span.End) {
+					continue
+				}
+				if !yield(line, nil) {
+					return
+				}
+			}
+			if input.NextToken = page.NextToken; input.NextToken == nil {
+				return
+			}
+		}
+	}
+}
+
+func (a *Archive) filteredPage(ctx context.Context, input *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, archiveTimeout)
+	defer cancel()
+	return a.client.FilterLogEvents(ctx, input)
 }
 
 func (a *Archive) page(ctx context.Context, input *cloudwatchlogs.GetLogEventsInput) (*cloudwatchlogs.GetLogEventsOutput, error) {

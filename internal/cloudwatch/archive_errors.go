@@ -9,6 +9,9 @@ import (
 
 // explain says what a reader can do about an error of AWS: classify speaks to those who run the operator.
 func (a *Archive) explain(group, stream string, err error) error {
+	if a.filters {
+		return fmt.Errorf("reading log stream %q of log group %s in region %s: %w", stream, group, a.region, classify("logs:FilterLogEvents", err))
+	}
 	const operation = "logs:GetLogEvents"
 	at := fmt.Sprintf("log stream %q of log group %s in region %s", stream, group, a.region)
 	classified := classify(operation, err)

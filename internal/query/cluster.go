@@ -72,7 +72,7 @@ func (l *lister) forwards(ctx context.Context, yield func(*Row, error) bool) {
 			return
 		}
 		for i := range page {
-			if !l.span.has(page[i].Name) {
+			if !l.span.Has(page[i].Name) {
 				return
 			}
 			if row := l.cluster.Row(&page[i]); l.filter.Matches(row) && !yield(row, nil) {

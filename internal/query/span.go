@@ -31,8 +31,8 @@ func (f *Filter) span(newest bool) Span {
 // Empty says that no name can be in the span.
 func (s Span) Empty() bool { return s.To != "" && s.From >= s.To }
 
-// has says whether a name is in the span.
-func (s Span) has(name string) bool { return name >= s.From && (s.To == "" || name < s.To) }
+// Has says whether a name is in the span.
+func (s Span) Has(name string) bool { return name >= s.From && (s.To == "" || name < s.To) }
 
 // overlaps says whether two spans have a name in common.
 func (s Span) overlaps(other Span) bool {

@@ -67,7 +67,7 @@ func (u *unpacking) unpack(ctx context.Context, best *bestRows, packed stored) e
 			return fmt.Errorf("reading AuditEventChunk %s: %w", packed.name, err)
 		}
 		names = names.with(entry.Name)
-		if !best.wanted().has(entry.Name) {
+		if !best.wanted().Has(entry.Name) {
 			continue
 		}
 		row, err := rowOf(entry)

@@ -34,6 +34,7 @@ func TestAudits(t *testing.T) {
 		{"notes", (*world).testNotes},
 		{"events", (*world).testEvents},
 		{"CSV", (*world).testCSV},
+		{"a year back", (*world).testArchive},
 		{"the operator's own port", (*world).testOperator},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -181,6 +181,7 @@ type audits struct {
 	Items    []item
 	ListMeta struct {
 		Continue             string
+		CompleteSince        time.Time
 		Count, Limit, Offset int
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -16,17 +17,23 @@ import (
 )
 
 // page answers the parameters of a list, newest first unless it says otherwise.
-func (s *server) page(ctx context.Context, c *call) (*parameters, query.Page, error) {
+func (s *server) page(ctx context.Context, c *call) (*parameters, *answeredPage, error) {
 	p, problem := parse(c.Request, true)
 	if problem != nil {
-		return nil, query.Page{}, problem
+		return nil, nil, problem
 	}
 	question, err := s.question(ctx, c, p)
 	if err != nil {
-		return nil, query.Page{}, err
+		return nil, nil, err
 	}
 	page, err := question.Page(ctx, p.cursor, p.offset, p.limit)
-	return p, page, err
+	return p, &answeredPage{page, question.completeSince(ctx)}, err
+}
+
+// answeredPage is a page, and from when on it is complete, if not from where it was to begin.
+type answeredPage struct {
+	query.Page
+	completeSince time.Time
 }
 
 // listAudits answers GET /v1/audits.
@@ -39,7 +46,9 @@ func (s *server) listAudits(ctx context.Context, c *call) error {
 	if p.cursor != nil {
 		before = p.cursor.Count
 	}
-	list := auditList{Items: make([]auditItem, 0, len(page.Rows)), ListMeta: listMeta{Limit: p.limit, Offset: before + len(page.Rows)}}
+	list := auditList{Items: make([]auditItem, 0, len(page.Rows)), ListMeta: listMeta{
+		Limit: p.limit, Offset: before + len(page.Rows), CompleteSince: page.completeSince,
+	}}
 	list.ListMeta.Count = list.ListMeta.Offset
 	for _, row := range page.Rows {
 		list.Items = append(list.Items, itemOf(row))
@@ -62,6 +71,7 @@ func (s *server) listEvents(ctx context.Context, c *call) error {
 	for _, row := range page.Rows {
 		list.Items = append(list.Items, eventOf(row))
 	}
+	list.Metadata.CompleteSince = page.completeSince
 	if page.Next != nil {
 		list.Metadata.Continue = page.Next.String()
 	}
@@ -99,8 +109,12 @@ func (s *server) putNote(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if row.Source != query.SourceCluster {
+	switch row.Source {
+	case query.SourceBacklog:
 		return &problemNotYet
+	case query.SourceLogGroup:
+		return &problemTooLate
+	case query.SourceCluster:
 	}
 	if err := c.client.Patch(ctx, row.Event.DeepCopy(), patch); err != nil {
 		return fmt.Errorf("writing the note of event %s: %w", row.Event.Name, err)
@@ -112,6 +126,11 @@ func (s *server) putNote(ctx context.Context, c *call) error {
 var problemNotYet = problem{
 	status: http.StatusConflict, Code: "Packed", retryAfter: 60,
 	Message: "The event waits for its destination, packed with others, and can take no note there",
+}
+
+var problemTooLate = problem{
+	status: http.StatusConflict, Code: "Archived",
+	Message: "The event is in CloudWatch Logs only, where nothing is changed: it can take a note as long as the cluster has it",
 }
 
 func noteOf(c *call) (client.Patch, *problem) {

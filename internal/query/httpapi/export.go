@@ -32,7 +32,7 @@ func (s *server) export(ctx context.Context, c *call) error {
 	if c.URL.Query().Get("limit") != "" || p.cursor != nil || p.offset > 0 {
 		rows = part(rows, p.offset, p.limit)
 	}
-	return s.stream(c.w, rows)
+	return s.stream(ctx, c.w, question, rows)
 }
 
 // part leaves out the first rows, and ends after some more.
@@ -51,7 +51,8 @@ func part(rows query.Rows, skip, limit int) query.Rows {
 }
 
 // stream writes the header with the first row, so that an error that comes before it has a status of its own.
-func (s *server) stream(w http.ResponseWriter, rows query.Rows) error {
+// The oldest rows come first, so that by then it is known whether those are missing that only a log stream has.
+func (s *server) stream(ctx context.Context, w http.ResponseWriter, question *question, rows query.Rows) error {
 	patient := &patientWriter{w: w, control: http.NewResponseController(w)}
 	if err := patient.control.SetWriteDeadline(time.Time{}); err != nil { // Finding the first row may take long.
 		return fmt.Errorf("preparing an export: %w", err)
@@ -61,6 +62,9 @@ func (s *server) stream(w http.ResponseWriter, rows query.Rows) error {
 		begun = true
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 		w.Header().Set("Content-Disposition", `attachment; filename="audits.csv"`)
+		if since := question.completeSince(ctx); !since.IsZero() {
+			w.Header().Set("Trailkeeper-Complete-Since", since.Format(time.RFC3339))
+		}
 		return writer.Header()
 	}
 	for row, err := range rows {

@@ -11,10 +11,18 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query"
+	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 )
 
-// places are where a scope's events are, as far as the caller may read them.
-func (s *server) places(ctx context.Context, caller client.Client, project string) ([]query.Place, error) {
+// scope is where a request's events are, as far as the caller may read them.
+type scope struct {
+	places []query.Place
+	// trails are those whose events the caller may read.
+	trails []*v1alpha1.AuditTrail
+}
+
+// scope finds the cluster's own places. What trails pushed is added where it is wanted.
+func (s *server) scope(ctx context.Context, caller client.Client, project string) (*scope, error) {
 	trails := &v1alpha1.AuditTrailList{}
 	if err := s.options.Trails.List(ctx, trails); err != nil {
 		return nil, fmt.Errorf("listing trails: %w", err)
@@ -23,21 +31,24 @@ func (s *server) places(ctx context.Context, caller client.Client, project strin
 	if err != nil {
 		return nil, err
 	}
+	found := &scope{}
 	judged, uids := query.JudgedBy(trails.Items), map[string][]string{}
 	for i := range trails.Items {
 		trail := &trails.Items[i]
 		uids[trail.Namespace] = append(uids[trail.Namespace], string(trail.UID))
+		if slices.Contains(namespaces, trail.Namespace) {
+			found.trails = append(found.trails, trail)
+		}
 	}
-	places := make([]query.Place, 0, 2*len(namespaces))
 	for _, namespace := range namespaces {
-		places = append(places, &query.Cluster{Reader: caller, Namespace: namespace, Judged: judged})
+		found.places = append(found.places, &query.Cluster{Reader: caller, Namespace: namespace, Judged: judged})
 		if s.options.Chunks != nil && len(uids[namespace]) > 0 {
-			places = append(places, &query.Backlog{
+			found.places = append(found.places, &query.Backlog{
 				Reader: s.options.Chunks, Namespace: s.options.Namespace, Trails: uids[namespace], Index: s.index,
 			})
 		}
 	}
-	return places, nil
+	return found, nil
 }
 
 // namespaces are those whose AuditEvents the caller reads in a scope: a project's own; for the tenant all that have trails, or
@@ -64,15 +75,22 @@ func (s *server) namespaces(
 }
 
 // question is what a request's parameters ask.
-func (s *server) question(ctx context.Context, c *call, p *parameters) (*query.Query, error) {
-	places, err := s.places(ctx, c.client, p.project)
+type question struct {
+	query.Query
+	archives []*archive.Place
+}
+
+func (s *server) question(ctx context.Context, c *call, p *parameters) (*question, error) {
+	found, err := s.scope(ctx, c.client, p.project)
 	if err != nil {
 		return nil, err
 	}
+	asked := &question{Query: query.Query{Filter: p.filter, Newest: p.newest, MaxBytes: maxPageBytes}}
 	if p.tenant != "" && p.tenant != s.options.ClusterID {
-		places = nil // Another tenant has nothing here.
+		return asked, nil // Another tenant has nothing here.
 	}
-	return &query.Query{Filter: p.filter, Newest: p.newest, Places: places, MaxBytes: maxPageBytes}, nil
+	asked.Places = found.places
+	return asked, s.addArchives(ctx, c.client, found, asked)
 }
 
 // find is the event of a name, wherever in the request's scope it is.
@@ -81,13 +99,20 @@ func (s *server) find(ctx context.Context, c *call) (*query.Row, error) {
 	if problem != nil {
 		return nil, problem
 	}
-	places, err := s.places(ctx, c.client, project)
+	found, err := s.scope(ctx, c.client, project)
 	if err != nil {
 		return nil, err
 	}
 	name := c.PathValue("uid")
 	if _, ok := query.TimeOf(name); !ok {
 		return nil, errNoEvent
+	}
+	places := found.places
+	for _, trail := range found.trails {
+		if place := s.archiveOf(trail); place != nil {
+			place.Whole = true
+			places = append(places, place)
+		}
 	}
 	for _, place := range places {
 		for row, err := range place.Read(ctx, query.Span{From: name, To: name + "\x00"}, &query.Filter{}, 1) {

@@ -10,7 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query"
+	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 )
 
 const (
@@ -42,6 +44,8 @@ type Options struct {
 	Trails client.Reader
 	// Chunks lists and gets AuditEventChunks, which callers may not read themselves; nil leaves out what is in them.
 	Chunks client.Reader
+	// Archive opens what a trail pushed to CloudWatch Logs, for events that the cluster has no longer; nil leaves them out.
+	Archive func(ctx context.Context, trail *v1alpha1.AuditTrail) (archive.Reader, error)
 	// Namespace is the operator's own, whose trails see the whole cluster.
 	Namespace string
 	// ClusterID is the only tenant there is.

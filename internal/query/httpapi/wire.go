@@ -24,6 +24,8 @@ type listMeta struct {
 	// counted, because that would take reading all of them.
 	Count int `json:"count"`
 	Limit int `json:"limit"`
+	// CompleteSince is from when on the answer has everything, where older events could not be read.
+	CompleteSince time.Time `json:"completeSince,omitzero"`
 	// Offset is that of the next page.
 	Offset int `json:"offset"`
 }
@@ -150,7 +152,8 @@ type eventList struct {
 }
 
 type eventListMeta struct {
-	Continue string `json:"continue,omitempty"`
+	Continue      string    `json:"continue,omitempty"`
+	CompleteSince time.Time `json:"completeSince,omitzero"`
 }
 
 // eventItem is an AuditEvent with what is known about it.
