@@ -30,6 +30,21 @@ func TestATrailWithAFullBacklog(t *testing.T) {
 	g.Expect(r.store.events).To(BeEmpty())
 }
 
+// TestAReplicaThatIsNotAcceptedAnyMore refuses what must be recorded: its local file is unlikely to last.
+func TestAReplicaThatIsNotAcceptedAnyMore(t *testing.T) {
+	g := NewWithT(t)
+	r := newRig(newTrail("shop", "a", failing))
+	r.store.fail(errDisowned)
+	g.Expect(r.ask(t, v1alpha1.FailurePolicyFail, update()).Allowed).To(BeFalse())
+	g.Expect(r.counter(t, unrecordedTotal, "")).To(BeEquivalentTo(1))
+
+	r = newRig(newTrail("shop", "a"))
+	r.store.fail(errDisowned)
+	g.Expect(r.ask(t, v1alpha1.FailurePolicyIgnore, update()).Allowed).To(BeTrue())
+	g.Expect(r.lost).To(BeEmpty(), "the local file has it")
+	g.Expect(r.counter(t, unrecordedTotal, "")).To(BeZero())
+}
+
 // TestWhatWasTurnedAwayIsTold apart from what could be recorded nowhere, in the trail itself, full as it is.
 func TestWhatWasTurnedAwayIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -160,7 +160,7 @@ func (r *Recorder) record(ctx context.Context, set *rules.Set, request *admissio
 	if change.Noise() {
 		return metrics.AnswerNoOp
 	}
-	failed := r.recordAll(ctx, change, matches, received, result)
+	failed := r.recordAll(ctx, change, matches, received, entry.policy, result)
 	r.metrics.Took(r.clock.Since(received))
 	if len(failed) > 0 {
 		return r.unrecorded(failed, entry.policy, result)
@@ -205,12 +205,14 @@ func (r *Recorder) Observed(ctx context.Context, request *admissionv1.AdmissionR
 	if change.Noise() {
 		return
 	}
-	failed := r.recordAll(ctx, change, matches, r.clock.Now(), &answer{})
+	failed := r.recordAll(ctx, change, matches, r.clock.Now(), v1alpha1.FailurePolicyIgnore, &answer{})
 	r.unrecorded(failed, v1alpha1.FailurePolicyIgnore, nil)
 }
 
 // recordAll records the change for each trail at the same time, and returns the trails for which that failed.
-func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches []rules.Match, received time.Time, result *answer) []rules.Match {
+func (r *Recorder) recordAll(
+	ctx context.Context, change *audit.Change, matches []rules.Match, received time.Time, policy v1alpha1.FailurePolicy, result *answer,
+) []rules.Match {
 	stored := make([]types.NamespacedName, len(matches))
 	errs := make([]error, len(matches))
 	var group sync.WaitGroup
@@ -222,6 +224,9 @@ func (r *Recorder) recordAll(ctx context.Context, change *audit.Change, matches 
 
 	var failed []rules.Match
 	for i := range matches {
+		if errors.Is(errs[i], errDisowned) && policy != v1alpha1.FailurePolicyFail {
+			continue // The local file is better than nothing.
+		}
 		if errors.Is(errs[i], errFull) { // The trail's status says so, and not each event anew.
 			failed = append(failed, matches[i])
 			continue

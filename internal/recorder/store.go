@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,8 +41,12 @@ func NewStore(client rest.Interface, operatorNamespace string, spill spiller, me
 	return &Store{client: client, namespace: operatorNamespace, spill: spill, metrics: metrics}
 }
 
+// errDisowned says that an event is only in the local file of a replica that the API server does not know any more: its pod was
+// deleted, and the file goes with it.
+var errDisowned = errors.New("this replica's identity is not accepted any more")
+
 // Record stores an event durably and returns where it is. It fails when neither the API server nor the local file takes
-// it.
+// it, and with errDisowned when the local file is unlikely to last.
 func (s *Store) Record(ctx context.Context, event *v1alpha1.AuditEvent, durability v1alpha1.Durability) (types.NamespacedName, error) {
 	// The event is recorded even when the API server gives up waiting: the change may still be admitted.
 	ctx = context.WithoutCancel(ctx)
@@ -63,6 +68,9 @@ func (s *Store) Record(ctx context.Context, event *v1alpha1.AuditEvent, durabili
 		return key, fmt.Errorf("creating an AuditEvent: %w; keeping it in the local file: %w", createErr, err)
 	}
 	s.metrics.EventStored(metrics.StoredSpilled)
+	if apierrors.IsUnauthorized(createErr) {
+		return key, fmt.Errorf("%w: %w", errDisowned, createErr)
+	}
 	return key, nil
 }
 

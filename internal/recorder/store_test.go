@@ -161,6 +161,15 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestStoreOfADeletedPod: the API server does not accept its token any more, and its local file goes with it.
+func TestStoreOfADeletedPod(t *testing.T) {
+	g := NewWithT(t)
+	r := newStoreRig(t, map[string]*apierrors.StatusError{"shop": apierrors.NewUnauthorized("service account token has been invalidated")})
+	_, err := r.store.Record(t.Context(), newEvent(), v1alpha1.DurabilityReplicated)
+	g.Expect(err).To(MatchError(errDisowned))
+	g.Expect(r.spill.records).To(HaveLen(1), "it may be accepted again")
+}
+
 func TestStoreSpillsUnderTheTrailsNamespace(t *testing.T) {
 	g := NewWithT(t)
 	r := newStoreRig(t, map[string]*apierrors.StatusError{"shop": unavailable})

@@ -36,6 +36,8 @@ type backlog struct {
 	name    string
 	objects []corev1.ConfigMap
 	count   int
+	// apart is the time between the events; 0 takes that at which they are stored.
+	apart time.Duration
 }
 
 // newBacklog makes the ConfigMaps that count events are about.
@@ -97,7 +99,7 @@ func valueOf(number int) string { return "colour=teal-" + strconv.Itoa(number) }
 
 // event is one update. Neighbours are about different objects.
 func (b *backlog) event(number int) *v1alpha1.AuditEvent {
-	now := time.Now()
+	now := time.Now().Add(-time.Duration(b.count-1-number) * b.apart)
 	object := &b.objects[number%len(b.objects)]
 	pointer := "/data/" + b.keyOf(number)
 	return &v1alpha1.AuditEvent{

@@ -31,7 +31,7 @@ type drain struct {
 
 // drain stores events of a trail that is suspended, and then has them delivered.
 func (r *Rig) drain(ctx context.Context, objects, events int) (*drain, error) {
-	trail, err := r.suspendedBacklog(ctx, objects, events)
+	trail, err := r.suspendedBacklog(ctx, backlogNamespace, objects, events, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +108,10 @@ func (d *drain) String() string {
 		d.committed.Seconds(), d.calls, d.cpu().Seconds(), megabytes(d.after.PeakRSS))
 }
 
-// suspendedBacklog makes a trail, suspends it, and stores events of it.
-func (r *Rig) suspendedBacklog(ctx context.Context, objects, events int) (*v1alpha1.AuditTrail, error) {
-	trail, err := r.trail(ctx, backlogNamespace)
+// suspendedBacklog makes a trail, suspends it, and stores events of it, as if they had been recorded apart from each other until now;
+// 0 takes the time at which they are stored.
+func (r *Rig) suspendedBacklog(ctx context.Context, namespace string, objects, events int, apart time.Duration) (*v1alpha1.AuditTrail, error) {
+	trail, err := r.trail(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +131,7 @@ func (r *Rig) suspendedBacklog(ctx context.Context, objects, events int) (*v1alp
 	if err != nil {
 		return nil, err
 	}
+	backlog.apart = apart
 	if err := backlog.store(ctx); err != nil {
 		return nil, err
 	}

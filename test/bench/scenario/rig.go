@@ -21,6 +21,7 @@ const (
 	localNamespace    = "bench-local"
 	backlogNamespace  = "bench-backlog"
 	watchedNamespace  = "bench-watched"
+	queryNamespace    = "bench-query"
 )
 
 const (

@@ -75,6 +75,7 @@ func All() []Scenario {
 		{Name: "delivery", Run: delivered},
 		{Name: "growth", Run: grown},
 		{Name: "interleaved", Run: interleaved},
+		{Name: "query", Run: queried},
 		{Name: "trails", Run: started},
 	}
 }
