@@ -37,7 +37,7 @@ func TestLifeOnANode(t *testing.T) {
 		orderly bool
 	}{
 		{"roll", r.roll, true},
-		{"evict", r.evict, true},
+		{"drain", r.drain, true},
 		{"rotate certificates", r.rotate, true},
 		{"kill", r.kill, false},
 		{"uninstall", func() { r.helm("uninstall", release, "--wait") }, true},

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"strings"
 
@@ -66,14 +68,29 @@ func (r *rig) kill() {
 	r.awaitReplicas()
 }
 
-// evict does what draining a node does to its pods: one goes, and the budget keeps the other until there are two again.
-func (r *rig) evict() {
+// drain cordons a replica's node and evicts what is on it. One replica goes, and the budget keeps the other until there are two
+// again: on a cluster with one node, only once that takes pods again.
+func (r *rig) drain() {
 	r.t.Helper()
 	g := NewWithT(r.t)
 	pods := r.pods()
+	r.cordon(pods[0].Spec.NodeName, true)
+	defer r.cordon(pods[0].Spec.NodeName, false)
 	g.Expect(r.evictOne(&pods[0])).To(Succeed())
 	g.Expect(apierrors.IsTooManyRequests(r.evictOne(&pods[1]))).To(BeTrue(), "the budget keeps one replica")
+	g.Eventually(r.t.Context(), func() bool {
+		return apierrors.IsNotFound(r.admin.Get(r.t.Context(), client.ObjectKeyFromObject(&pods[0]), &corev1.Pod{}))
+	}).WithTimeout(patience).WithPolling(polling).Should(BeTrue())
+	r.cordon(pods[0].Spec.NodeName, false)
 	r.awaitReplicas()
+}
+
+// cordon says whether a node takes new pods.
+func (r *rig) cordon(name string, unschedulable bool) {
+	r.t.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable))
+	NewWithT(r.t).Expect(r.admin.Patch(context.WithoutCancel(r.t.Context()), node, patch)).To(Succeed())
 }
 
 func (r *rig) evictOne(pod *corev1.Pod) error {
