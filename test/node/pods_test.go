@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/gomega"
@@ -34,8 +35,19 @@ func (r *rig) awaitReplicas() {
 		g.Expect(deployment.Status.ObservedGeneration).To(Equal(deployment.Generation))
 		g.Expect(deployment.Status.UpdatedReplicas).To(BeEquivalentTo(2))
 		g.Expect(deployment.Status.AvailableReplicas).To(BeEquivalentTo(2))
-		g.Expect(r.pods()).To(HaveLen(2))
+		pods := r.pods()
+		g.Expect(pods).To(HaveLen(2))
+		for i := range pods { // The Deployment's status may be from before a pod was killed.
+			g.Expect(ready(&pods[i])).To(BeTrue(), pods[i].Name)
+		}
 	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
+}
+
+// ready says whether a pod answers and is to stay.
+func ready(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 func (r *rig) pods() []corev1.Pod {
