@@ -53,7 +53,7 @@ func (l *load) change(ctx context.Context, c client.Client, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
-		l.refused = append(l.refused, err)
+		l.refused = append(l.refused, fmt.Errorf("at %s: %w", time.Now().Format(time.StampMilli), err))
 		return
 	}
 	l.made[object.UID] = object.Name

@@ -53,7 +53,7 @@ func ready(pod *corev1.Pod) bool {
 func (r *rig) pods() []corev1.Pod {
 	r.t.Helper()
 	var pods corev1.PodList
-	NewWithT(r.t).Expect(r.admin.List(r.t.Context(), &pods, client.InNamespace(namespace),
+	NewWithT(r.t).Expect(r.admin.List(context.WithoutCancel(r.t.Context()), &pods, client.InNamespace(namespace),
 		client.MatchingLabels{"app.kubernetes.io/component": "manager"})).To(Succeed())
 	return pods.Items
 }
