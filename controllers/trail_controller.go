@@ -91,9 +91,8 @@ type TrailReconciler struct {
 	queue atomic.Pointer[requestQueue]
 }
 
-// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails/status,verbs=patch
-// +kubebuilder:rbac:groups=audit.trailkeeper.dev,resources=audittrails/finalizers,verbs=update
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager registers the reconciler.

@@ -49,7 +49,7 @@ func (r *TrailReconciler) IdentityChanged(ctx context.Context, trail types.Names
 }
 
 // What roles are granted by; see awsauth.RoleGrantsName.
-// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch,resourceNames=trailkeeper-role-grants,namespace=trailkeeper-system
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=list;watch,resourceNames=trailkeeper-role-grants,namespace=trailkeeper-system
 
 // grantsChanged are the trails that need a grant: what they may do may be another by now. The cache holds one ConfigMap
 // only (CacheByName), so that it is the grants that changed.

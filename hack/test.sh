@@ -32,4 +32,6 @@ CGO_ENABLED=0 go test -count=1 -p 2 -timeout 15m "${outer[@]}" || status=$?
 (cd hack/image && GOWORK=off go test -short -count=1 -timeout 10m ./...) || status=$?
 # So are the tests of the alert rules and the dashboard, to keep Prometheus out of the operator's module.
 (cd hack/monitoring && GOWORK=off go test -timeout 10m ./...) || status=$?
+# And those of what Flux and Argo CD make of a trail's health.
+(cd hack/gitops && GOWORK=off go test -timeout 10m ./...) || status=$?
 exit "$status"

@@ -91,7 +91,7 @@ type operator struct {
 // Leader election; RBAC cannot limit create to a name.
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create,namespace=trailkeeper-system
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;update,resourceNames=trailkeeper-leader,namespace=trailkeeper-system
-// +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Run runs the operator until the context ends.
 func Run(ctx context.Context, config *rest.Config, options Options) error {

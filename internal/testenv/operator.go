@@ -15,6 +15,8 @@ import (
 type OperatorOptions struct {
 	// Replicas is how many.
 	Replicas int
+	// Path is another program than the one that is built from here, such as an older one.
+	Path string
 	// Env are further variables of each, and Args further flags.
 	Env, Args []string
 }
@@ -35,6 +37,9 @@ func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Oper
 		return nil, err
 	}
 	replica.Env, replica.Args = options.Env, options.Args
+	if options.Path != "" {
+		replica.Path = options.Path
+	}
 	ports, err := FreePorts(options.Replicas)
 	if err != nil {
 		return nil, err
@@ -66,6 +71,13 @@ func (o *Operator) Start(ctx context.Context, replica int) error {
 	}
 	o.replicas[replica] = manager
 	return nil
+}
+
+// Replace has a replica end in good order, and starts another program in its place, as a roll-out does.
+func (o *Operator) Replace(ctx context.Context, replica int, path string) error {
+	o.replicas[replica].Stop()
+	o.options[replica].Path = path
+	return o.Start(ctx, replica)
 }
 
 // Replica is one of the replicas; after Start it is another.

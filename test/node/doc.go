@@ -1,5 +1,5 @@
 // Package node installs the operator's image by Helm on a cluster with real nodes, and goes through its life there: recording
-// through the Service, roll-out, a killed pod, evictions, rotated certificates, uninstalling and installing again. Changes are
+// through the Service, roll-out, a drained node, a killed pod, rotated certificates, uninstalling and installing again. Changes are
 // made all the while, under a trail that refuses what cannot be recorded.
 //
 // `make e2e` runs it, with KUBECONFIG and the image loaded; otherwise it is skipped. The cluster should be there for this: the

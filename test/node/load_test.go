@@ -53,7 +53,7 @@ func (l *load) change(ctx context.Context, c client.Client, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
-		l.refused = append(l.refused, err)
+		l.refused = append(l.refused, fmt.Errorf("at %s: %w", time.Now().Format(time.StampMilli), err))
 		return
 	}
 	l.made[object.UID] = object.Name
@@ -108,7 +108,7 @@ func (r *rig) expectDelivered(trail *v1alpha1.AuditTrail) {
 	links := r.links(g, trail)
 	distinct, _, err := ledger.Check(ledger.Genesis(string(trail.UID)), links)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(distinct).To(BeNumerically(">=", trail.Status.Delivery.Sequence))
+	g.Expect(len(distinct)).To(BeNumerically(">=", trail.Status.Delivery.Sequence))
 }
 
 func (r *rig) links(g Gomega, trail *v1alpha1.AuditTrail) []ledger.Link {

@@ -66,7 +66,8 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, root: root, admin: admin, aws: cloudsim.New(cloudsim.Options{Users: []cloudsim.User{user}})}
 	address, err := r.address(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
-	url, stop, err := r.aws.Start(t.Context(), net.JoinHostPort(address, "0"))
+	// Not the test's context: deleted trails push what is left while the test cleans up.
+	url, stop, err := r.aws.Start(context.WithoutCancel(t.Context()), net.JoinHostPort(address, "0"))
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(stop)
 	r.awsURL = url

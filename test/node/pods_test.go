@@ -1,7 +1,10 @@
 package node
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/gomega"
@@ -32,14 +35,25 @@ func (r *rig) awaitReplicas() {
 		g.Expect(deployment.Status.ObservedGeneration).To(Equal(deployment.Generation))
 		g.Expect(deployment.Status.UpdatedReplicas).To(BeEquivalentTo(2))
 		g.Expect(deployment.Status.AvailableReplicas).To(BeEquivalentTo(2))
-		g.Expect(r.pods()).To(HaveLen(2))
+		pods := r.pods()
+		g.Expect(pods).To(HaveLen(2))
+		for i := range pods { // The Deployment's status may be from before a pod was killed.
+			g.Expect(ready(&pods[i])).To(BeTrue(), pods[i].Name)
+		}
 	}).WithTimeout(patience).WithPolling(polling).Should(Succeed())
+}
+
+// ready says whether a pod answers and is to stay.
+func ready(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 func (r *rig) pods() []corev1.Pod {
 	r.t.Helper()
 	var pods corev1.PodList
-	NewWithT(r.t).Expect(r.admin.List(r.t.Context(), &pods, client.InNamespace(namespace),
+	NewWithT(r.t).Expect(r.admin.List(context.WithoutCancel(r.t.Context()), &pods, client.InNamespace(namespace),
 		client.MatchingLabels{"app.kubernetes.io/component": "manager"})).To(Succeed())
 	return pods.Items
 }
@@ -66,14 +80,29 @@ func (r *rig) kill() {
 	r.awaitReplicas()
 }
 
-// evict does what draining a node does to its pods: one goes, and the budget keeps the other until there are two again.
-func (r *rig) evict() {
+// drain cordons a replica's node and evicts what is on it. One replica goes, and the budget keeps the other until there are two
+// again: on a cluster with one node, only once that takes pods again.
+func (r *rig) drain() {
 	r.t.Helper()
 	g := NewWithT(r.t)
 	pods := r.pods()
+	r.cordon(pods[0].Spec.NodeName, true)
+	defer r.cordon(pods[0].Spec.NodeName, false)
 	g.Expect(r.evictOne(&pods[0])).To(Succeed())
 	g.Expect(apierrors.IsTooManyRequests(r.evictOne(&pods[1]))).To(BeTrue(), "the budget keeps one replica")
+	g.Eventually(r.t.Context(), func() bool {
+		return apierrors.IsNotFound(r.admin.Get(r.t.Context(), client.ObjectKeyFromObject(&pods[0]), &corev1.Pod{}))
+	}).WithTimeout(patience).WithPolling(polling).Should(BeTrue())
+	r.cordon(pods[0].Spec.NodeName, false)
 	r.awaitReplicas()
+}
+
+// cordon says whether a node takes new pods.
+func (r *rig) cordon(name string, unschedulable bool) {
+	r.t.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable))
+	NewWithT(r.t).Expect(r.admin.Patch(context.WithoutCancel(r.t.Context()), node, patch)).To(Succeed())
 }
 
 func (r *rig) evictOne(pod *corev1.Pod) error {
