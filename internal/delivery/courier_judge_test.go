@@ -72,6 +72,27 @@ func TestTheDeletionMayComeASecondLater(t *testing.T) {
 	}
 }
 
+// TestALateRivalTells: what is judged long after it was admitted is judged again like anything else, since somebody may have done
+// the same since, before the object was looked at.
+func TestALateRivalTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		past := time.Now().Add(-2 * time.Minute)
+		b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionDelete, "u1", "77"))
+		stop := b.start(t, c)
+		synctest.Wait() // It looks a second time.
+		b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), past.Add(time.Minute)), v1alpha1.ActionDelete, "u1", "77"))
+		sleep(t.Context(), time.Minute)
+		stop()
+		links := b.links(t)
+		g.Expect(links).To(HaveLen(2))
+		g.Expect(links[0].Outcome).To(BeEquivalentTo(v1alpha1.OutcomeNotPersisted))
+		g.Expect(links[1].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
+	})
+}
+
 // TestAnUpdateInTheNextWindowProvesAnUpdate: it shows what the object was like before it.
 func TestAnUpdateInTheNextWindowProvesAnUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,6 +36,8 @@ type Event struct {
 	Late bool
 	// Straggler says that others that were made after it were stored before it.
 	Straggler bool
+	// Slow is how long storing events took at that time, at least.
+	Slow time.Duration
 	// Upsert says that the update's request went on to create another object of the name.
 	Upsert bool
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.

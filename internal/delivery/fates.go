@@ -69,7 +69,7 @@ func (h *history) ofEviction(event *Event) fate {
 	}
 	for _, events := range h.byBase {
 		for _, other := range events {
-			if other.Head.Resource.DeletionTime == nil && other.Head.Resource.Subresource != "scale" && other.Head.Time.Sub(event.Head.Time.Time) > unversioned {
+			if other.Head.Resource.DeletionTime == nil && other.Head.Resource.Subresource != "scale" && other.Head.Time.Sub(event.Head.Time.Time) > stretched(unversioned, event) {
 				return notMade
 			}
 		}
@@ -93,7 +93,7 @@ func (h *history) ofCompletion(event *Event) fate {
 	}
 	for base, events := range h.byBase {
 		for _, other := range events {
-			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > race {
+			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > stretched(race, event) {
 				return notMade
 			}
 		}
@@ -121,7 +121,7 @@ func (h *history) mayHaveEndedOtherwise(completion *Event) bool {
 		for _, other := range events {
 			apart := completion.Head.Time.Sub(other.Head.Time.Time)
 			if other.Head.Action == v1alpha1.ActionDelete && !isCompletion(other) && other.Head.Resource.DeletionTime != nil &&
-				apart.Abs() <= unversioned {
+				apart.Abs() <= stretched(unversioned, completion) {
 				return true
 			}
 		}

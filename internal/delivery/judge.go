@@ -20,8 +20,6 @@ const (
 	readers = 8
 	// readTries bounds the reads for one event when they fail: a kind whose API server is away must not stop the trail.
 	readTries = 3
-	// fresh is how old a change may be for others of the same object to be likely at the moment.
-	fresh = 30 * time.Second
 )
 
 // reader is how the judge sees objects.
@@ -66,10 +64,10 @@ type verdict struct {
 }
 
 // isOpen says that events that were recorded before the read, and are known only later, may tell more: always of what was
-// not found, and of what was when somebody else may just have done the same.
-func (v *verdict) isOpen(event *Event, now time.Time) bool {
-	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted ||
-		event.Head.Action != v1alpha1.ActionCreate && now.Sub(event.Head.Time.Time) < fresh)
+// not found, and of what was because somebody else may have done the same, however old the change is by then. following says that
+// what was recorded up to now becomes known, as it does not in a backlog.
+func (v *verdict) isOpen(event *Event, following bool) bool {
+	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action != v1alpha1.ActionCreate && following)
 }
 
 // all judges events in their order. others are further events that are known.
@@ -110,7 +108,7 @@ type openCase struct {
 }
 
 // again judges once more what is open, with what is known by now.
-func (j *judge) again(events, others []Event, verdicts []verdict) {
+func (j *judge) again(events, others []Event, verdicts []verdict, following bool) {
 	histories := j.histories(events, others)
 	for i := range verdicts {
 		// An eviction may be of another pod by what is known now.
@@ -120,7 +118,7 @@ func (j *judge) again(events, others []Event, verdicts []verdict) {
 		}
 	}
 	for i := range verdicts {
-		if verdicts[i].isOpen(&events[i], j.clock.Now()) {
+		if verdicts[i].isOpen(&events[i], following) {
 			verdicts[i].Judgement = j.decide(&events[i], histories[events[i].Head.Resource.UID], *verdicts[i].seen)
 		}
 	}

@@ -21,6 +21,7 @@ func inOrder(events []*Event) {
 			latest = at
 		}
 	}
+	noteSlowness(events)
 }
 
 // sharesCounter says that the object's versions can be compared with those of events. Both are revisions of etcd, if the

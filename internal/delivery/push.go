@@ -58,13 +58,13 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	if err != nil {
 		return nil, err
 	}
-	open := false
+	open, following := false, len(c.ahead) == 0 && !c.box.isBehind()
 	for i := range verdicts {
-		open = open || verdicts[i].isOpen(&events[i], c.clock().Now())
+		open = open || verdicts[i].isOpen(&events[i], following)
 	}
 	if open {
 		sleep(ctx, secondLook)
-		c.judge.again(events, c.around(len(events)), verdicts)
+		c.judge.again(events, c.around(len(events)), verdicts, following)
 	}
 	unknown := open && c.box.isBehind() // What tells of the events may be among what the inbox does not have.
 	judgements := make([]ledger.Judgement, len(events))

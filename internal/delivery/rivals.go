@@ -76,6 +76,7 @@ func (h *history) beats(event, other *Event) bool {
 	if isEviction(event) || isEviction(other) {
 		near = unversioned
 	}
+	near = stretched(near, event, other)
 	retried := h.wasRetried(event)
 	switch {
 	case other.Status.Outcome == v1alpha1.OutcomePersisted:
@@ -108,7 +109,7 @@ func (h *history) wasRetried(event *Event) bool {
 	for _, newer := range h.after(baseOf(event)) {
 		for _, other := range h.byBase[newer.number] {
 			apart := other.Head.Time.Sub(event.Head.Time.Time)
-			if apart >= 0 && apart <= retriedWithin && other.Head.Action == v1alpha1.ActionDelete &&
+			if apart >= 0 && apart <= stretched(retriedWithin, event, other) && other.Head.Action == v1alpha1.ActionDelete &&
 				other.Head.Resource.Subresource == event.Head.Resource.Subresource &&
 				other.Head.Actor.Username == event.Head.Actor.Username && sameResult(event, other) {
 				return true

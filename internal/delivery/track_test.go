@@ -159,6 +159,12 @@ func TestTheTrackTells(t *testing.T) {
 		"an eviction, refused, then deleted": {
 			evicted(), (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(10, nil), notMade,
 		},
+		"an eviction, stored before another's": {
+			evicted().at(8), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, valued("1", going(30))).add(14, valued("2", going(30))), made,
+		},
+		"an eviction, stored after another's": {
+			evicted().at(12), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, valued("1", going(30))).add(14, valued("2", going(30))), notMade,
+		},
 		"a removal of finalizers": {completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, nil), made},
 		"a removal of finalizers, refused": {
 			completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, valued("2", going(0), keptBy("a"))), notMade,

@@ -28,7 +28,7 @@ func (h *history) onTrack(event *Event) fate {
 	case next == nil && h.track.removed == 0:
 		return notMade // Nothing was done to it.
 	case isEviction(event):
-		return h.evictionOnTrack()
+		return h.evictionOnTrack(event)
 	case isCompletion(event):
 		return h.completionOnTrack(event)
 	case event.Head.Action == v1alpha1.ActionUpdate && next == nil:
@@ -61,7 +61,7 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 }
 
 // evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it.
-func (h *history) evictionOnTrack() fate {
+func (h *history) evictionOnTrack(event *Event) fate {
 	steps := h.track.steps
 	ending := slices.IndexFunc(steps, func(f footprint) bool { return f.isDeleting() })
 	switch {
@@ -71,6 +71,8 @@ func (h *history) evictionOnTrack() fate {
 		return unsure // It was being deleted before anything is known of it.
 	case ending < 0:
 		ending = len(steps)
+	case h.ordered && !event.Straggler && steps[ending].number < event.ResourceVersion:
+		return notMade // Its deletion had been asked for before the event was stored.
 	}
 	if isEvicted(&steps[ending-1]) {
 		return made

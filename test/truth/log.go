@@ -287,7 +287,8 @@ func (l *log) wasAskedBefore(entry *testenv.AuditEntry, a *answer) bool {
 	}
 	before, _ := l.objects.find(uidOf(a), a.version)
 	if before != nil && before.deleting {
-		return before.deletion.Equal(a.Metadata.DeletionTimestamp.Time)
+		// A further deletion may still change what becomes of the dependents.
+		return before.deletion.Equal(a.Metadata.DeletionTimestamp.Time) && slices.Equal(before.finalizers, a.Metadata.Finalizers)
 	}
 	return a.deletionAsked().Before(entry.RequestReceivedTimestamp.Add(-second))
 }

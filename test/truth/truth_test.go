@@ -111,6 +111,28 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestADeletionThatChangesWhatBecomesOfDependents is one more change, though the object is to be deleted at the same time as before.
+func TestADeletionThatChangesWhatBecomesOfDependents(t *testing.T) {
+	for name, test := range map[string]struct {
+		finalizers string
+		sure       int
+	}{
+		"it changes that":    {`,"finalizers":["foregroundDeletion"]`, 3},
+		"it changes nothing": {`,"finalizers":["orphan"]`, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			facts, err := Read([]testenv.AuditEntry{
+				request(1, "alice", "create", 201, object(5, "1", "")),
+				request(20, "alice", "delete", 200, object(6, "1", `,"finalizers":["orphan"]`+going)),
+				request(21, "bob", "delete", 200, object(7, "1", test.finalizers+going)),
+			})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(facts).To(HaveLen(test.sure))
+		})
+	}
+}
+
 // TestWhatTheLogCannotTell: of some changes it does not show who made them, and nobody can.
 func TestWhatTheLogCannotTell(t *testing.T) {
 	tests := map[string]struct {

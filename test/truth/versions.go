@@ -104,7 +104,9 @@ type version struct {
 	replicas *int
 	deleting bool
 	deletion time.Time
-	entry    *testenv.AuditEntry
+	// finalizers say what becomes of its dependents, and who else is to be waited for.
+	finalizers []string
+	entry      *testenv.AuditEntry
 	// also are the users of requests that went on at the same time and showed the same.
 	also []string
 }
@@ -129,7 +131,7 @@ func (o objects) add(entry *testenv.AuditEntry, a *answer) {
 	if !found {
 		o[uid] = slices.Insert(versions, at, &version{
 			number: a.version, name: a.Metadata.Name, content: content, replicas: a.Spec.Replicas,
-			deleting: a.Metadata.DeletionTimestamp != nil, deletion: deletionOf(a), entry: entry,
+			deleting: a.Metadata.DeletionTimestamp != nil, deletion: deletionOf(a), finalizers: a.Metadata.Finalizers, entry: entry,
 		})
 		return
 	}

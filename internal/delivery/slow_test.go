@@ -1,0 +1,34 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+)
+
+// TestASlowAPIServerTellsLess: where storing events takes long, requests that are further apart were in each other's way.
+func TestASlowAPIServerTellsLess(t *testing.T) {
+	ms := time.Millisecond
+	tests := map[string]struct {
+		slow attempt
+		want []fate
+	}{
+		"it answers at once":              {created().at(119).after(600 * ms), []fate{notMade, made}},
+		"it is slow":                      {created().at(119).after(200 * ms), []fate{contest, contest}},
+		"it was slow long before":         {created().at(91).after(-time.Minute), []fate{notMade, made}},
+		"an event waited in a file":       {created().at(119).after(-400 * ms).late(), []fate{notMade, made}},
+		"it was slow a few seconds later": {created().at(150).after(3 * time.Second), []fate{contest, contest}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			first, second := deleted("110", "1").at(115), deleted("110", "1").byBob().after(600*ms).at(118)
+			before := created().at(90).after(900*ms - time.Minute)
+			after := created().at(149).after(3400 * ms)
+			own := []*Event{first.Event, second.Event, created().at(100).Event, completed("120").after(700 * ms).at(130).Event}
+			inOrder(append([]*Event{before.Event, test.slow.Event, after.Event}, own...))
+			h := newHistory(testDigester, own)
+			NewWithT(t).Expect([]fate{h.fate(first.Event), h.fate(second.Event)}).To(Equal(test.want))
+		})
+	}
+}
