@@ -52,7 +52,7 @@ func TestAListGoesOn(t *testing.T) {
 				gone.Continue = continued
 				return statusAnswer(t, http.StatusGone, gone)
 			}
-		}(), 4, false},
+		}(), 4, false}, //nolint:bodyclose // Whoever asks the fake closes it.
 		"not when even small pages are too slow": {func(int, string, []byte) *http.Response { return tooSlow() }, 5, true},
 	} {
 		t.Run(name, func(t *testing.T) {

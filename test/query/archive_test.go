@@ -147,8 +147,8 @@ func (r *rooms) serve() {
 		},
 	})
 	NewWithT(r.t).Expect(err).NotTo(HaveOccurred())
-	r.world.server = httptest.NewTLSServer(handler)
-	r.t.Cleanup(r.world.server.Close)
+	r.server = httptest.NewTLSServer(handler)
+	r.t.Cleanup(r.server.Close)
 }
 
 func (r *rooms) since(ago time.Duration) string {

@@ -74,16 +74,8 @@ func (s *stream) newestFirst(ctx context.Context, span query.Span) query.Rows {
 			end = time.Now()
 		}
 		for length := firstSlice; end.After(start); {
-			from := end.Add(-length)
-			if from.Before(start) {
-				from = start
-			}
-			rows, err := s.slice(ctx, from, end)
-			if errors.Is(err, errCrowded) && end.Sub(from) > time.Millisecond {
-				length = max(end.Sub(from)/sparse, time.Millisecond)
-				continue
-			}
-			if err != nil && !errors.Is(err, errCrowded) {
+			rows, from, err := s.sliceBefore(ctx, start, end, length)
+			if err != nil {
 				yield(nil, err)
 				return
 			}
@@ -92,10 +84,25 @@ func (s *stream) newestFirst(ctx context.Context, span query.Span) query.Rows {
 					return
 				}
 			}
-			if end = from; len(rows) < mostHeld/sparse {
+			if length = end.Sub(from); len(rows) < mostHeld/sparse {
 				length *= sparse
 			}
+			end = from
 		}
+	}
+}
+
+// sliceBefore are the rows of the last part of a time that is no longer than length, and shorter where there are many. It begins at from.
+func (s *stream) sliceBefore(ctx context.Context, start, end time.Time, length time.Duration) (rows []*query.Row, from time.Time, err error) {
+	for {
+		if from = end.Add(-length); from.Before(start) {
+			from = start
+		}
+		rows, err = s.slice(ctx, from, end)
+		if !errors.Is(err, errCrowded) {
+			return rows, from, err
+		}
+		length = max(end.Sub(from)/sparse, time.Millisecond)
 	}
 }
 
