@@ -53,8 +53,8 @@ func (s *stream) between(ctx context.Context, start, end time.Time, read func(by
 }
 
 const (
-	// firstSlice is how long the first slice is that is read to turn an answer round; the next is as many times longer as sparse says
-	// when it has few rows.
+	// firstSlice is how long the first slice is that is read to turn an answer round, and sparse how many times longer the next is when
+	// it has few rows.
 	firstSlice = time.Hour
 	sparse     = 8
 	// mostHeld and mostBytes bound what is held in memory to turn it round: a slice with more is read again in a shorter one.
@@ -73,8 +73,8 @@ func (s *stream) newestFirst(ctx context.Context, span query.Span) query.Rows {
 		if end.IsZero() {
 			end = time.Now()
 		}
-		for length := firstSlice; end.After(start); {
-			rows, from, err := s.sliceBefore(ctx, start, end, length)
+		for w := (window{length: firstSlice}); end.After(start); {
+			rows, from, err := s.sliceBefore(ctx, start, end, &w)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -84,32 +84,47 @@ func (s *stream) newestFirst(ctx context.Context, span query.Span) query.Rows {
 					return
 				}
 			}
-			if length = end.Sub(from); len(rows) < mostHeld/sparse {
-				length *= sparse
+			if end = from; len(rows) < mostHeld/sparse {
+				w.grow(end)
 			}
-			end = from
 		}
 	}
 }
 
-// sliceBefore are the rows of the last part of a time that is no longer than length, and shorter where there are many. It begins at from.
-func (s *stream) sliceBefore(ctx context.Context, start, end time.Time, length time.Duration) (rows []*query.Row, from time.Time, err error) {
+// window is how long slices are.
+type window struct {
+	length time.Duration
+	// crowded is a time up to which a slice had too many rows: one that goes back so far has too many as well.
+	crowded time.Time
+}
+
+// grow makes the next slice, which ends at end, longer.
+func (w *window) grow(end time.Time) {
+	w.length *= sparse
+	if left := end.Sub(w.crowded); left > 0 {
+		w.length = max(min(w.length, left/2), time.Millisecond)
+	}
+}
+
+// sliceBefore are the rows of the last part of a time that is no longer than the window, which is made shorter where there are many. It
+// begins at from.
+func (s *stream) sliceBefore(ctx context.Context, start, end time.Time, w *window) (rows []*query.Row, from time.Time, err error) {
 	for {
-		if from = end.Add(-length); from.Before(start) {
+		if from = end.Add(-w.length); from.Before(start) {
 			from = start
 		}
-		rows, err = s.slice(ctx, from, end)
-		if !errors.Is(err, errCrowded) {
+		if rows, err = s.slice(ctx, from, end); !errors.Is(err, errCrowded) {
 			return rows, from, err
 		}
-		length = max(end.Sub(from)/sparse, time.Millisecond)
+		w.crowded = rows[len(rows)-1].Event.Spec.Time.Time
+		w.length = max(min(end.Sub(from)/sparse, end.Sub(w.crowded)/2), time.Millisecond)
 	}
 }
 
 // errCrowded says that a slice has more than is to be held in memory. What one millisecond has is held all the same.
 var errCrowded = errors.New("too many records at a time")
 
-// slice holds the rows of a time.
+// slice holds the rows of a time, the first of them when there are too many.
 func (s *stream) slice(ctx context.Context, start, end time.Time) ([]*query.Row, error) {
 	var rows []*query.Row
 	bytes, shortest := 0, end.Sub(start) <= time.Millisecond
@@ -118,7 +133,7 @@ func (s *stream) slice(ctx context.Context, start, end time.Time) ([]*query.Row,
 			return nil, err
 		}
 		if rows = append(rows, row); !shortest && (len(rows) > mostHeld || bytes > mostBytes) {
-			return nil, errCrowded
+			return rows, errCrowded
 		}
 	}
 	return rows, nil
