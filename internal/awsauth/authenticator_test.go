@@ -183,7 +183,7 @@ func TestTheSessionPolicyIsTheBasePolicyOnOneGroup(t *testing.T) {
 	g.Expect(json.Unmarshal([]byte(form.Get("Policy")), &policy)).To(Succeed())
 	const group = "arn:aws:logs:eu-west-1:123456789012:log-group:/audit"
 	g.Expect(policy.Statement).To(Equal([]statement{
-		{"Allow", []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DeleteLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"}, []string{group, group + ":*"}},
+		{"Allow", []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DeleteLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:FilterLogEvents"}, []string{group, group + ":*"}},
 		{"Allow", []string{"logs:DescribeLogGroups"}, []string{"arn:aws:logs:eu-west-1:123456789012:log-group:*"}},
 	}))
 }

@@ -37,6 +37,7 @@ func sessionPolicy(trail *v1alpha1.AuditTrail) string {
 	destination := trail.Spec.CloudWatch
 	actions := []string{
 		"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DeleteLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents",
+		"logs:FilterLogEvents", // It is up to the role whether the query API may read.
 	}
 	actions = append(actions, optionalActions(destination)...)
 	group := groupARN(destination)

@@ -1,3 +1,3 @@
-// Package rights has the built operator do all that it can, as its own service account, and compares what the API server's
-// audit log says that it did with what its Roles allow: nothing unused, nothing missing.
+// Package rights compares what the operator may do in the API server with what it does, as the API server's own audit log has it,
+// with TRAILKEEPER_SOAK=1 (make soak).
 package rights

@@ -16,6 +16,9 @@ import (
 var ErrInfrequentAccess = errors.New("its log group has the class InfrequentAccess, of which CloudWatch Logs gives log events to " +
 	"Logs Insights only: export the log streams with it")
 
+// errDisplaced says that the order of a log stream is not that of its events, so that pages may pass some over.
+var errDisplaced = errors.New("it has events under later times than their own, because they waited for their destination or in a local file")
+
 // Reader reads a log stream, as cloudwatch.Archive does.
 type Reader interface {
 	Lines(ctx context.Context, group, stream string, span cloudwatch.Span) iter.Seq2[cloudwatch.Line, error]
@@ -49,12 +52,15 @@ func (p *Place) Name() string { return p.Trail.Namespace + "/" + p.Trail.Name }
 // Failure says why the stream could not be read; nil when nobody wanted to, or it could.
 func (p *Place) Failure() error { return p.failure }
 
+// overlap is for how long behind the cluster's oldest event the stream is read too: retention goes on while an answer is given.
+const overlap = time.Hour
+
 // Span is what is older than what the cluster has, or everything.
 func (p *Place) Span(wanted query.Span) query.Span {
 	if p.Whole {
 		return wanted
 	}
-	if before := query.FirstName(p.Oldest); wanted.To == "" || before < wanted.To {
+	if before := query.FirstName(p.Oldest.Add(overlap)); wanted.To == "" || before < wanted.To {
 		wanted.To = before
 	}
 	return wanted
@@ -76,6 +82,9 @@ func (p *Place) Read(ctx context.Context, span query.Span, filter *query.Filter,
 			if err != nil && !p.Strict && ctx.Err() == nil {
 				p.failure = err
 				return
+			}
+			if err == nil && stream.displaced {
+				p.failure = errDisplaced
 			}
 			if err == nil && (!span.Has(row.Event.Name) || !filter.Matches(row)) {
 				continue

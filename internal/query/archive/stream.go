@@ -20,7 +20,12 @@ import (
 type stream struct {
 	reader             Reader
 	trail, group, name string
+	// displaced says that an event was met under another time than its own.
+	displaced bool
 }
+
+// slack is by how much records of one batch may be later than their events, for CloudWatch Logs to take them in their order.
+const slack = time.Second
 
 // oldestFirst are the rows of a span as CloudWatch Logs gives them. Those of an earlier trail of the same name, which had the same
 // stream, are among them.
@@ -45,6 +50,7 @@ func (s *stream) between(ctx context.Context, start, end time.Time, read func(by
 			if read != nil {
 				read(len(line.Message))
 			}
+			s.displaced = s.displaced || err == nil && line.Time.Sub(row.Event.Spec.Time.Time) > slack
 			if !yield(row, err) || err != nil {
 				return
 			}

@@ -129,3 +129,25 @@ func TestAStreamThatCannotBeRead(t *testing.T) {
 		g.Expect(err).To(MatchError(ErrInfrequentAccess))
 	}
 }
+
+// What waited for its destination for weeks is in the stream under the time at which it was pushed.
+func TestWhatIsUnderAnotherTime(t *testing.T) {
+	for _, newest := range []bool{false, true} {
+		g := NewWithT(t)
+		stream, _ := crowd(rand.New(rand.NewPCG(1, 2)), 50)
+		place := placeOf(stream)
+		for _, err := range place.Read(t.Context(), query.Span{Newest: newest}, &query.Filter{}, 0) {
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+		g.Expect(place.Failure()).NotTo(HaveOccurred())
+
+		stream.all[20].Time = stream.all[20].Time.Add(slack + time.Millisecond)
+		rows := 0
+		for _, err := range place.Read(t.Context(), query.Span{Newest: newest}, &query.Filter{}, 0) {
+			g.Expect(err).NotTo(HaveOccurred())
+			rows++
+		}
+		g.Expect(rows).To(Equal(50))
+		g.Expect(place.Failure()).To(MatchError(errDisplaced))
+	}
+}

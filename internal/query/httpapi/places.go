@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query"
@@ -122,7 +123,15 @@ func (s *server) find(ctx context.Context, c *call) (*query.Row, error) {
 			return row, nil
 		}
 	}
+	for _, place := range places {
+		if archived, ok := place.(*archive.Place); ok && archived.Failure() != nil {
+			log.FromContext(ctx).Info("An event was not looked for in what a trail pushed", "trail", archived.Name(), "reason", archived.Failure().Error())
+			return nil, errNotRead
+		}
+	}
 	return nil, errNoEvent
 }
+
+var errNotRead = notFound("There is no event with this uid in this scope of the cluster, and what the trails pushed could not be read, so it may be there")
 
 var errNoEvent = notFound("There is no event with this uid in this scope, or it is older than what is kept in the cluster")
