@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,7 +24,10 @@ func (r *readableTrails) List(ctx context.Context, into client.ObjectList, optio
 	if !ok || !apierrors.IsForbidden(err) {
 		return err
 	}
-	for _, namespace := range r.namespaces {
+	for i, namespace := range r.namespaces {
+		if slices.Contains(r.namespaces[:i], namespace) {
+			continue
+		}
 		var found v1alpha1.AuditTrailList
 		if err := r.Reader.List(ctx, &found, client.InNamespace(namespace)); err != nil && !apierrors.IsForbidden(err) {
 			return fmt.Errorf("listing the trails of namespace %s: %w", namespace, err)

@@ -95,7 +95,7 @@ func (a *Archive) Lines(ctx context.Context, group, stream string, span Span) it
 			}
 			for i := range page.Events {
 				event := &page.Events[i]
-				line := Line{Time: time.UnixMilli(aws.ToInt64(event.Timestamp)), Message: []byte(aws.ToString(event.Message))}
+				line := lineOf(event.Timestamp, event.Message)
 				if !yield(line, nil) {
 					return
 				}
@@ -107,6 +107,10 @@ func (a *Archive) Lines(ctx context.Context, group, stream string, span Span) it
 			input.NextToken = page.NextForwardToken
 		}
 	}
+}
+
+func lineOf(timestamp *int64, message *string) Line {
+	return Line{Time: time.UnixMilli(aws.ToInt64(timestamp)), Message: []byte(aws.ToString(message))}
 }
 
 // filtered are the lines by FilterLogEvents, whose end is inclusive and whose pages may be empty.
@@ -124,7 +128,7 @@ func (a *Archive) filtered(ctx context.Context, group, stream string, span Span)
 			}
 			for i := range page.Events {
 				event := &page.Events[i]
-				line := Line{Time: time.UnixMilli(aws.ToInt64(event.Timestamp)), Message: []byte(aws.ToString(event.Message))}
+				line := lineOf(event.Timestamp, event.Message)
 				if !span.End.IsZero() && !line.Time.Before(span.End) {
 					continue
 				}

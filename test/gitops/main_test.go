@@ -2,9 +2,7 @@ package gitops
 
 import (
 	"context"
-	"fmt"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
@@ -38,32 +36,15 @@ var (
 	admin client.Client
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	defer func() {
-		if env != nil {
-			_ = env.Stop()
+func TestMain(m *testing.M) {
+	testenv.Main(m, testenv.Options{ControllerManager: true}, func(ctx context.Context, made *testenv.Env) (err error) {
+		env = made
+		if err = env.InstallOperator(ctx); err != nil {
+			return err
 		}
-	}()
-	if err := start(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-func start(ctx context.Context) (err error) {
-	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true}); err != nil {
+		admin, err = testenv.NewClient(env.Admin())
 		return err
-	}
-	if err = env.InstallOperator(ctx); err != nil {
-		return err
-	}
-	admin, err = testenv.NewClient(env.Admin())
-	return err
+	})
 }
 
 // strict is an administrator who has unknown fields refused.
@@ -92,11 +73,7 @@ func startOperator(t *testing.T) {
 	operator, err := env.StartOperator(ctx, testenv.OperatorOptions{
 		Replicas: 1,
 		Args:     []string{"--cluster-id=" + clusterID, "--drain-timeout=5s"},
-		Env: []string{
-			"AWS_ENDPOINT_URL=" + server.URL, "AWS_ACCESS_KEY_ID=" + identity.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + identity.SecretAccessKey,
-			"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
-			"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		},
+		Env:      testenv.AWSEnv(server.URL, identity.AccessKeyID, identity.SecretAccessKey),
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(operator.Close)

@@ -34,32 +34,16 @@ var (
 	adminKubeconfig string
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	defer func() {
-		if env != nil {
-			_ = env.Stop()
+func TestMain(m *testing.M) {
+	options := testenv.Options{ControllerManager: true, WithoutCRDs: true}
+	testenv.Main(m, options, func(_ context.Context, made *testenv.Env) (err error) {
+		env = made
+		if admin, err = testenv.NewClient(env.Admin()); err != nil {
+			return err
 		}
-	}()
-	if err := start(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Cannot start a control plane:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-func start(ctx context.Context) (err error) {
-	if env, err = testenv.Start(ctx, testenv.Options{ControllerManager: true, WithoutCRDs: true}); err != nil {
+		adminKubeconfig, err = env.WriteKubeconfig(env.Admin(), "admin")
 		return err
-	}
-	if admin, err = testenv.NewClient(env.Admin()); err != nil {
-		return err
-	}
-	adminKubeconfig, err = env.WriteKubeconfig(env.Admin(), "admin")
-	return err
+	})
 }
 
 // helm runs Helm as an administrator of the control plane, with nothing of the user's own.

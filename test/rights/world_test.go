@@ -3,7 +3,6 @@ package rights
 import (
 	"fmt"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
@@ -56,11 +55,7 @@ func newWorld(t *testing.T) *world {
 	g.Expect(err).NotTo(HaveOccurred())
 	w.operator, err = w.env.StartOperator(t.Context(), testenv.OperatorOptions{
 		Replicas: 2,
-		Env: []string{
-			"AWS_ENDPOINT_URL=" + server.URL, "AWS_ACCESS_KEY_ID=" + identity.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + identity.SecretAccessKey,
-			"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
-			"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		},
+		Env:      testenv.AWSEnv(server.URL, identity.AccessKeyID, identity.SecretAccessKey),
 		Args: []string{
 			"--cluster-id=rights", "--leader-elect-lease-duration=6s", "--delivery-shards=16", "--backlog-soft-limit=100",
 			"--webhook-authority-lifetime=90s", "--webhook-certificate-lifetime=20s", "--drain-timeout=5s",

@@ -89,11 +89,7 @@ func newWorld(t *testing.T, program string) *world {
 	w.operator, err = w.env.StartOperator(ctx, testenv.OperatorOptions{
 		Replicas: replicas, Path: program,
 		Args: []string{"--cluster-id=upgrade", "--leader-elect-lease-duration=6s"},
-		Env: []string{
-			"AWS_ENDPOINT_URL=" + server.URL, "AWS_ACCESS_KEY_ID=" + identity.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + identity.SecretAccessKey,
-			"AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
-			"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		},
+		Env:  testenv.AWSEnv(server.URL, identity.AccessKeyID, identity.SecretAccessKey),
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(w.operator.Close)
