@@ -31,6 +31,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/digestkey"
+	"github.com/trailkeeper/trailkeeper/internal/jsonclient"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
 	"github.com/trailkeeper/trailkeeper/internal/presence"
 	"github.com/trailkeeper/trailkeeper/internal/recorder"
@@ -144,7 +145,7 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	raw, err := newREST(config)
+	raw, err := jsonclient.New(config)
 	if err != nil {
 		return nil, err
 	}
@@ -232,21 +233,6 @@ func clientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{
 		DisableFor: []client.Object{&corev1.Secret{}, &v1alpha1.AuditEvent{}},
 	}}
-}
-
-// newREST is a client for paths of any group that sends and returns JSON as it is.
-func newREST(config *rest.Config) (rest.Interface, error) {
-	config = rest.CopyConfig(config)
-	config.GroupVersion = &v1alpha1.GroupVersion
-	config.NegotiatedSerializer = clientgoscheme.Codecs.WithoutConversion()
-	config.ContentType = runtime.ContentTypeJSON
-	// Both sides would spend more on compressing than the network between them costs.
-	config.DisableCompression = true
-	c, err := rest.UnversionedRESTClientFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a client for events: %w", err)
-	}
-	return c, nil
 }
 
 // clusterIDOf is the cluster's name: as configured, or the uid of the namespace kube-system, which every cluster has

@@ -132,39 +132,24 @@ var errNothingToRead = errors.New("--from-cloudwatch: none of the trails that yo
 
 // findArchives finds the log streams that have what the cluster has no longer.
 func (f *search) findArchives(ctx context.Context, sel *selection) error {
+	var candidates []*archive.Place
 	for i := range f.trails {
-		trail := &f.trails[i]
-		if !archive.Has(trail) || f.Filter.Trail != "" && f.Filter.Trail != trail.Name {
-			continue
+		if trail := &f.trails[i]; archive.Has(trail) && (f.Filter.Trail == "" || f.Filter.Trail == trail.Name) {
+			candidates = append(candidates, archiveOf(trail))
 		}
-		oldest, err := f.oldestOf(ctx, trail)
-		if err != nil {
-			return err
+	}
+	if err := archive.FindOldest(ctx, f.client, nil, candidates); err != nil {
+		return err
+	}
+	for _, place := range candidates {
+		if sel.fromCloudWatch || !f.Filter.Start.IsZero() && f.Filter.Start.Before(place.Oldest) {
+			place.Whole, place.Strict = sel.fromCloudWatch, sel.fromCloudWatch
+			f.archives = append(f.archives, place)
+			f.Places = append(f.Places, place)
 		}
-		if !sel.fromCloudWatch && (f.Filter.Start.IsZero() || !f.Filter.Start.Before(oldest)) {
-			continue
-		}
-		place := archiveOf(trail)
-		place.Oldest, place.Whole, place.Strict = oldest, sel.fromCloudWatch, sel.fromCloudWatch
-		f.archives = append(f.archives, place)
-		f.Places = append(f.Places, place)
 	}
 	if sel.fromCloudWatch && len(f.archives) == 0 {
 		return errNothingToRead
 	}
 	return nil
-}
-
-// oldestOf is the time of the trail's oldest event in the cluster; the present when there is none.
-func (f *search) oldestOf(ctx context.Context, trail *v1alpha1.AuditTrail) (time.Time, error) {
-	var events v1alpha1.AuditEventList
-	err := f.client.List(ctx, &events, client.InNamespace(trail.Namespace), client.Limit(1),
-		client.MatchingFields{v1alpha1.FieldTrail: trail.Name})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("looking for the oldest AuditEvent of trail %s/%s: %w", trail.Namespace, trail.Name, err)
-	}
-	if len(events.Items) == 0 {
-		return f.Clock.Now(), nil
-	}
-	return events.Items[0].Spec.Time.Time, nil
 }

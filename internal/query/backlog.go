@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -22,42 +20,8 @@ type Backlog struct {
 	Namespace string
 	// Trails are the uids of the trails.
 	Trails []string
-	// Index remembers what is in which chunk from one reading to the next; nil remembers nothing.
-	Index *ChunkIndex
-}
-
-// maxIndexed bounds the chunks that an index remembers: a hundred bytes each.
-const maxIndexed = 10_000
-
-// ChunkIndex remembers the first and the last name of each chunk, which nobody can tell without unpacking it. Chunks are
-// immutable. It is safe for concurrent use.
-type ChunkIndex struct {
-	mu    sync.Mutex
-	known *lru.Cache // uid of the chunk → Span
-}
-
-// NewChunkIndex makes an index.
-func NewChunkIndex() *ChunkIndex { return &ChunkIndex{known: lru.New(maxIndexed)} }
-
-func (i *ChunkIndex) of(key string) (names Span, ok bool) {
-	if i == nil {
-		return Span{}, false
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if kept, found := i.known.Get(key); found {
-		names, ok = kept.(Span)
-	}
-	return names, ok
-}
-
-func (i *ChunkIndex) remember(key string, names Span) {
-	if i == nil {
-		return
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.known.Add(key, names)
+	// Memory, where it is set, remembers what is in which chunk from one reading to the next.
+	Memory *Memory
 }
 
 // Span is all that is wanted.
@@ -69,7 +33,7 @@ const backlogPage = 2000
 // Read reads the chunks whose events may be in the span, again for each backlogPage rows: a trail's chunks hold hundreds of
 // thousands of events, in the order in which they were recorded, and that is nearly but not quite the order of their names.
 func (b *Backlog) Read(ctx context.Context, span Span, filter *Filter, hint int) Rows {
-	reading := &unpacking{backlog: b, filter: filter, index: cmp.Or(b.Index, NewChunkIndex())}
+	reading := &unpacking{backlog: b, filter: filter, memory: cmp.Or(b.Memory, NewMemory())}
 	size := backlogPage
 	if hint > 0 {
 		size = min(size, hint+1)

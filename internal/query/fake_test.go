@@ -30,6 +30,8 @@ type fakeAPI struct {
 	// largest is how many events the largest list had.
 	largest int
 	opened  int
+	// byName counts the lists of a single name.
+	byName int
 	// expired makes it forget the versions of earlier pages.
 	expired bool
 }
@@ -44,6 +46,11 @@ func (f *fakeAPI) List(_ context.Context, into client.ObjectList, options ...cli
 		return errors.New("only AuditEvents can be listed")
 	}
 	f.lists++
+	if asked.FieldSelector != nil {
+		if _, one := asked.FieldSelector.RequiresExactMatch("metadata.name"); one {
+			f.byName++
+		}
+	}
 	start := ""
 	if asked.Continue != "" {
 		token, err := base64.RawURLEncoding.DecodeString(asked.Continue)
@@ -78,7 +85,7 @@ func (f *fakeAPI) List(_ context.Context, into client.ObjectList, options ...cli
 
 func fieldsOf(event *v1alpha1.AuditEvent) fields.Set {
 	return fields.Set{
-		v1alpha1.FieldTrail: event.Spec.TrailRef.Name, v1alpha1.FieldAction: string(event.Spec.Action),
+		"metadata.name": event.Name, v1alpha1.FieldTrail: event.Spec.TrailRef.Name, v1alpha1.FieldAction: string(event.Spec.Action),
 		v1alpha1.FieldKind: event.Spec.Resource.Kind, v1alpha1.FieldResourceNamespace: event.Spec.Resource.Namespace,
 		v1alpha1.FieldResourceName: event.Spec.Resource.Name, v1alpha1.FieldUsername: event.Spec.Actor.Username,
 	}

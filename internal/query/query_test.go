@@ -138,16 +138,23 @@ func TestTheFirstPageReadsFewPages(t *testing.T) {
 	for i := range 20_000 {
 		events = append(events, event(epoch.Add(time.Duration(i)*20*time.Millisecond), i))
 	}
-	api := &fakeAPI{events: events}
+	api, memory := &fakeAPI{events: events}, NewMemory()
 	query := &Query{
 		Filter: Filter{Start: epoch.Add(-12 * time.Hour), End: epoch.Add(12 * time.Hour)}, Newest: true,
-		Places: []Place{&Cluster{Reader: api, Namespace: "shop"}},
+		Places: []Place{&Cluster{Reader: api, Namespace: "shop", Memory: memory}},
 	}
 	page, err := query.Page(t.Context(), nil, 0, 50)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(page.Rows).To(HaveLen(50))
 	g.Expect(page.Rows[0].Event.Name).To(Equal(events[19_999].Name))
-	g.Expect(api.lists).To(BeNumerically("<=", 20), "half as far each time, from half a day to a second")
+	g.Expect(api.lists).To(BeNumerically("<=", 14), "few steps from half a day to a second")
+
+	api.lists, query.Filter.End = 0, epoch.Add(3*time.Minute)
+	page, err = query.Page(t.Context(), nil, 0, 50)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(page.Rows).To(HaveLen(50))
+	g.Expect(page.Rows[0].Event.Name).To(Equal(events[3*60*50-1].Name))
+	g.Expect(api.lists).To(Equal(1), "how far back fifty events go is remembered")
 }
 
 // Large events must not fill the memory of whoever answers.
@@ -230,10 +237,10 @@ func TestPackedEventsAreFoundAmongTheOthers(t *testing.T) {
 			api.chunks = append(api.chunks, packed(t, events[first:first+300]))
 		}
 		slices.Reverse(api.chunks)
-		index := NewChunkIndex()
+		memory := NewMemory()
 		query := &Query{Newest: newest, Places: []Place{
 			&Cluster{Reader: api, Namespace: "shop"},
-			&Backlog{Reader: api, Namespace: "operator", Trails: []string{"both"}, Index: index},
+			&Backlog{Reader: api, Namespace: "operator", Trails: []string{"both"}, Memory: memory},
 		}}
 		g.Expect(namesByPage(t, query, 0, 6000)).To(Equal(wantedNames(events, &Filter{}, newest)))
 		g.Expect(namesByPage(t, query, 0, 777)).To(Equal(wantedNames(events, &Filter{}, newest)))

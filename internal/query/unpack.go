@@ -21,14 +21,14 @@ import (
 type unpacking struct {
 	backlog *Backlog
 	filter  *Filter
-	index   *ChunkIndex
+	memory  *Memory
 }
 
 // fill offers the events of all chunks that can have better rows, and returns the chunks that are not behind the span.
 func (u *unpacking) fill(ctx context.Context, best *bestRows, chunks []stored) ([]stored, error) {
 	var left []stored
 	for _, each := range chunks {
-		names, known := u.index.of(each.uid)
+		names, known := u.memory.chunk(each.uid)
 		if known && !names.overlaps(best.span) {
 			continue
 		}
@@ -60,7 +60,7 @@ func (u *unpacking) unpack(ctx context.Context, best *bestRows, packed stored) e
 	for {
 		entry, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			u.index.remember(packed.uid, names)
+			u.memory.keepChunk(packed.uid, names)
 			return nil
 		}
 		if err != nil {

@@ -7,6 +7,9 @@ import (
 	"iter"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/query"
@@ -110,4 +113,21 @@ func (p *Place) open(ctx context.Context) (*stream, error) {
 		return nil, fmt.Errorf("reading trail %s from CloudWatch Logs: %w", p.Name(), err)
 	}
 	return &stream{reader: reader, trail: p.Name(), group: destination.LogGroupName, name: p.Trail.Status.LogStreamName}, nil
+}
+
+// lookers is how many trails are asked at a time for their oldest event.
+const lookers = 8
+
+// FindOldest finds out for each place how far back the cluster has its trail's events.
+func FindOldest(ctx context.Context, events client.Reader, memory *query.Memory, places []*Place) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookers)
+	for _, place := range places {
+		group.Go(func() (err error) {
+			cluster := &query.Cluster{Reader: events, Namespace: place.Trail.Namespace, Memory: memory}
+			place.Oldest, err = cluster.Oldest(ctx, place.Trail)
+			return err
+		})
+	}
+	return group.Wait()
 }

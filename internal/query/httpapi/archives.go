@@ -2,19 +2,14 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/query/archive"
 )
-
-// lookers is how many trails are asked at a time for their oldest event.
-const lookers = 8
 
 // archiveOf is what a trail pushed; nil when there is no such thing.
 func (s *server) archiveOf(trail *v1alpha1.AuditTrail) *archive.Place {
@@ -36,15 +31,7 @@ func (s *server) addArchives(ctx context.Context, caller client.Client, found *s
 			archives = append(archives, place)
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookers)
-	for _, place := range archives {
-		group.Go(func() (err error) {
-			place.Oldest, err = oldestOf(ctx, caller, place.Trail)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	if err := archive.FindOldest(ctx, caller, s.memory, archives); err != nil {
 		return err
 	}
 	for _, place := range archives {
@@ -54,19 +41,6 @@ func (s *server) addArchives(ctx context.Context, caller client.Client, found *s
 		}
 	}
 	return nil
-}
-
-// oldestOf is the time of the trail's oldest event in the cluster; the present when there is none.
-func oldestOf(ctx context.Context, caller client.Client, trail *v1alpha1.AuditTrail) (time.Time, error) {
-	var events v1alpha1.AuditEventList
-	err := caller.List(ctx, &events, client.InNamespace(trail.Namespace), client.Limit(1), client.MatchingFields{v1alpha1.FieldTrail: trail.Name})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("looking for the oldest AuditEvent of trail %s/%s: %w", trail.Namespace, trail.Name, err)
-	}
-	if len(events.Items) == 0 {
-		return time.Now(), nil
-	}
-	return events.Items[0].Spec.Time.Time, nil
 }
 
 // completeSince is from when on an answer that was read so far has everything; the zero time when that is all that was asked for.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/query"
 )
 
 // reviewTimeout bounds the question whether a caller may read.
@@ -43,6 +44,7 @@ func newCallers(config *rest.Config, key string) (*callers, error) {
 	}
 	config.QPS = -1 // The API server's priority and fairness limits callers, and so does this server.
 	config.UserAgent = "trailkeeper-query-api"
+	config.DisableCompression = true // It would take both sides longer than the network between them.
 	return &callers{config: config, key: key, scheme: scheme, mapper: staticMapper()}, nil
 }
 
@@ -67,7 +69,7 @@ func (c *callers) client(token string) (client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client for a caller: %w", err)
 	}
-	return made, nil
+	return query.NewReader(config, made)
 }
 
 // tokenOf is the token of a request: of Authorization, else of ApiKey.

@@ -42,10 +42,10 @@ func (s *server) scope(ctx context.Context, caller client.Client, project string
 		}
 	}
 	for _, namespace := range namespaces {
-		found.places = append(found.places, &query.Cluster{Reader: caller, Namespace: namespace, Judged: judged})
+		found.places = append(found.places, &query.Cluster{Reader: caller, Namespace: namespace, Judged: judged, Memory: s.memory})
 		if s.options.Chunks != nil && len(uids[namespace]) > 0 {
 			found.places = append(found.places, &query.Backlog{
-				Reader: s.options.Chunks, Namespace: s.options.Namespace, Trails: uids[namespace], Index: s.index,
+				Reader: s.options.Chunks, Namespace: s.options.Namespace, Trails: uids[namespace], Memory: s.memory,
 			})
 		}
 	}

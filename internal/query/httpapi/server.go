@@ -58,7 +58,7 @@ type Options struct {
 type server struct {
 	options Options
 	callers *callers
-	index   *query.ChunkIndex
+	memory  *query.Memory
 	answers *slots
 	exports *slots
 }
@@ -70,7 +70,7 @@ func New(options Options) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		options: options, callers: callers, index: query.NewChunkIndex(),
+		options: options, callers: callers, memory: query.NewMemory(),
 		answers: newSlots(maxAnswers), exports: newSlots(maxExports),
 	}
 	mux := http.NewServeMux()

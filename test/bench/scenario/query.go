@@ -23,6 +23,8 @@ const (
 	queryDays = 10
 	// questions is how often it is asked, each time for another day.
 	questions = 200
+	// settling is how long the API server may take to read what was stored into its own cache, until when every list waits for it.
+	settling = 20 * time.Second
 )
 
 // asking is somebody who asks the query API.
@@ -44,6 +46,11 @@ func queried(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 	somebody, err := rig.reader(ctx)
 	if err != nil {
 		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settling):
 	}
 	if err := somebody.asksForDays(ctx, size, into); err != nil {
 		return err
