@@ -48,7 +48,8 @@ func keepConfiguration(
 }
 
 // CacheByName limits the manager's cache to the webhook configurations of the operator's name, and to the one ConfigMap that grants roles in
-// the operator's namespace, so that the right to list and watch can be limited to their names.
+// the operator's namespace, so that the right to list and watch can be limited to their names. Trails are cached without what nobody
+// reads.
 func CacheByName(operatorNamespace string) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {
@@ -61,6 +62,8 @@ func CacheByName(operatorNamespace string) map[client.Object]cache.ByObject {
 			Namespaces: map[string]cache.Config{operatorNamespace: {}},
 			Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, awsauth.RoleGrantsName),
 		},
+		// Trails have many conditions, and who wrote which of them takes as much memory as the rest.
+		&v1alpha1.AuditTrail{}: {Transform: cache.TransformStripManagedFields()},
 	}
 }
 
