@@ -81,7 +81,7 @@ func (s *session) events(ctx context.Context, flags *eventsFlags) error {
 
 // print shows the answer, or the newest events of it. A watch that follows does not show them again.
 func (f *search) print(ctx context.Context, out printer, limit int, watch *watching) error {
-	rows := f.Rows(ctx, nil)
+	rows := f.Rows(ctx, nil, 0, 0)
 	if limit > 0 {
 		page, err := f.newest(ctx, limit)
 		if err != nil {

@@ -96,7 +96,7 @@ func (f *search) export(ctx context.Context, format string) error {
 		bar.to = f.Clock.Now()
 	}
 	count := 0
-	for row, err := range f.Rows(ctx, nil) {
+	for row, err := range f.Rows(ctx, nil, 0, 0) {
 		if err == nil {
 			err = out.row(row)
 		}

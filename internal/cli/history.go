@@ -51,7 +51,7 @@ func (s *session) history(ctx context.Context, kind string, sel *selection) erro
 		search.Filter.Namespace = ""
 	}
 	count := 0
-	for row, err := range search.Rows(ctx, nil) {
+	for row, err := range search.Rows(ctx, nil, 0, 0) {
 		if err != nil {
 			return err
 		}

@@ -20,9 +20,22 @@ type Page struct {
 	Next *Cursor
 }
 
-// Rows are all rows of the answer behind a cursor, or from the first one on when it is nil.
-func (q *Query) Rows(ctx context.Context, cursor *Cursor) Rows {
-	return q.behind(ctx, cursor.position(), 0)
+// Rows are the rows of the answer behind a cursor, or from the first one on when it is nil: up to limit, 0 for all, after skip of them
+// have been left out.
+func (q *Query) Rows(ctx context.Context, cursor *Cursor, skip, limit int) Rows {
+	hint := 0
+	if limit > 0 {
+		hint = skip + limit
+	}
+	return func(yield func(*Row, error) bool) {
+		yielded := 0
+		for row, err := range q.behind(ctx, cursor.position(), skip, hint) {
+			yielded++
+			if !yield(row, err) || err != nil || yielded == limit {
+				return
+			}
+		}
+	}
 }
 
 // Page reads the rows behind a cursor, up to limit or MaxBytes, after it has left out skip of them. A nil cursor begins at the first row; one
@@ -33,12 +46,10 @@ func (q *Query) Page(ctx context.Context, cursor *Cursor, skip, limit int) (Page
 	var page Page
 	var end *Cursor
 	bytes := 0
-	for row, err := range q.behind(ctx, at, skip+limit) {
+	for row, err := range q.behind(ctx, at, skip, skip+limit) {
 		switch {
 		case err != nil:
 			return Page{}, err
-		case skip > 0:
-			skip--
 		case end != nil:
 			page.Next = end
 			return page, nil
@@ -54,8 +65,8 @@ func (q *Query) Page(ctx context.Context, cursor *Cursor, skip, limit int) (Page
 	return page, nil
 }
 
-// behind reads on behind a position. hint is about how many rows will be read; 0 for all.
-func (q *Query) behind(ctx context.Context, at *position, hint int) Rows {
+// behind reads on behind a position, after it has left out skip rows. hint is about how many rows will be read; 0 for all.
+func (q *Query) behind(ctx context.Context, at *position, skip, hint int) Rows {
 	span := q.Filter.span(q.Newest)
 	if at.last != "" {
 		span = span.after(at.last)
@@ -63,6 +74,10 @@ func (q *Query) behind(ctx context.Context, at *position, hint int) Rows {
 	return func(yield func(*Row, error) bool) {
 		for row, err := range mergeRows(ctx, q.Places, span, &q.Filter, hint) {
 			if err == nil && at.copies.has(row) {
+				continue
+			}
+			if err == nil && skip > 0 {
+				skip--
 				continue
 			}
 			if !yield(row, err) || err != nil {

@@ -28,26 +28,11 @@ func (s *server) export(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	rows := question.Rows(ctx, p.cursor)
+	limit := 0
 	if c.URL.Query().Get("limit") != "" || p.cursor != nil || p.offset > 0 {
-		rows = part(rows, p.offset, p.limit)
+		limit = p.limit
 	}
-	return s.stream(ctx, c.w, question, rows)
-}
-
-// part leaves out the first rows, and ends after some more.
-func part(rows query.Rows, skip, limit int) query.Rows {
-	return func(yield func(*query.Row, error) bool) {
-		passed := 0
-		for row, err := range rows {
-			if passed++; err == nil && passed <= skip {
-				continue
-			}
-			if !yield(row, err) || err != nil || passed == skip+limit {
-				return
-			}
-		}
-	}
+	return s.stream(ctx, c.w, question, question.Rows(ctx, p.cursor, p.offset, limit))
 }
 
 // stream writes the header with the first row, so that an error that comes before it has a status of its own.
