@@ -46,11 +46,7 @@ func (f *fakeAPI) List(_ context.Context, into client.ObjectList, options ...cli
 		return errors.New("only AuditEvents can be listed")
 	}
 	f.lists++
-	if asked.FieldSelector != nil {
-		if _, one := asked.FieldSelector.RequiresExactMatch("metadata.name"); one {
-			f.byName++
-		}
-	}
+	f.countByName(asked)
 	start := ""
 	if asked.Continue != "" {
 		token, err := base64.RawURLEncoding.DecodeString(asked.Continue)
@@ -79,8 +75,20 @@ func (f *fakeAPI) List(_ context.Context, into client.ObjectList, options ...cli
 		}
 		page.Items = append(page.Items, *event)
 	}
+	if weightOf(page.Items) > maxListBytes {
+		return errTooLarge
+	}
 	f.largest = max(f.largest, len(page.Items))
 	return nil
+}
+
+func (f *fakeAPI) countByName(asked *client.ListOptions) {
+	if asked.FieldSelector == nil {
+		return
+	}
+	if _, one := asked.FieldSelector.RequiresExactMatch("metadata.name"); one {
+		f.byName++
+	}
 }
 
 func fieldsOf(event *v1alpha1.AuditEvent) fields.Set {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -46,11 +47,7 @@ func (l *lister) learn(page []v1alpha1.AuditEvent) {
 	if len(page) == 0 {
 		return
 	}
-	bytes := 0
-	for i := range page {
-		bytes += weight(&page[i])
-	}
-	l.bytes = bytes / len(page)
+	l.bytes = weightOf(page) / len(page)
 	l.limit = pageOf(l.bytes)
 }
 
@@ -80,6 +77,10 @@ func (l *lister) page(ctx context.Context, from string, limit int) (events []v1a
 	list, err := l.list(ctx, from, limit)
 	if l.version != 0 && (apierrors.IsResourceExpired(err) || apierrors.IsGone(err)) {
 		l.version = 0 // The moment is forgotten; what is there now begins at the same name.
+		list, err = l.list(ctx, from, limit)
+	}
+	for errors.Is(err, errTooLarge) && limit > leastPage {
+		limit = max(limit/4, leastPage)
 		list, err = l.list(ctx, from, limit)
 	}
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 // Oldest is the time of the oldest event that a trail of the namespace has in the cluster; the present when it has none.
 //
 // A list that begins at the beginning costs the API server a look at each event there is. So the event that was the oldest before is
-// looked for by its name, and as long as it is there, it still is: what is recorded later has a later name.
+// looked for by its name, and as long as it is there, it still is: what is recorded later has a later name, but for what waited in a
+// replica's local file, and then a reader looks further back than it must.
 func (c *Cluster) Oldest(ctx context.Context, trail *v1alpha1.AuditTrail) (time.Time, error) {
 	uid := string(trail.UID)
 	if name, known := c.Memory.oldestName(uid); known {

@@ -2,7 +2,9 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/go-json-experiment/json"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +15,12 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/jsonclient"
 )
+
+// maxListBytes bounds a list: how many events it may have follows from how large the last ones were, and the next may be larger.
+const maxListBytes = 16 << 20
+
+// errTooLarge says that a list has more than maxListBytes. One of leastPage events never has, as audit.Limit bounds them.
+var errTooLarge = errors.New("the list is too large to be held in memory")
 
 // reader lists AuditEvents for half the processor time that the general client takes, and decodes them while the API server still
 // encodes further ones.
@@ -30,7 +38,7 @@ func NewReader(config *rest.Config, general client.Client) (client.Client, error
 	return &reader{Client: general, events: events}, nil
 }
 
-// List implements client.Reader.
+// List implements client.Reader. It fails with errTooLarge when a smaller page must be asked for.
 func (r *reader) List(ctx context.Context, into client.ObjectList, options ...client.ListOption) error {
 	list, ok := into.(*v1alpha1.AuditEventList)
 	if !ok {
@@ -48,7 +56,11 @@ func (r *reader) List(ctx context.Context, into client.ObjectList, options ...cl
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	if err := json.UnmarshalRead(stream, list); err != nil {
+	bounded := &io.LimitedReader{R: stream, N: maxListBytes}
+	if err := json.UnmarshalRead(bounded, list); err != nil {
+		if bounded.N <= 0 {
+			return errTooLarge
+		}
 		return fmt.Errorf("decoding a list of AuditEvents: %w", err)
 	}
 	for i := range list.Items {

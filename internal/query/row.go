@@ -53,6 +53,15 @@ func weight(event *v1alpha1.AuditEvent) int {
 	return bytes
 }
 
+// weightOf is the weight of several events.
+func weightOf(events []v1alpha1.AuditEvent) int {
+	bytes := 0
+	for i := range events {
+		bytes += weight(&events[i])
+	}
+	return bytes
+}
+
 func raw(value *runtime.RawExtension) int {
 	if value == nil {
 		return 0
