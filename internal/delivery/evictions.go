@@ -87,6 +87,25 @@ func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid st
 	return uid
 }
 
+// evictionsByName are the evictions by the name of what they evicted.
+func evictionsByName(events []*Event) map[types.NamespacedName][]*Event {
+	byName := map[types.NamespacedName][]*Event{}
+	for _, event := range events {
+		if isEviction(event) {
+			byName[objectName(event)] = append(byName[objectName(event)], event)
+		}
+	}
+	return byName
+}
+
+// mayHaveBeenEvicted says that somebody evicted a pod of the name at about the time of the creation. The API server looks for the pod
+// after the recorder did, and may have found this one in place of the one before.
+func (h *history) mayHaveBeenEvicted(creation *Event) bool {
+	return slices.ContainsFunc(h.namesakes, func(eviction *Event) bool {
+		return eviction.Head.Time.Sub(creation.Head.Time.Time).Abs() <= stretched(unversioned, creation, eviction)
+	})
+}
+
 func objectName(event *Event) types.NamespacedName {
 	return types.NamespacedName{Namespace: event.Head.Resource.Namespace, Name: event.Head.Resource.Name}
 }

@@ -75,7 +75,7 @@ func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
 		"it was created and is going":    {[]attempt{creation}, going, []ledger.Judgement{persisted, persisted}},
 		"it was created and went":        {[]attempt{creation, held}, sight{}, []ledger.Judgement{persisted, persisted, persisted}},
 		"neither was seen":               {[]attempt{creation}, sight{}, []ledger.Judgement{goneSince, goneSince}},
-		"another one was created":        {[]attempt{created().ofPod("u2").after(40 * ms), creation, held}, sight{}, []ledger.Judgement{persisted, notPersisted, persisted, persisted}},
+		"another one was created":        {[]attempt{created().ofPod("u2").after(40 * ms), creation, held}, sight{}, []ledger.Judgement{persisted, goneSince, persisted, persisted}},
 		"it was created much later":      {[]attempt{created().ofPod("u1").after(3 * time.Second)}, fresh, []ledger.Judgement{notPersisted, persisted}},
 		"one was created a second later": {nil, younger, []ledger.Judgement{notPersisted}},
 		"somebody else deleted it later": {[]attempt{creation, deleted("7", "1").ofPod("u1").after(3 * time.Second)}, sight{}, []ledger.Judgement{notPersisted, persisted, persisted}},

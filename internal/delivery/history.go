@@ -37,6 +37,8 @@ type history struct {
 	completions []*Event
 	// evictions delete the object, whatever version they are based on.
 	evictions []*Event
+	// namesakes are the evictions of what had the object's name, whichever pod they name.
+	namesakes []*Event
 	// versions are those that are known, the oldest first.
 	versions []version
 	// live is what a read showed; nil when there was none.
@@ -90,7 +92,7 @@ func (h *history) with(seen sight, uid string, complete bool) *history {
 	if seen.exists && string(seen.meta.UID) != uid {
 		seen = sight{}
 	}
-	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions,
+	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions, namesakes: h.namesakes,
 		versions: slices.Clone(h.versions), live: &seen, complete: complete, track: h.track,
 	}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {

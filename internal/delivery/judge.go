@@ -28,6 +28,7 @@ type reader interface {
 	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
 		visit func(name string, seen sight)) (complete bool, err error)
 	at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (seen sight, shown uint64, err error)
+	appeared(ctx context.Context, ref *v1alpha1.ResourceReference, since uint64) (bool, error)
 	// ready fails when the API server does not even let the operator read its own events.
 	ready(ctx context.Context) error
 }
@@ -50,8 +51,8 @@ type judge struct {
 	kept    *glance
 
 	// forbidden is where the operator may not read, crowded where it may not list or a list takes too long.
-	// trackless is where it may not list, without which objects cannot be followed.
-	forbidden, crowded, trackless places
+	// trackless is where it may not list, without which objects cannot be followed, unwatched where it may not watch.
+	forbidden, crowded, trackless, unwatched places
 }
 
 // verdict is a judgement, and what it rests on.
@@ -97,6 +98,7 @@ func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, err
 		return nil, err
 	}
 	j.lookBack(ctx, events, histories, verdicts)
+	j.recall(ctx, events, verdicts)
 	return verdicts, nil
 }
 
@@ -135,6 +137,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	inOrder(all)
 	findPods(all)
 	findUpserts(all)
+	evictions := evictionsByName(all)
 	byObject := make(map[string][]*Event, len(events))
 	for i := range events {
 		byObject[events[i].Head.Resource.UID] = nil
@@ -151,6 +154,9 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 			same = nil // These have nothing in common.
 		}
 		histories[uid] = newHistory(j.digester, same)
+		if len(same) > 0 {
+			histories[uid].namesakes = evictions[objectName(same[0])]
+		}
 	}
 	return histories
 }
@@ -236,7 +242,7 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		case unsure:
 		}
 	}
-	// An eviction that found no pod may have found this one a moment later.
-	found := complete && j.deletesAreRecorded(ref) && len(known.evictions) == 0
+	// An eviction that found no pod, or another one, may have found this one a moment later.
+	found := complete && j.deletesAreRecorded(ref) && len(known.evictions) == 0 && !known.mayHaveBeenEvicted(event)
 	return decide(&event.Head, seen, found)
 }

@@ -32,6 +32,8 @@ type fakeObjects struct {
 	surveys  int
 	// past is what the object was at a revision.
 	past func(revision uint64) (sight, uint64, error)
+	// appears says whether an object was ever there after a revision; nobody can tell where it is nil.
+	appears func(since uint64) (bool, error)
 	// notReady is why the API server does not know yet who may do what.
 	notReady error
 }
@@ -66,6 +68,13 @@ func (f *fakeObjects) at(_ context.Context, _ *v1alpha1.ResourceReference, revis
 		return sight{}, 0, errAway
 	}
 	return f.past(revision)
+}
+
+func (f *fakeObjects) appeared(_ context.Context, _ *v1alpha1.ResourceReference, since uint64) (bool, error) {
+	if f.appears == nil {
+		return false, errAway
+	}
+	return f.appears(since)
 }
 
 // ready fails as a test says.

@@ -1,0 +1,137 @@
+package delivery
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// TestACreationThatNobodyCanSee: an eviction may have met the pod, which is gone. The API server remembers whether it was there.
+func TestACreationThatNobodyCanSee(t *testing.T) {
+	answer := func(appeared bool, err error) func(uint64) (bool, error) {
+		return func(uint64) (bool, error) { return appeared, err }
+	}
+	another := func() attempt { return evicted().ofPod("u2").on("3").after(-5 * time.Millisecond) }
+	none := evicted().ofPod("").on(v1alpha1.NoVersion).after(5 * time.Millisecond)
+	for name, test := range map[string]struct {
+		creation, eviction attempt
+		appears            func(uint64) (bool, error)
+		old                time.Duration
+		want               ledger.Judgement
+	}{
+		"it was there":               {created().ofPod("u1"), another(), answer(true, nil), 0, persisted},
+		"it never was":               {created().ofPod("u1"), another(), answer(false, nil), 0, notPersisted},
+		"nobody can tell":            {created().ofPod("u1"), another(), answer(false, errTrackLost), 0, goneSince},
+		"the eviction found none":    {created().ofPod("u1"), none, answer(true, nil), 0, persisted},
+		"too long ago":               {created().ofPod("u1"), another(), nil, remembered, goneSince},
+		"it was stored too late":     {created().ofPod("u1").late(), another(), nil, 0, goneSince},
+		"the eviction was long ago":  {created().ofPod("u1"), another().after(-time.Minute), nil, 0, notPersisted},
+		"the eviction was of others": {created().ofPod("u1"), named(another(), "other"), nil, 0, notPersisted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			test.creation.ResourceVersion, test.eviction.ResourceVersion = 10, 11
+			var asked []uint64
+			objects := &fakeObjects{}
+			objects.appears = func(since uint64) (bool, error) {
+				asked = append(asked, since)
+				g.Expect(test.appears).NotTo(BeNil(), "nobody should be asked")
+				return test.appears(since)
+			}
+			j, clock := newJudge(objects)
+			clock.SetTime(clock.Now().Add(test.old))
+			got := judgeAll(j, t.Context(), []Event{*test.creation.Event}, []Event{*test.eviction.Event})
+			g.Expect(got).To(HaveExactElements(test.want))
+			if test.appears != nil {
+				g.Expect(asked).To(HaveExactElements(uint64(10)), "from when the event was stored")
+			}
+		})
+	}
+}
+
+// TestAnEvictionOfWhatNeverWas: it found no pod, and the one that was being created was refused.
+func TestAnEvictionOfWhatNeverWas(t *testing.T) {
+	eviction := evicted().ofPod("").on(v1alpha1.NoVersion).after(5 * time.Millisecond)
+	events := []Event{*created().ofPod("u1").Event, *eviction.Event}
+	for appeared, want := range map[bool][]ledger.Judgement{
+		false: {notPersisted, notPersisted},
+		true:  {persisted, goneSince},
+	} {
+		j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return appeared, nil }})
+		NewWithT(t).Expect(judgeAll(j, t.Context(), events, nil)).To(Equal(want))
+	}
+}
+
+// TestWhatWasRecalledStays when the events are judged once more.
+func TestWhatWasRecalledStays(t *testing.T) {
+	g := NewWithT(t)
+	events := []Event{*created().ofPod("u1").Event, *evicted().ofPod("u2").on("3").Event}
+	j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return false, nil }})
+	verdicts, err := j.all(t.Context(), events, nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	j.again(events, nil, verdicts, true)
+	g.Expect(verdicts[0].Judgement).To(Equal(notPersisted))
+}
+
+// TestWhatTheAPIServerForgot: it says so, or ends early.
+func TestWhatTheAPIServerForgot(t *testing.T) {
+	list := func(version int) string { return fmt.Sprintf(`{"metadata":{"resourceVersion":"%d"},"items":[]}`, version) }
+	for name, test := range map[string]struct {
+		answers []string
+		want    string
+	}{
+		"forgotten":       {[]string{list(9), list(9), list(9), `{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}`}, "too old"},
+		"ended early":     {[]string{list(9), list(9), list(9), ""}, "EOF"},
+		"another counter": {[]string{list(9), list(4), list(9)}, errTrackLost.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			answers := test.answers
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, answers[0])
+				answers = answers[1:]
+			}))
+			defer server.Close()
+			client, err := rest.UnversionedRESTClientFor(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{
+				GroupVersion: &v1alpha1.GroupVersion, NegotiatedSerializer: clientgoscheme.Codecs.WithoutConversion(),
+			}})
+			g.Expect(err).NotTo(HaveOccurred())
+			_, err = (&objects{client}).appeared(t.Context(), &created().Head.Resource, 7)
+			g.Expect(err).To(And(MatchError(errTrackLost), MatchError(ContainSubstring(test.want))))
+			g.Expect(answers).To(BeEmpty())
+		})
+	}
+}
+
+// TestOnlySoManyAreRecalled at once.
+func TestOnlySoManyAreRecalled(t *testing.T) {
+	g := NewWithT(t)
+	events := make([]Event, 0, 2*maxReplayed)
+	for range 2 * maxReplayed {
+		events = append(events, *created().ofPod("u1").Event)
+	}
+	asked := make(chan struct{}, len(events))
+	j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) {
+		asked <- struct{}{}
+		return true, nil
+	}})
+	j.deletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
+	judgeAll(j, t.Context(), events, nil)
+	g.Expect(asked).To(HaveLen(maxReplayed))
+}
+
+func named(a attempt, name string) attempt {
+	a.Head.Resource.Name = name
+	return a
+}
