@@ -49,7 +49,8 @@ func (w *world) expectTruth() {
 		total.Add(&d)
 	}
 	if wrong(&total) {
-		w.t.Errorf("the trails do not say what happened (seed %d):\n%s", w.seed, total.Details(40))
+		w.t.Errorf("the trails do not say what happened (seed %d):\n%s\n%s", w.seed, total.Details(40),
+			total.Around(40, entries, truth.Claims(w.trails[0], events)))
 	}
 	w.say("events of what the audit log does not tell for sure:\n%s", total.Doubts())
 	w.say("%d requests, %d of %d refused by the other webhook, seed %d",
