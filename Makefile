@@ -48,6 +48,11 @@ lint: $(GOLANGCI_LINT) ## Lint the code; the first time this builds golangci-lin
 test: control-plane build helm ## Run every test, with all the set-up they need.
 	hack/test.sh
 
+.PHONY: test-oldest
+test-oldest: build helm ## Run every test on the oldest Kubernetes that is supported, which is built from Go modules.
+	hack/control-plane.sh oldest
+	KUBEBUILDER_ASSETS=$(CURDIR)/$(BIN)/control-plane-oldest hack/test.sh
+
 .PHONY: soak
 soak: control-plane build helm ## Run the long forms of the tests in test/, with every fault (up to an hour).
 	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_SOAK=1 go test -count=1 -timeout 60m ./test/...

@@ -5,12 +5,17 @@
 #   2. else setup-envtest downloads what it has into bin/control-plane, when its index can be reached;
 #   3. else, and for what setup-envtest lacks, the programs are built from the Go modules that hack/controlplane pins.
 #
-# A second call finds the stamp of the first and returns at once.
+# A second call finds the stamp of the first and returns at once. With the argument "oldest" it is the oldest Kubernetes that is
+# supported, in bin/control-plane-oldest, with the etcd and the kubectl of the newest.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 module=$root/hack/controlplane
 dir=$root/bin/control-plane
+oldest=
+if [[ ${1:-} == oldest ]]; then
+  oldest=true module=$module/oldest dir=$dir-oldest
+fi
 programs=(etcd kube-apiserver kube-controller-manager kubectl)
 
 say() { printf 'control-plane: %s\n' "$*"; }
@@ -88,7 +93,7 @@ download() {
 main() {
   local lacking version current began=$SECONDS
   version=$(required k8s.io/kubernetes)
-  if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
+  if [[ -n ${KUBEBUILDER_ASSETS:-} && -z $oldest ]]; then
     lacking=$(missing "$KUBEBUILDER_ASSETS")
     [[ -z $lacking ]] || die "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks$lacking: add them, or unset it to have all of them made"
     say "using KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS as it is"
@@ -103,7 +108,11 @@ main() {
   mkdir -p "$dir"
   rm -f "$dir/.stamp"
   local kubernetes=(-ldflags "$(link_flags "$version")")
-  if download "$version"; then
+  if [[ -n $oldest ]]; then
+    "${BASH_SOURCE[0]}"
+    cp -f "${KUBEBUILDER_ASSETS:-$root/bin/control-plane}"/{etcd,kubectl} "$dir/"
+    build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver 5 "${kubernetes[@]}"
+  elif download "$version"; then
     say "downloaded etcd, kube-apiserver and kubectl; kube-controller-manager is not in the download"
   else
     say "no download can be reached: building from Go modules, about 8 min on two cores the first time"

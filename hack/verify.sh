@@ -42,7 +42,7 @@ formatted() {
 
 tidy() {
   local module status=0
-  for module in . hack/tools hack/controlplane hack/gitops hack/helm hack/image hack/monitoring; do
+  for module in . hack/tools hack/controlplane hack/controlplane/oldest hack/gitops hack/helm hack/image hack/monitoring; do
     (cd "$module" && GOWORK=off go mod tidy -diff) || status=1
   done
   return "$status"
