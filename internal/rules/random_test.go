@@ -15,7 +15,7 @@ import (
 type random struct{ *rand.Rand }
 
 var (
-	groupNames     = []string{"", "apps", "rbac.authorization.k8s.io", "audit.trailkeeper.dev"}
+	groupNames     = []string{"", "apps", "rbac.authorization.k8s.io", "authorization.k8s.io", "audit.trailkeeper.dev"}
 	resourceNames  = []string{"pods", "deployments", "namespaces", "nodes"}
 	subNames       = []string{"", "", "scale", "status", "exec"}
 	namespaceNames = []string{"prod", "dev", "dev-2", "kube-system", operatorNamespace}

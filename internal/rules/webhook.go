@@ -81,7 +81,7 @@ func (s *Set) webhook(policy v1alpha1.FailurePolicy) admissionregistrationv1.Val
 	}
 	webhook.Rules = subscribed.rules(scope)
 	webhook.NamespaceSelector = s.namespaceSelector(subjects, policy)
-	webhook.MatchConditions = s.matchConditions(subjects)
+	webhook.MatchConditions = slices.Concat(s.ownRecords(), withoutReviews(webhook.Rules), wantedBy(subjects))
 	return webhook
 }
 
@@ -167,12 +167,13 @@ func (s *Set) ownRecords() []admissionregistrationv1.MatchCondition {
 	}}
 }
 
-func (s *Set) matchConditions(subjects []subject) []admissionregistrationv1.MatchCondition {
-	conditions := s.ownRecords()
-	if expression := filter(subjects); expression != celTrue {
-		conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: "wanted", Expression: expression})
+// wantedBy keeps back what no subject wants.
+func wantedBy(subjects []subject) []admissionregistrationv1.MatchCondition {
+	expression := filter(subjects)
+	if expression == celTrue {
+		return nil
 	}
-	return conditions
+	return []admissionregistrationv1.MatchCondition{{Name: "wanted", Expression: expression}}
 }
 
 // filter is true for every request that a subject wants. When it grows too long it becomes coarser: first it forgets in

@@ -188,7 +188,7 @@ func TestFilterIsBounded(t *testing.T) {
 	g.Expect(wanted(webhooks(sharedRules...))).To(Equal(wanted(webhooks(tenant()))))
 	// Then there is none.
 	entry := webhooks(ownRules...)[0]
-	g.Expect(entry.MatchConditions).To(HaveLen(1))
+	g.Expect(entry.MatchConditions).To(HaveLen(2))
 	g.Expect(entry.MatchConditions[0].Expression).To(Equal(`!((request.userInfo.?username.orValue('') == ` +
 		`"system:serviceaccount:trailkeeper-system:trailkeeper-manager" && request.resource.group == "audit.trailkeeper.dev"))`))
 }
