@@ -102,7 +102,8 @@ func evictionsByName(events []*Event) map[types.NamespacedName][]*Event {
 // after the recorder did, and may have found this one in place of the one before.
 func (h *history) mayHaveBeenEvicted(creation *Event) bool {
 	return slices.ContainsFunc(h.namesakes, func(eviction *Event) bool {
-		return eviction.Head.Time.Sub(creation.Head.Time.Time).Abs() <= stretched(unversioned, creation, eviction)
+		earlier := creation.Head.Time.Sub(eviction.Head.Time.Time)
+		return earlier <= stretched(race, creation, eviction) && earlier >= -stretched(creating, creation, eviction)
 	})
 }
 

@@ -98,7 +98,6 @@ func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, err
 		return nil, err
 	}
 	j.lookBack(ctx, events, histories, verdicts)
-	j.recall(ctx, events, verdicts)
 	return verdicts, nil
 }
 

@@ -99,6 +99,7 @@ func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Ju
 	if err != nil {
 		panic(err)
 	}
+	j.recall(ctx, events, verdicts)
 	for _, v := range verdicts {
 		judgements = append(judgements, v.Judgement)
 	}

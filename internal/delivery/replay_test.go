@@ -72,20 +72,11 @@ func TestAnEvictionOfWhatNeverWas(t *testing.T) {
 	}
 }
 
-// TestWhatWasRecalledStays when the events are judged once more.
-func TestWhatWasRecalledStays(t *testing.T) {
-	g := NewWithT(t)
-	events := []Event{*created().ofPod("u1").Event, *evicted().ofPod("u2").on("3").Event}
-	j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return false, nil }})
-	verdicts, err := j.all(t.Context(), events, nil)
-	g.Expect(err).NotTo(HaveOccurred())
-	j.again(events, nil, verdicts, true)
-	g.Expect(verdicts[0].Judgement).To(Equal(notPersisted))
-}
-
 // TestWhatTheAPIServerForgot: it says so, or ends early.
 func TestWhatTheAPIServerForgot(t *testing.T) {
-	list := func(version int) string { return fmt.Sprintf(`{"metadata":{"resourceVersion":"%d"},"items":[]}`, version) }
+	list := func(version int) string {
+		return fmt.Sprintf(`{"metadata":{"resourceVersion":"%d"},"items":[]}`, version)
+	}
 	for name, test := range map[string]struct {
 		answers []string
 		want    string

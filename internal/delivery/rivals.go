@@ -50,6 +50,9 @@ func (h *history) rivals(event *Event) []*Event {
 // fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of two
 // users' that came nearly at the same time nobody can tell which.
 func (h *history) fate(event *Event) fate {
+	if h.mayHaveEnded(event) {
+		return unsure
+	}
 	own := h.alone(event)
 	var others []*Event
 	for _, rival := range h.rivals(event) {

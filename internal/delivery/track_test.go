@@ -132,6 +132,41 @@ func TestFollowIsBounded(t *testing.T) {
 	g.Expect(err).To(MatchError(errTrackLost))
 }
 
+// TestALateDeletionMayEndIt: two ask for the deletion of what is kept for its dependents, the second one not to keep it.
+func TestALateDeletionMayEndIt(t *testing.T) {
+	held := func() *life {
+		return (&life{}).add(7, valued("1")).add(9, valued("1", going(0), keptBy("orphan"))).add(20, nil)
+	}
+	bare := (&life{}).add(7, valued("1")).add(9, valued("1", going(0))).add(20, nil)
+	there := (&life{}).add(7, valued("1")).add(9, valued("1", going(0), keptBy("orphan")))
+	first := func() attempt { return deleted("7", "1").at(8) }
+	for name, test := range map[string]struct {
+		life   *life
+		second attempt
+		later  attempt
+		want   fate
+	}{
+		"nothing else ended it": {held(), deleted("7", "1").at(10).byBob(), completed("9").at(22), unsure},
+		"its finalizer went":    {held(), deleted("7", "1").at(10).byBob(), completed("9").at(11), notMade},
+		"it was gone by then":   {held(), deleted("7", "1").at(21).byBob(), completed("9").at(22), notMade},
+		"nothing held it":       {bare, deleted("7", "1").at(10).byBob(), completed("9").at(22), notMade},
+		"it is there":           {there, deleted("7", "1").at(10).byBob(), updated("9", "1", "2").at(11), notMade},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			one := first()
+			events := []*Event{one.Event, test.second.Event, test.later.Event}
+			found, err := follow(context.Background(), &fakeObjects{past: test.life.at}, &one.Head.Resource, 7, roomy())
+			g.Expect(err).NotTo(HaveOccurred())
+			known := newHistory(testDigester, events)
+			known.track = found
+			known = known.with(found.now(), "u1", true)
+			g.Expect(known.fate(one.Event)).To(Equal(made))
+			g.Expect(known.fate(test.second.Event)).To(Equal(test.want))
+		})
+	}
+}
+
 // TestTheTrackTells: what became of an event follows from the version after its own.
 func TestTheTrackTells(t *testing.T) {
 	evictedPod := func() *footprint {

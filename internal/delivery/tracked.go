@@ -121,6 +121,28 @@ func (h *history) completionOnTrack(event *Event) fate {
 	}
 }
 
+// mayHaveEnded says that a deletion that came too late to mark the object may have removed it all the same: its request is validated
+// again on what another one marked, which the recorder takes for the same change. So it is when nothing else tells why the object
+// went in spite of its finalizers.
+func (h *history) mayHaveEnded(event *Event) bool {
+	if h.track == nil || h.track.removed == 0 || !h.complete || !asksForDeletion(event) || event.Status.Outcome != "" ||
+		event.Head.Resource.Resource == "pods" || !h.isStale(event) || event.ResourceVersion > h.track.removed {
+		return false
+	}
+	last := h.track.last()
+	if last.number <= baseOf(event) || !last.isDeleting() || len(last.meta.Finalizers) == 0 {
+		return false
+	}
+	for _, events := range h.byBase {
+		for _, other := range events {
+			if other.Head.Action == v1alpha1.ActionDelete && other.Head.Resource.DeletionTime != nil && h.alone(other) != notMade {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // hasteningOnTrack judges a deletion of what is being deleted already: it shortens the grace that is left, or changes what becomes of
 // the dependents, or it is the second half of a deletion without grace.
 func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
