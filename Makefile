@@ -62,6 +62,10 @@ soak: control-plane build helm ## Run the long forms of the tests in test/, with
 verify: $(GOLANGCI_LINT) ## Check that generated files are current, and format, vet, lint, module files and scripts.
 	hack/verify.sh
 
+.PHONY: vulncheck
+vulncheck: ## Check what is built against Go's database of known vulnerabilities.
+	hack/vulncheck.sh
+
 ##@ Installing
 
 # IMAGE is the name and tag of the image that is built, pushed and installed.
