@@ -100,6 +100,7 @@ func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Ju
 		panic(err)
 	}
 	j.recall(ctx, events, verdicts)
+	j.again(events, others, verdicts, true)
 	for _, v := range verdicts {
 		judgements = append(judgements, v.Judgement)
 	}

@@ -63,13 +63,12 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 		open = open || verdicts[i].isOpen(&events[i], following)
 	}
 	if open {
-		sleep(ctx, secondLook)
+		until := time.Now().Add(secondLook)
+		c.judge.recall(ctx, events, verdicts) // It takes about as long.
+		sleep(ctx, time.Until(until))
 		c.judge.again(events, c.around(len(events)), verdicts, following)
 	}
 	unknown := open && c.box.isBehind() // What tells of the events may be among what the inbox does not have.
-	if !unknown {
-		c.judge.recall(ctx, events, verdicts)
-	}
 	judgements := make([]ledger.Judgement, len(events))
 	for i := range verdicts {
 		judgements[i] = verdicts[i].Judgement

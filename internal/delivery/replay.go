@@ -23,7 +23,7 @@ const (
 	remembered = time.Minute
 	// replayTime is how long the API server shows what it remembers. It shows it at once, and goes on with what comes: that it ends
 	// no more than replayDelay late is taken for the sign that nothing held it up.
-	replayTime  = 2 * time.Second
+	replayTime  = time.Second
 	replayDelay = 500 * time.Millisecond
 	// maxReplayed bounds the creations that are looked for at once.
 	maxReplayed = 32
