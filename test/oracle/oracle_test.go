@@ -88,6 +88,7 @@ func (w *world) settle() []v1alpha1.AuditEvent {
 			g.Expect(trail.Status.Delivery.Sequence).To(BeEquivalentTo(countOf(trail, events.Items)), trail.Name)
 		}
 	}).WithTimeout(2 * patience).WithPolling(3 * time.Second).Should(Succeed())
+	NewWithT(w.t).Expect(w.admin.List(w.t.Context(), &events)).To(Succeed(), "the last outcomes came after the list above")
 	return events.Items
 }
 
