@@ -99,7 +99,7 @@ func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Ju
 	if err != nil {
 		panic(err)
 	}
-	j.recall(ctx, events, verdicts)
+	j.recall(ctx, events, verdicts, false)
 	j.again(events, others, verdicts, true)
 	for _, v := range verdicts {
 		judgements = append(judgements, v.Judgement)

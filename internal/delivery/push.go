@@ -64,7 +64,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	}
 	if open {
 		until := time.Now().Add(secondLook)
-		c.judge.recall(ctx, events, verdicts) // It takes about as long.
+		c.judge.recall(ctx, events, verdicts, c.box.isBehind()) // It takes about as long.
 		sleep(ctx, time.Until(until))
 		c.judge.again(events, c.around(len(events)), verdicts, following)
 	}
@@ -72,11 +72,18 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	judgements := make([]ledger.Judgement, len(events))
 	for i := range verdicts {
 		judgements[i] = verdicts[i].Judgement
-		if unknown && verdicts[i].seen != nil && isOpen(&events[i], judgements[i]) && judgements[i] == notPersisted {
+		if unknown && verdicts[i].isOnlyRead(&events[i]) {
 			judgements[i] = unsettled(&events[i])
 		}
 	}
 	return judgements, nil
+}
+
+// isOnlyRead says that nothing but a read speaks against the change, and events that are not known yet may speak for it. That another
+// object has had the name since before a creation is enough.
+func (v *verdict) isOnlyRead(event *Event) bool {
+	held := event.Head.Action == v1alpha1.ActionCreate && v.seen != nil && v.seen.exists && before(v.seen.meta.CreationTimestamp, event.Head.Time)
+	return v.seen != nil && !held && isOpen(event, v.Judgement) && v.Judgement == notPersisted
 }
 
 // unsettled is the judgement of what only a read speaks against, when other events may tell more.

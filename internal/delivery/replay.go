@@ -105,12 +105,12 @@ func readMetaFrame(read []byte) (kind string, meta objectMeta, err error) {
 }
 
 // recall looks for objects whose creation is in doubt, in what the API server remembers: who was created and deleted at once is not
-// there any more when it is read.
-func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict) {
+// there any more when it is read. behind says that events were recorded that are not known yet.
+func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, behind bool) {
 	var group sync.WaitGroup
 	replayed := 0
 	for i := range events {
-		if !j.isInDoubt(&events[i], &verdicts[i]) {
+		if !j.canRecall(&events[i]) || verdicts[i].Judgement != goneSince && !(behind && verdicts[i].isOnlyRead(&events[i])) {
 			continue
 		}
 		if replayed++; replayed > maxReplayed {
@@ -140,11 +140,11 @@ func (j *judge) recallOne(ctx context.Context, event *Event, v *verdict) {
 	}
 }
 
-// isInDoubt says that nobody knows whether the event's object was ever there, and the API server may.
-func (j *judge) isInDoubt(event *Event, v *verdict) bool {
+// canRecall says that the API server may remember whether the event's object was ever there.
+func (j *judge) canRecall(event *Event) bool {
 	now := j.clock.Now()
 	return event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.UID != "" && !event.Late && !event.Straggler && event.Status.Outcome == "" &&
-		v.Judgement == goneSince && now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
+		now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
 }
 
 // denyEvictions judges the evictions that found no pod, and may have found one only that was never there.

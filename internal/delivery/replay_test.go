@@ -9,6 +9,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
@@ -125,4 +126,44 @@ func TestOnlySoManyAreRecalled(t *testing.T) {
 func named(a attempt, name string) attempt {
 	a.Head.Resource.Name = name
 	return a
+}
+
+// TestWhatATrailThatIsBehindStillKnows: what only a read speaks against is left open, unless the API server remembers, or somebody
+// else had the name all the time.
+func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
+	holder := seen("u9", "5")
+	holder.meta.CreationTimestamp = metav1.NewTime(eventTime.Add(-time.Minute))
+	younger := seen("u9", "9")
+	younger.meta.CreationTimestamp = metav1.NewTime(eventTime)
+	for name, test := range map[string]struct {
+		seen sight
+		asks bool
+		open bool
+	}{
+		"nothing is there":           {sight{}, true, false},
+		"the name was taken":         {holder, false, false},
+		"the name was taken since":   {younger, true, false},
+		"nothing, and no memory":     {sight{}, false, true},
+		"taken since, and no memory": {younger, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			asked := false
+			objects := &fakeObjects{consistent: test.seen}
+			if test.asks {
+				objects.appears = func(uint64) (bool, error) {
+					asked = true
+					return false, nil
+				}
+			}
+			j, _ := newJudge(objects)
+			events := []Event{*created().ofPod("u1").Event}
+			verdicts, err := j.all(t.Context(), events, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			j.recall(t.Context(), events, verdicts, true)
+			g.Expect(verdicts[0].Judgement).To(Equal(notPersisted))
+			g.Expect(asked).To(Equal(test.asks))
+			g.Expect(verdicts[0].isOnlyRead(&events[0])).To(Equal(test.open))
+		})
+	}
 }
