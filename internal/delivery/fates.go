@@ -88,15 +88,8 @@ func (h *history) ofEviction(event *Event) fate {
 
 // ofCompletion judges the removal of the last finalizer. Nobody can have seen the object a while after that.
 func (h *history) ofCompletion(event *Event) fate {
-	if h.isAt(baseOf(event)) {
+	if h.isAt(baseOf(event)) || h.isSeenAfter(event) {
 		return notMade
-	}
-	for base, events := range h.byBase {
-		for _, other := range events {
-			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > stretched(race, event) {
-				return notMade
-			}
-		}
 	}
 	switch {
 	case h.isGone() && h.mayHaveEndedOtherwise(event):
@@ -108,6 +101,18 @@ func (h *history) ofCompletion(event *Event) fate {
 	default:
 		return unsure
 	}
+}
+
+// isSeenAfter says that somebody saw the object a while after a request that would have removed it.
+func (h *history) isSeenAfter(event *Event) bool {
+	for base, events := range h.byBase {
+		for _, other := range events {
+			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > stretched(race, event) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mayHaveEndedOtherwise says that somebody's deletion, asked for at about the same time, may have removed the object: one of
@@ -166,8 +171,12 @@ func (h *history) ofHastening(event *Event) fate {
 	}
 }
 
-// hasFirstHalf says that the same user asked for the deletion just before it was noted on the object.
+// hasFirstHalf says that the same user asked for the deletion just before it was noted on the object, and that the event came as soon
+// as it was.
 func (h *history) hasFirstHalf(event *Event) bool {
+	if event.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) > stretched(cut, event) {
+		return false
+	}
 	for base, events := range h.byBase {
 		next, replaced := h.next(base)
 		if !replaced || base >= baseOf(event) || event.Head.Resource.Resource != "pods" && next.number != baseOf(event) {

@@ -148,6 +148,7 @@ func TestOtherEventsTell(t *testing.T) {
 		"the second half of a deletion":        {deleted("8", "1").deleting(0).after(20 * ms), []attempt{deleted("7", "1")}, notMade},
 		"another deletion, of a later version": {deleted("9", "1").deleting(0).after(100 * ms), []attempt{deleted("7", "1"), updated("8", "1", "2").deleting(0)}, unsure},
 		"a slow second half":                   {deleted("8", "1").deleting(3 * time.Second).after(4 * time.Second), []attempt{deleted("7", "1")}, notMade},
+		"another request, after a while":       {deleted("8", "1").deleting(0).after(4 * time.Second), []attempt{deleted("7", "1")}, unsure},
 		"a force when the grace is over":       {deleted("8", "1").deleting(30 * time.Second).after(40 * time.Second), []attempt{deleted("7", "1")}, unsure},
 		"somebody else hastens the deletion":   {deleted("8", "1").deleting(30 * time.Second).byBob(), []attempt{deleted("7", "1"), deleted("9", "1").deleting(0)}, made},
 		"a hastening that was refused":         {deleted("8", "1").deleting(30 * time.Second), []attempt{updated("9", "1", "2").deleting(30 * time.Second)}, notMade},

@@ -110,7 +110,9 @@ func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, 
 	var group sync.WaitGroup
 	replayed := 0
 	for i := range events {
-		if !j.canRecall(&events[i]) || verdicts[i].Judgement != goneSince && !(behind && verdicts[i].isOnlyRead(&events[i])) {
+		// An eviction of a pod that is going already is not recorded, and may have met the next one of the name.
+		only := (behind || events[i].Head.Resource.Resource == "pods") && verdicts[i].isOnlyRead(&events[i])
+		if !j.canRecall(&events[i]) || verdicts[i].Judgement != goneSince && !only {
 			continue
 		}
 		if replayed++; replayed > maxReplayed {

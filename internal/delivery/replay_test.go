@@ -30,14 +30,15 @@ func TestACreationThatNobodyCanSee(t *testing.T) {
 		old                time.Duration
 		want               ledger.Judgement
 	}{
-		"it was there":               {created().ofPod("u1"), another(), answer(true, nil), 0, persisted},
-		"it never was":               {created().ofPod("u1"), another(), answer(false, nil), 0, notPersisted},
-		"nobody can tell":            {created().ofPod("u1"), another(), answer(false, errTrackLost), 0, goneSince},
-		"the eviction found none":    {created().ofPod("u1"), none, answer(true, nil), 0, persisted},
-		"too long ago":               {created().ofPod("u1"), another(), nil, remembered, goneSince},
-		"it was stored too late":     {created().ofPod("u1").late(), another(), nil, 0, goneSince},
-		"the eviction was long ago":  {created().ofPod("u1"), another().after(-time.Minute), nil, 0, notPersisted},
-		"the eviction was of others": {created().ofPod("u1"), named(another(), "other"), nil, 0, notPersisted},
+		"it was there":                  {created().ofPod("u1"), another(), answer(true, nil), 0, persisted},
+		"it never was":                  {created().ofPod("u1"), another(), answer(false, nil), 0, notPersisted},
+		"nobody can tell":               {created().ofPod("u1"), another(), answer(false, errTrackLost), 0, goneSince},
+		"the eviction found none":       {created().ofPod("u1"), none, answer(true, nil), 0, persisted},
+		"too long ago":                  {created().ofPod("u1"), another(), nil, remembered, goneSince},
+		"it was stored too late":        {created().ofPod("u1").late(), another(), nil, 0, goneSince},
+		"an eviction that is not known": {created().ofPod("u1"), another().after(-time.Minute), answer(true, nil), 0, persisted},
+		"the eviction was long ago":     {created().ofPod("u1"), another().after(-time.Minute), answer(false, errTrackLost), 0, notPersisted},
+		"the eviction was of others":    {created().ofPod("u1"), named(another(), "other"), answer(false, errTrackLost), 0, notPersisted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -108,7 +108,7 @@ func isEvicted(pod *footprint) bool {
 // completionOnTrack judges the removal of the last finalizer, which removes the object whatever its version is by then.
 func (h *history) completionOnTrack(event *Event) fate {
 	switch {
-	case h.track.removed == 0:
+	case h.track.removed == 0, h.isSeenAfter(event):
 		return notMade
 	case h.ordered && !event.Straggler && event.ResourceVersion > h.track.removed:
 		return notMade // It was removed before the event was stored.
