@@ -152,10 +152,10 @@ func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
 	switch {
 	case deletion.Sub(event.Head.Time.Time) <= cut && h.hasFirstHalf(event):
 		return notMade
-	case next == nil && graceOf(was) > 0:
+	case next == nil && graceOf(was) > 0 && !h.isRetry(event):
 		return made
 	case next == nil:
-		return unsure // Whoever ended it, there was no grace to shorten.
+		return unsure // Whoever ended it, there was no grace to shorten, or the request did not ask for that.
 	case next.isDeleting() && next.meta.DeletionTimestamp.Before(was.meta.DeletionTimestamp), graceOf(next) < graceOf(was):
 		return made
 	case keepsDependents(next) != keepsDependents(was):
@@ -163,6 +163,21 @@ func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
 	default:
 		return notMade
 	}
+}
+
+// isRetry says that the same user's deletion was validated just before, when nobody's deletion had marked the object: then it is one
+// like the other's, and shortens nothing unless it asked for less grace.
+func (h *history) isRetry(event *Event) bool {
+	for base, events := range h.byBase {
+		for _, first := range events {
+			apart := event.Head.Time.Sub(first.Head.Time.Time)
+			if base < baseOf(event) && asksForDeletion(first) && first.Head.Actor.Username == event.Head.Actor.Username &&
+				apart >= 0 && apart <= stretched(unversioned, first, event) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // graceOf is how long after the request for its deletion the object was to be removed.
