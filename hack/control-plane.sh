@@ -33,7 +33,7 @@ missing() {
 }
 
 # required PATH: the version of a module that hack/controlplane requires.
-required() { awk -v path="$1" '$1 == path && $2 ~ /^v/ { print $2; exit }' "$module/go.mod"; }
+required() { awk -v path="$1" '$1 == "require" { sub("require", "") } $1 == path && $2 ~ /^v/ { print $2; exit }' "$module/go.mod"; }
 
 # stamp: changes when the programs have to be made again.
 stamp() {

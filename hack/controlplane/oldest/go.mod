@@ -2,9 +2,7 @@ module github.com/trailkeeper/trailkeeper/hack/controlplane/oldest
 
 go 1.26.0
 
-require (
-	k8s.io/kubernetes v1.32.2
-)
+require k8s.io/kubernetes v1.32.2
 
 require (
 	cel.dev/expr v0.18.0 // indirect
