@@ -11,6 +11,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -19,7 +20,7 @@ import (
 
 const (
 	// remembered is for how long a creation can be looked for in what the API server's watch cache remembers: 75 seconds at least
-	// (KEP-2340).
+	// (eventFreshDuration of k8s.io/apiserver).
 	remembered = time.Minute
 	// replayTime is how long the API server shows what it remembers. It shows it at once, and goes on with what comes: that it ends
 	// no more than replayDelay late is taken for the sign that nothing held it up.
@@ -70,8 +71,10 @@ func (o *objects) appeared(ctx context.Context, ref *v1alpha1.ResourceReference,
 
 // shareRevisions fails when such objects do not count with the AuditEvents: then the revision of an event says nothing of them.
 func (o *objects) shareRevisions(ctx context.Context, ref *v1alpha1.ResourceReference) error {
+	// In one namespace and by name, the API server looks at one place; otherwise at all events.
 	anyEvent := &v1alpha1.ResourceReference{
-		Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: v1alpha1.AuditEventsResource.Resource, Name: "none",
+		Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: v1alpha1.AuditEventsResource.Resource,
+		Namespace: metav1.NamespaceDefault, Name: "none",
 	}
 	var revisions [3]uint64
 	for i, of := range []*v1alpha1.ResourceReference{anyEvent, ref, anyEvent} {
