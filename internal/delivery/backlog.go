@@ -128,7 +128,7 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 // enter notes where an event is in the order, and what it tells of its object.
 func (b *backlog) enter(wire *wireEvent, version uint64, from origin) {
 	b.order.add(wire.key(), version)
-	if wire.noted && wire.status.RecordedResourceVersion == "" {
+	if wire.moved() {
 		b.suspects[wire.uid] = version
 	}
 	if from.object != "" && from.version != "" {

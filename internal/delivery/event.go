@@ -34,7 +34,9 @@ type Event struct {
 	Seen time.Time
 	// Late says that the event waited in a local file before it was stored.
 	Late bool
-	// Straggler says that others that were made after it were stored before it.
+	// Moved says that its ResourceVersion is a later one: somebody has explained it, and nothing says when it was stored.
+	Moved bool
+	// Straggler says that others that were made after it were stored before it, or that nobody knows when it was.
 	Straggler bool
 	// Slow is how long storing events took at that time, at least.
 	Slow time.Duration
@@ -120,7 +122,7 @@ var errUnreadable = errors.New("the AuditEvent cannot be read")
 
 // event decodes what delivery needs. The result owns its memory.
 func (w *wireEvent) event() (Event, error) {
-	event := Event{NamespacedName: w.key(), UID: w.uid, Spec: bytes.Clone(w.spec), Status: w.status, Late: w.late}
+	event := Event{NamespacedName: w.key(), UID: w.uid, Spec: bytes.Clone(w.spec), Status: w.status, Late: w.late, Moved: w.moved()}
 	version, err := w.recordedAt()
 	if err != nil {
 		return Event{}, err
@@ -158,6 +160,9 @@ func (w *wireEvent) recordedAt() (uint64, error) {
 	}
 	return parseVersion(version)
 }
+
+// moved says that somebody has explained the event since it was created, and that nobody noted at which version that was.
+func (w *wireEvent) moved() bool { return w.noted && w.status.RecordedResourceVersion == "" }
 
 // parseVersion reads a resourceVersion; those of one resource are comparable integers (KEP-5504).
 func parseVersion(version string) (uint64, error) {

@@ -177,21 +177,31 @@ func (h *history) hasFirstHalf(event *Event) bool {
 	if event.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) > stretched(cut, event) {
 		return false
 	}
-	for base, events := range h.byBase {
-		next, replaced := h.next(base)
-		if !replaced || base >= baseOf(event) || event.Head.Resource.Resource != "pods" && next.number != baseOf(event) {
+	for _, first := range h.earlierDeletions(event, secondHalf) {
+		next, replaced := h.next(baseOf(first))
+		if !replaced || event.Head.Resource.Resource != "pods" && next.number != baseOf(event) {
 			continue // Of what is not deleted gracefully, a deletion of a later version is another request.
 		}
-		for _, first := range events {
-			apart := event.Head.Time.Sub(first.Head.Time.Time)
-			if first.Head.Action == v1alpha1.ActionDelete && first.Head.Actor.Username == event.Head.Actor.Username &&
-				apart >= 0 && apart <= secondHalf && h.alone(first) != notMade &&
-				first.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) <= cut {
-				return true
-			}
+		if h.alone(first) != notMade && first.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) <= cut {
+			return true
 		}
 	}
 	return false
+}
+
+// earlierDeletions are those that the event's user asked for up to a while before it, of an older version.
+func (h *history) earlierDeletions(event *Event, within time.Duration) []*Event {
+	var earlier []*Event
+	for base, events := range h.byBase {
+		for _, other := range events {
+			apart := event.Head.Time.Sub(other.Head.Time.Time)
+			if base < baseOf(event) && other.Head.Action == v1alpha1.ActionDelete && other.Head.Actor.Username == event.Head.Actor.Username &&
+				apart >= 0 && apart <= within {
+				earlier = append(earlier, other)
+			}
+		}
+	}
+	return earlier
 }
 
 // ofUpdate judges an update by the first version after it that shows one of its places.

@@ -16,7 +16,7 @@ func inOrder(events []*Event) {
 	var latest time.Time
 	for _, event := range events {
 		at := event.Head.Time.Time
-		event.Straggler = event.Late || latest.Sub(at) > straggling
+		event.Straggler = event.Late || event.Moved || latest.Sub(at) > straggling
 		if at.After(latest) && !event.Late {
 			latest = at
 		}

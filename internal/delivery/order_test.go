@@ -66,6 +66,11 @@ func TestTheOrderOfVersionsTells(t *testing.T) {
 	}
 }
 
+func (a attempt) moved() attempt {
+	a.Moved = true
+	return a
+}
+
 func (a attempt) late() attempt {
 	a.Late = true
 	return a

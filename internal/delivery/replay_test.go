@@ -36,6 +36,7 @@ func TestACreationThatNobodyCanSee(t *testing.T) {
 		"the eviction found none":       {created().ofPod("u1"), none, answer(true, nil), 0, persisted},
 		"too long ago":                  {created().ofPod("u1"), another(), nil, remembered, goneSince},
 		"it was stored too late":        {created().ofPod("u1").late(), another(), nil, 0, goneSince},
+		"somebody has explained it":     {created().ofPod("u1").moved(), another(), nil, 0, goneSince},
 		"an eviction that is not known": {created().ofPod("u1"), another().after(-time.Minute), answer(true, nil), 0, persisted},
 		"the eviction was long ago":     {created().ofPod("u1"), another().after(-time.Minute), answer(false, errTrackLost), 0, notPersisted},
 		"the eviction was of others":    {created().ofPod("u1"), named(another(), "other"), answer(false, errTrackLost), 0, notPersisted},
@@ -124,11 +125,6 @@ func TestOnlySoManyAreRecalled(t *testing.T) {
 	g.Expect(asked).To(HaveLen(maxReplayed))
 }
 
-func named(a attempt, name string) attempt {
-	a.Head.Resource.Name = name
-	return a
-}
-
 // TestWhatATrailThatIsBehindStillKnows: what only a read speaks against is left open, unless the API server remembers, or somebody
 // else had the name all the time.
 func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
@@ -167,4 +163,9 @@ func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
 			g.Expect(verdicts[0].isOnlyRead(&events[0])).To(Equal(test.open))
 		})
 	}
+}
+
+func named(a attempt, name string) attempt {
+	a.Head.Resource.Name = name
+	return a
 }

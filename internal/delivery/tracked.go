@@ -168,16 +168,7 @@ func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
 // isRetry says that the same user's deletion was validated just before, when nobody's deletion had marked the object: then it is one
 // like the other's, and shortens nothing unless it asked for less grace.
 func (h *history) isRetry(event *Event) bool {
-	for base, events := range h.byBase {
-		for _, first := range events {
-			apart := event.Head.Time.Sub(first.Head.Time.Time)
-			if base < baseOf(event) && asksForDeletion(first) && first.Head.Actor.Username == event.Head.Actor.Username &&
-				apart >= 0 && apart <= stretched(unversioned, first, event) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.earlierDeletions(event, stretched(unversioned, event)), asksForDeletion)
 }
 
 // graceOf is how long after the request for its deletion the object was to be removed.

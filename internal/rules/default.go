@@ -12,7 +12,7 @@ func Default() []v1alpha1.Rule {
 		machines = []v1alpha1.ActorType{v1alpha1.ActorNode, v1alpha1.ActorControlPlane}
 	)
 	return []v1alpha1.Rule{
-		// Heartbeats, bookkeeping and questions: nothing that anybody decided.
+		// Heartbeats and bookkeeping: nothing that anybody decided.
 		{Level: v1alpha1.LevelNone, Resources: noise()},
 		// The wipe of a namespace takes its AuditEvents: a record for each would only double them.
 		{
@@ -54,8 +54,6 @@ func noise() []v1alpha1.GroupResources {
 		{Group: "", Resources: []string{"events", "endpoints", "bindings"}},
 		{Group: "events.k8s.io", Resources: []string{"events"}},
 		{Group: "discovery.k8s.io", Resources: []string{"endpointslices"}},
-		{Group: "authentication.k8s.io", Resources: []string{"*"}},
-		{Group: "authorization.k8s.io", Resources: []string{"*"}},
 	}
 }
 

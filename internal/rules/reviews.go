@@ -11,7 +11,7 @@ import (
 // cannot record keeps everybody from logging in, the operator among them, while no replica is there to answer.
 var reviewGroups = []string{"authentication.k8s.io", "authorization.k8s.io"}
 
-func isReview(req *Request) bool { return req.Group == reviewGroups[0] || req.Group == reviewGroups[1] }
+func isReview(req *Request) bool { return slices.Contains(reviewGroups, req.Group) }
 
 // withoutReviews keeps reviews back, where the rules may ask for any.
 func withoutReviews(rules []admissionregistrationv1.RuleWithOperations) []admissionregistrationv1.MatchCondition {

@@ -104,9 +104,8 @@ func (s *Set) Trail(namespace, name string) *CompiledTrail {
 // ComparesFieldManagers reports whether a rule asks for the field manager, which costs a look into the request's options.
 func (s *Set) ComparesFieldManagers() bool { return s.byFieldManager }
 
-// AppendMatches appends a Match for each trail that wants the request, sorted by name within tenant and project trails. Reviews are
-// wanted by none, whatever its rules say.
-// It allocates nothing but what appending needs, so nothing at all for a request that nobody wants.
+// AppendMatches appends a Match for each trail that wants the request, sorted by name within tenant and project trails. No trail wants a
+// review, whatever its rules say. AppendMatches allocates nothing but what appending needs, so nothing at all for a request that nobody wants.
 func (s *Set) AppendMatches(dst []Match, req *Request) []Match {
 	if req.Group == v1alpha1.GroupVersion.Group && req.Username == s.options.OperatorUsername && req.Username != "" {
 		return dst

@@ -49,6 +49,7 @@ func (w *world) expectTruth() {
 		total.Add(&d)
 	}
 	if wrong(&total) {
+		// The first trail has everything.
 		w.t.Errorf("the trails do not say what happened (seed %d):\n%s\n%s", w.seed, total.Details(40),
 			total.Around(40, entries, truth.Claims(w.trails[0], events)))
 	}

@@ -13,7 +13,7 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, query := range []string{
 		"", "startTime=2023-03-28T00:00:00%2B05:30&endTime=2023-04-28T23:59:59+05:30&resourceKind=project", "limit=50&offset=100",
-		"limit=-1", "limit=99999999999999999999", "offset=9223372036854775807", "continue=e30", "continue=%00", "actionType=CREATE&actionType=x",
+		"limit=-1", "limit=0", "limit=5000", "limit=99999999999999999999", "offset=9223372036854775807", "continue=e30", "continue=%00", "actionType=CREATE&actionType=x",
 		"outcome=pending", "order=oldest", "a=%zz", "resourceKind=&resourceKind=Pod", "projectUid=shop",
 	} {
 		f.Add(query, "")
