@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the operator's image for linux/amd64 and linux/arm64 into bin/image: trailkeeper-manager.tar (an OCI layout),
-# trailkeeper-manager.spdx.json and digest. The same commit and release of Go give the same bytes on every machine.
+# trailkeeper-manager.spdx.json and digest. The same commit gives the same bytes on every machine.
 #
 # IMAGE is the image's name and tag. IMAGE_OUT is another folder.
 set -euo pipefail
@@ -10,6 +10,9 @@ out=${IMAGE_OUT:-$root/bin/image}
 image=${IMAGE:-trailkeeper-manager:dev}
 
 cd "$root"
+# The release of Go that go.mod names, whichever is installed: known vulnerabilities of its library are looked for in that one.
+GOTOOLCHAIN=$(sed -n 's/^toolchain //p' go.mod)
+export GOTOOLCHAIN
 revision=$(git rev-parse HEAD)
 created=$(TZ=UTC git show --no-patch --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ HEAD)
 if [[ -n $(git status --porcelain) ]]; then

@@ -6,6 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 database=https://vuln.go.dev
+# The release of Go that the image is built with: hack/image.sh.
+GOTOOLCHAIN=$(sed -n 's/^toolchain //p' go.mod)
+export GOTOOLCHAIN
 
 if ! curl --silent --fail --max-time 10 --output /dev/null "$database/index/db.json"; then
   source=$(go mod download -json golang.org/x/vulndb@latest | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
