@@ -158,6 +158,23 @@ func TestASecondDeletionIsTriedAgain(t *testing.T) {
 	}
 }
 
+// TestASecondDeletionChangesTheFirst: two ask at once for the deletion of what has dependents, and for something else to become of them.
+func TestASecondDeletionChangesTheFirst(t *testing.T) {
+	g := NewWithT(t)
+	life := (&life{}).add(7, valued("1")).add(12, valued("1", going(0), keptBy("foregroundDeletion"))).
+		add(16, valued("1", going(0), keptBy("orphan"))).add(20, nil)
+	tried, won := deleted("7", "1").at(8).byBob(), deleted("7", "1").at(10).after(60*time.Millisecond)
+	again := deleted("12", "1").deleting(0).at(14).byBob().after(170 * time.Millisecond)
+	found, err := follow(context.Background(), &fakeObjects{past: life.at}, &again.Head.Resource, 7, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	known := newHistory(testDigester, []*Event{tried.Event, won.Event, again.Event})
+	known.track = found
+	known = known.with(found.now(), "u1", true)
+	g.Expect(known.fate(tried.Event)).To(Equal(notMade), "it was tried again")
+	g.Expect(known.fate(won.Event)).To(Equal(made))
+	g.Expect(known.fate(again.Event)).To(Equal(made))
+}
+
 // TestALateDeletionMayEndIt: two ask for the deletion of what is kept for its dependents, the second one not to keep it.
 func TestALateDeletionMayEndIt(t *testing.T) {
 	held := func() *life {

@@ -150,6 +150,8 @@ func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
 	at, _ := h.track.at(baseOf(event))
 	was := &h.track.steps[at]
 	switch {
+	case next != nil && keepsDependents(next) != keepsDependents(was):
+		return made // Also the second try of a request whose first one somebody else's deletion came before.
 	case deletion.Sub(event.Head.Time.Time) <= cut && h.hasFirstHalf(event):
 		return notMade
 	case next == nil && graceOf(was) > 0 && !h.isRetry(event):
@@ -157,8 +159,6 @@ func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
 	case next == nil:
 		return unsure // Whoever ended it, there was no grace to shorten, or the request did not ask for that.
 	case next.isDeleting() && next.meta.DeletionTimestamp.Before(was.meta.DeletionTimestamp), graceOf(next) < graceOf(was):
-		return made
-	case keepsDependents(next) != keepsDependents(was):
 		return made
 	default:
 		return notMade

@@ -24,8 +24,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 1 && scenario.IsWebhook(args[0]) {
-		return scenario.ServeWebhook(args[0], os.Stdin, os.Stdout)
+	if len(args) > 0 && scenario.IsWebhook(args[0]) {
+		return scenario.ServeWebhook(args[0], args[1:], os.Stdin, os.Stdout)
 	}
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	short := flags.Bool("short", false, "measure little, to see that the benchmark works; targets then do not count")

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,10 +118,13 @@ func (w *work) count() int        { return len(w.done) + len(w.failed) }
 func (w *work) names() []string   { return w.done }
 func (w *work) failures() []error { return w.failed[:min(len(w.failed), 5)] }
 
-// startLoad makes changes.
+// startLoad makes changes. It names them itself: of some thousand names that the API server chooses, two are sometimes the same,
+// and what it tried under the first is an event of its own.
 func (w *world) startLoad(writers int, every time.Duration) *work {
+	var numbers atomic.Int64
 	load := start(w.t.Context(), writers, every, func(ctx context.Context, _ int) (string, error) {
-		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "change-"}}
+		name := fmt.Sprintf("change-%d", numbers.Add(1))
+		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 		err := w.admin.Create(ctx, object)
 		return object.Name, err
 	})

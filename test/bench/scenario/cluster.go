@@ -36,7 +36,9 @@ func (r *Rig) prepareNamespaces(ctx context.Context) error {
 	user := rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: userGroup}
 	operator := testenv.OperatorSubject()
 	var objects []client.Object
-	for _, namespace := range []string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, backlogNamespace, watchedNamespace, queryNamespace} {
+	for _, namespace := range []string{
+		bareNamespace, noopNamespace, floorNamespace, recorderNamespace, localNamespace, backlogNamespace, watchedNamespace, queryNamespace,
+	} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		objects = append(objects, testenv.Rights(namespace, "editor", user, testenv.Core("configmaps", nil, "create"))...)
 		objects = append(objects, testenv.Rights(namespace, "outcomes", operator, testenv.Core("configmaps", nil, "get", "list"))...)

@@ -47,7 +47,7 @@ const (
 )
 
 // newBaseline appends without waiting for the disk.
-func newBaseline() (http.Handler, func(), error) {
+func newBaseline([]string) (http.Handler, func(), error) {
 	file, err := os.CreateTemp("", "trailkeeper-bench-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the baseline's file: %w", err)
@@ -76,7 +76,7 @@ func newBaseline() (http.Handler, func(), error) {
 }
 
 // newLocal is the recorder with everything but a control plane.
-func newLocal() (http.Handler, func(), error) {
+func newLocal([]string) (http.Handler, func(), error) {
 	dir, err := os.MkdirTemp("", "trailkeeper-bench-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the recorder's folder: %w", err)

@@ -19,7 +19,7 @@ import (
 // nothing of it. It speaks HTTP/1.1 without TLS, so that what is compared is the sending itself.
 const ReceiverCommand = "receiver"
 
-func newReceiver() (http.Handler, func(), error) {
+func newReceiver([]string) (http.Handler, func(), error) {
 	receiver := cloudsim.New(cloudsim.Options{Users: []cloudsim.User{awsUser}, Discard: true})
 	receiver.AddGroup(region, logGroup)
 	receiver.AddStream(region, logGroup, "sending")

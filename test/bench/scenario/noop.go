@@ -19,18 +19,28 @@ const NoopCommand = "noop-webhook"
 
 // admit does the least that a webhook can do.
 func admit(w http.ResponseWriter, r *http.Request) {
+	uid, err := readUID(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	writeAllowed(w, uid)
+}
+
+func readUID(r *http.Request) (types.UID, error) {
 	var review struct {
 		Request struct {
 			UID types.UID `json:"uid"`
 		} `json:"request"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+	err := json.NewDecoder(r.Body).Decode(&review)
+	return review.Request.UID, err
+}
+
+func writeAllowed(w http.ResponseWriter, uid types.UID) {
 	answer := admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
-		Response: &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true},
+		Response: &admissionv1.AdmissionResponse{UID: uid, Allowed: true},
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(&answer) // The API server notices by itself.
@@ -42,14 +52,15 @@ func (r *Rig) startNoop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return testenv.Create(ctx, r.admin, noopConfiguration(webhook.at))
+	return testenv.Create(ctx, r.admin, webhookConfiguration("noop", noopNamespace, webhook.at))
 }
 
-func noopConfiguration(at webhookAddress) *admissionregistrationv1.ValidatingWebhookConfiguration {
+// webhookConfiguration calls a webhook for the ConfigMaps of a namespace.
+func webhookConfiguration(name, namespace string, at webhookAddress) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	return &admissionregistrationv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: "bench-noop"},
+		ObjectMeta: metav1.ObjectMeta{Name: "bench-" + name},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
-			Name:         "noop.bench.trailkeeper.dev",
+			Name:         name + ".bench.trailkeeper.dev",
 			ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &at.URL, CABundle: at.CA},
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.OperationAll},
@@ -57,7 +68,7 @@ func noopConfiguration(at webhookAddress) *admissionregistrationv1.ValidatingWeb
 					APIGroups: []string{""}, APIVersions: []string{"*"}, Resources: []string{"configmaps"},
 				},
 			}},
-			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": noopNamespace}},
+			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},
 			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
 			FailurePolicy:           new(admissionregistrationv1.Fail),
 			AdmissionReviewVersions: []string{"v1"},

@@ -15,6 +15,7 @@ import (
 type poster struct {
 	client *http.Client
 	host   string
+	accept string
 }
 
 func newPoster(config *rest.Config) (*poster, error) {
@@ -22,7 +23,7 @@ func newPoster(config *rest.Config) (*poster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	return &poster{client: client, host: config.Host}, nil
+	return &poster{client: client, host: config.Host, accept: "application/json"}, nil
 }
 
 // post creates an object and fails unless the API server says that it did.
@@ -32,7 +33,7 @@ func (p *poster) post(ctx context.Context, path string, body []byte) error {
 		return fmt.Errorf("creating an object: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", p.accept)
 	response, err := p.client.Do(request)
 	if err != nil {
 		return fmt.Errorf("creating an object: %w", err)

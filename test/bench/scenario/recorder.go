@@ -23,13 +23,17 @@ const (
 	withNoop
 	withReplicated
 	withLocal
+	withFloor
 	configurations
 )
 
 var (
-	configurationNames = [configurations]string{"no webhook", "no-op webhook", "recorder", "recorder, Local"}
-	namespaces         = [configurations]string{bareNamespace, noopNamespace, recorderNamespace, localNamespace}
+	configurationNames = [configurations]string{"no webhook", "no-op webhook", "recorder", "recorder, Local", "floor"}
+	namespaces         = [configurations]string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, floorNamespace}
 )
+
+// compared are those of one run; the floor is measured by itself.
+var compared = []configuration{withNothing, withNoop, withReplicated, withLocal}
 
 // target is what a durability has to hold.
 type target struct {
@@ -82,13 +86,13 @@ func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) err
 		}
 	}
 	run := &recorderRun{Rig: rig, size: size, results: make([][configurations][]load.Result, len(phases)), delivered: rig.accepted()}
-	if err := run.warmUp(ctx, "recorder", withNothing, withNoop, withReplicated, withLocal); err != nil {
+	if err := run.warmUp(ctx, "recorder", compared...); err != nil {
 		return err
 	}
 	for round := range size.Rounds {
 		rig.say("Round %d of %d", round+1, size.Rounds)
 		for p := range phases {
-			for c := range configurations {
+			for _, c := range compared {
 				result, err := run.measure(ctx, c, phases[p], fmt.Sprintf("r%d-p%d", round, p))
 				if err != nil {
 					return err
@@ -167,7 +171,7 @@ func (p *poster) createConfigMap(ctx context.Context, namespace, name string) er
 
 func (r *recorderRun) report(into *report.Report) {
 	for p, phase := range phases {
-		for c := range configurations {
+		for _, c := range compared {
 			into.AddRow(summary(configurationNames[c], phase.name, r.results[p][c]))
 		}
 	}

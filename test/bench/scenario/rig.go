@@ -19,6 +19,7 @@ const (
 	noopNamespace     = "bench-noop"
 	recorderNamespace = "bench-recorder"
 	localNamespace    = "bench-local"
+	floorNamespace    = "bench-floor"
 	backlogNamespace  = "bench-backlog"
 	watchedNamespace  = "bench-watched"
 	queryNamespace    = "bench-query"

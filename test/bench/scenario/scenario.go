@@ -71,6 +71,7 @@ func All() []Scenario {
 		{Name: "sending", InProcess: true, Run: sent},
 		{Name: "recorder", Run: recorded},
 		{Name: "manager", Run: stored},
+		{Name: "floor", Run: floored},
 		{Name: "clients", Run: crowded},
 		{Name: "freshness", Run: fresh},
 		{Name: "watched", Run: watched},

@@ -27,8 +27,8 @@ import (
 
 // TestMain is a webhook when a scenario runs this program as that.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && IsWebhook(os.Args[1]) {
-		if err := ServeWebhook(os.Args[1], os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) > 1 && IsWebhook(os.Args[1]) {
+		if err := ServeWebhook(os.Args[1], os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "webhook:", err)
 			os.Exit(1)
 		}
@@ -54,7 +54,7 @@ func TestNoopAdmitsTheReviewThatItGot(t *testing.T) {
 func TestNoopSaysWhereItIsAndEndsWithItsInput(t *testing.T) {
 	g := NewWithT(t)
 	var out bytes.Buffer
-	g.Expect(ServeWebhook(NoopCommand, strings.NewReader(""), &out)).To(Succeed())
+	g.Expect(ServeWebhook(NoopCommand, nil, strings.NewReader(""), &out)).To(Succeed())
 	var at webhookAddress
 	g.Expect(json.Unmarshal(out.Bytes(), &at)).To(Succeed())
 	g.Expect(at.URL).To(HavePrefix("https://127.0.0.1:"))

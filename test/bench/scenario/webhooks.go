@@ -15,9 +15,10 @@ import (
 )
 
 // webhooks are what the benchmark's program can be, by its first argument: webhooks that run in a process of their own,
-// so that what they use can be told from what the load uses. Each returns its handler and how to end it.
-var webhooks = map[string]func() (_ http.Handler, end func(), err error){
-	NoopCommand:     func() (http.Handler, func(), error) { return http.HandlerFunc(admit), func() {}, nil },
+// so that what they use can be told from what the load uses. Each takes further arguments, and returns its handler and how to end it.
+var webhooks = map[string]func(args []string) (_ http.Handler, end func(), err error){
+	NoopCommand:     func([]string) (http.Handler, func(), error) { return http.HandlerFunc(admit), func() {}, nil },
+	FloorCommand:    newFloor,
 	BaselineCommand: newBaseline,
 	LocalCommand:    newLocal,
 	ReceiverCommand: newReceiver,
@@ -33,8 +34,8 @@ type webhookAddress struct {
 }
 
 // ServeWebhook serves until in ends, which is when the process that started it ends.
-func ServeWebhook(command string, in io.Reader, out io.Writer) error {
-	handler, end, err := webhooks[command]()
+func ServeWebhook(command string, args []string, in io.Reader, out io.Writer) error {
+	handler, end, err := webhooks[command](args)
 	if err != nil {
 		return err
 	}
@@ -63,13 +64,13 @@ type webhook struct {
 }
 
 // startWebhook runs one until the Rig is closed.
-func (r *Rig) startWebhook(ctx context.Context, name string) (*webhook, error) {
+func (r *Rig) startWebhook(ctx context.Context, name string, args ...string) (*webhook, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
 	//nolint:gosec,noctx // It is this program itself, and ends with its input.
-	command := exec.Command(program, name)
+	command := exec.Command(program, append([]string{name}, args...)...)
 	command.Stderr = os.Stderr
 	input, err := command.StdinPipe()
 	if err != nil {

@@ -1,0 +1,129 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
+	"github.com/trailkeeper/trailkeeper/test/bench/load"
+	"github.com/trailkeeper/trailkeeper/test/bench/report"
+)
+
+// FloorCommand makes the benchmark's program a webhook that creates an AuditEvent, always the same but for its name, before it
+// admits, and does nothing else: neither looks at the object, nor delivers. No recorder that stores AuditEvents in the API server
+// before it answers can be faster.
+const FloorCommand = "floor-webhook"
+
+// floorName is what stands for an event's name in its template.
+const floorName = "EVENT-NAME"
+
+// newFloor has a kubeconfig of the operator and the template of an event, both as files.
+func newFloor(args []string) (http.Handler, func(), error) {
+	config, err := clientcmd.BuildConfigFromFlags("", args[0])
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the operator's kubeconfig: %w", err)
+	}
+	poster, err := newPoster(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	poster.accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1" // As the recorder asks.
+	template, err := os.ReadFile(args[1])
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the event's template: %w", err)
+	}
+	store := func(w http.ResponseWriter, r *http.Request) {
+		review, err := readUID(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		event := strings.Replace(string(template), floorName, string(review), 1)
+		if err := poster.post(r.Context(), eventsPath(floorNamespace), []byte(event)); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writeAllowed(w, review)
+	}
+	return http.HandlerFunc(store), func() {}, nil
+}
+
+func eventsPath(namespace string) string {
+	return "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + namespace + "/auditevents?fieldValidation=Ignore"
+}
+
+// floored measures what the least that stores an event reaches, with the operator stopped: the recorder's share of the no-op
+// webhook's rate can be no higher on the machine.
+func floored(ctx context.Context, rig *Rig, size Size, into *report.Report) error {
+	template, err := rig.floorTemplate(ctx)
+	if err != nil {
+		return err
+	}
+	rig.manager.Stop()
+	webhook, err := rig.startWebhook(ctx, FloorCommand, rig.managerOptions.Kubeconfig, template)
+	if err != nil {
+		return err
+	}
+	if err := testenv.Create(ctx, rig.admin, webhookConfiguration("floor", floorNamespace, webhook.at)); err != nil {
+		return err
+	}
+	run := &recorderRun{Rig: rig, size: size}
+	if err := run.warmUp(ctx, "floor", withNoop, withFloor); err != nil {
+		return err
+	}
+	var ratios []float64
+	for round := range size.Rounds {
+		var rates [configurations]float64
+		for _, c := range []configuration{withNoop, withFloor} {
+			result, err := run.measure(ctx, c, phases[len(phases)-1], fmt.Sprintf("floor-%d", round))
+			if err != nil {
+				return err
+			}
+			rates[c] = result.Rate()
+		}
+		ratios = append(ratios, rates[withFloor]/rates[withNoop])
+	}
+	into.Add("recorder.replicated.floor_ratio", load.Median(ratios), "of the no-op webhook's rate", report.Target{})
+	return rig.runManager(ctx)
+}
+
+// floorTemplate is the file of an event that the recorder itself made of such a ConfigMap.
+func (r *Rig) floorTemplate(ctx context.Context) (string, error) {
+	if _, err := r.trail(ctx, recorderNamespace); err != nil {
+		return "", err
+	}
+	if err := r.users[0].createConfigMap(ctx, recorderNamespace, "floor-template"); err != nil {
+		return "", err
+	}
+	var events v1alpha1.AuditEventList
+	if err := r.admin.List(ctx, &events, client.InNamespace(recorderNamespace)); err != nil {
+		return "", fmt.Errorf("listing events: %w", err)
+	}
+	for _, event := range events.Items {
+		if event.Spec.Resource.Name != "floor-template" {
+			continue
+		}
+		template := v1alpha1.AuditEvent{Spec: event.Spec}
+		template.APIVersion, template.Kind = v1alpha1.GroupVersion.String(), "AuditEvent"
+		template.Namespace, template.Name = floorNamespace, floorName
+		body, err := json.Marshal(&template)
+		if err != nil {
+			return "", fmt.Errorf("encoding an event: %w", err)
+		}
+		path := filepath.Join(filepath.Dir(r.managerOptions.Kubeconfig), "floor-event.json")
+		if err := os.WriteFile(path, body, 0o600); err != nil {
+			return "", fmt.Errorf("writing an event: %w", err)
+		}
+		return path, nil
+	}
+	return "", fmt.Errorf("the recorder made no event of the ConfigMap floor-template")
+}
