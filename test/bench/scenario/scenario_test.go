@@ -129,7 +129,7 @@ func TestRoundsAreComparedWithThemselves(t *testing.T) {
 		"recorder.local.saturated_ratio":      0.8,
 		"manager.cpu_ms_per_event":            2,
 	}))
-	g.Expect(into.Rows).To(HaveLen(len(phases) * int(configurations)))
+	g.Expect(into.Rows).To(HaveLen(len(phases) * len(compared)))
 }
 
 // Sixty trails, six of which are broken, each in its way: all others become ready. How much longer they take than a lone
