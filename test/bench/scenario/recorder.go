@@ -126,20 +126,9 @@ func (r *recorderRun) measure(ctx context.Context, c configuration, p phase, pre
 	if err != nil {
 		return load.Result{}, err
 	}
-	create := func(ctx context.Context, number int) error {
-		return r.users[number%len(r.users)].createConfigMap(ctx, namespaces[c], fmt.Sprintf("%s-%d", prefix, number))
-	}
-	var result load.Result
-	if p.rate > 0 {
-		result = load.Open(ctx, p.rate, r.size.Phase, create)
-	} else {
-		result = load.Saturate(ctx, p.workers, r.size.Phase, create)
-	}
-	if len(result.Latencies) == 0 {
-		return result, fmt.Errorf("no ConfigMap was created with %s: %w", configurationNames[c], result.Err)
-	}
-	if c != withReplicated && c != withLocal {
-		return result, nil
+	result, err := r.create(ctx, c, p, r.size.Phase, prefix)
+	if err != nil || c != withReplicated && c != withLocal {
+		return result, err
 	}
 	r.delivered += len(result.Latencies)
 	if err := r.waitForAccepted(ctx, r.delivered, drainTime); err != nil {
@@ -152,6 +141,23 @@ func (r *recorderRun) measure(ctx context.Context, c configuration, p phase, pre
 	if c == withReplicated {
 		r.cpu += after.CPU - before.CPU
 		r.events += len(result.Latencies)
+	}
+	return result, nil
+}
+
+// create creates ConfigMaps for so long.
+func (r *Rig) create(ctx context.Context, c configuration, p phase, length time.Duration, prefix string) (load.Result, error) {
+	create := func(ctx context.Context, number int) error {
+		return r.users[number%len(r.users)].createConfigMap(ctx, namespaces[c], fmt.Sprintf("%s-%d", prefix, number))
+	}
+	var result load.Result
+	if p.rate > 0 {
+		result = load.Open(ctx, p.rate, length, create)
+	} else {
+		result = load.Saturate(ctx, p.workers, length, create)
+	}
+	if len(result.Latencies) == 0 {
+		return result, fmt.Errorf("no ConfigMap was created with %s: %w", configurationNames[c], result.Err)
 	}
 	return result, nil
 }
