@@ -24,7 +24,8 @@ func TestWhatProtectsTheRecordIsInNobodysWay(t *testing.T) {
 	everything := rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}
 	g.Expect(testenv.Create(t.Context(), admin, testenv.Rights(namespace, worker, user, everything)...)).To(Succeed())
 	passing := clusterOnly(namespace, "passing")
-	g.Expect(alice.Create(t.Context(), passing)).To(Succeed())
+	// The API server takes a moment to know of the rights.
+	g.Eventually(func() error { return alice.Create(t.Context(), passing) }).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 	waitInForce(t, passing)
 	g.Eventually(func() error { return waitRecording(t.Context(), passing, namespace) }).WithTimeout(patience).Should(Succeed())
 
