@@ -135,21 +135,25 @@ func TestFollowIsBounded(t *testing.T) {
 // TestASecondDeletionIsTriedAgain on what the first one marked, and the kubelet ends the pod before its grace is over.
 func TestASecondDeletionIsTriedAgain(t *testing.T) {
 	ended := (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(20, nil)
+	shortened := (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(15, valued("1", going(0))).add(20, nil)
 	again := func() attempt {
 		return deleted("9", "1").deleting(30 * time.Second).at(12).byBob().after(300 * time.Millisecond)
 	}
 	for name, test := range map[string]struct {
+		life  *life
 		first attempt
 		want  fate
 	}{
-		"the same request":   {deleted("7", "1").at(10).byBob(), unsure},
-		"somebody else's":    {deleted("7", "1").at(8), made},
-		"of a long time ago": {deleted("7", "1").at(8).byBob().after(-time.Minute), made},
+		"the same request":              {ended, deleted("7", "1").at(10).byBob(), unsure},
+		"somebody else's":               {ended, deleted("7", "1").at(8), made},
+		"of a long time ago":            {ended, deleted("7", "1").at(8).byBob().after(-time.Minute), made},
+		"the same request, marked anew": {shortened, deleted("7", "1").at(10).byBob(), unsure},
+		"somebody else's, marked anew":  {shortened, deleted("7", "1").at(8), made},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			second := again()
-			found, err := follow(context.Background(), &fakeObjects{past: ended.at}, &second.Head.Resource, 7, roomy())
+			found, err := follow(context.Background(), &fakeObjects{past: test.life.at}, &second.Head.Resource, 7, roomy())
 			g.Expect(err).NotTo(HaveOccurred())
 			known := newHistory(testDigester, []*Event{test.first.Event, second.Event})
 			known.track = found

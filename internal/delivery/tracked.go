@@ -158,11 +158,18 @@ func (h *history) hasteningOnTrack(event *Event, next *footprint) fate {
 		return made
 	case next == nil:
 		return unsure // Whoever ended it, there was no grace to shorten, or the request did not ask for that.
-	case next.isDeleting() && next.meta.DeletionTimestamp.Before(was.meta.DeletionTimestamp), graceOf(next) < graceOf(was):
-		return made
-	default:
+	case !hastens(was, next):
 		return notMade
+	case h.isRetry(event):
+		return unsure // The kubelet, whose ends of pods are not recorded, may have done it.
+	default:
+		return made
 	}
+}
+
+// hastens says that the later version is to be removed sooner.
+func hastens(was, next *footprint) bool {
+	return next.isDeleting() && next.meta.DeletionTimestamp.Before(was.meta.DeletionTimestamp) || graceOf(next) < graceOf(was)
 }
 
 // isRetry says that the same user's deletion was validated just before, when nobody's deletion had marked the object: then it is one
