@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -28,6 +29,9 @@ const floorName = "EVENT-NAME"
 
 // newFloor has a kubeconfig of the operator and the template of an event, both as files.
 func newFloor(args []string) (http.Handler, func(), error) {
+	if len(args) != 2 {
+		return nil, nil, fmt.Errorf("%s needs the files of a kubeconfig and of an event", FloorCommand)
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", args[0])
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the operator's kubeconfig: %w", err)
@@ -42,17 +46,17 @@ func newFloor(args []string) (http.Handler, func(), error) {
 		return nil, nil, fmt.Errorf("reading the event's template: %w", err)
 	}
 	store := func(w http.ResponseWriter, r *http.Request) {
-		review, err := readUID(r)
+		uid, err := readUID(r)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		event := strings.Replace(string(template), floorName, string(review), 1)
+		event := strings.Replace(string(template), floorName, string(uid), 1)
 		if err := poster.post(r.Context(), eventsPath(floorNamespace), []byte(event)); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		writeAllowed(w, review)
+		writeAllowed(w, uid)
 	}
 	return http.HandlerFunc(store), func() {}, nil
 }
@@ -69,18 +73,23 @@ func floored(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 		return err
 	}
 	rig.manager.Stop()
-	webhook, err := rig.startWebhook(ctx, FloorCommand, rig.managerOptions.Kubeconfig, template)
+	// The scenarios that follow need it, whatever becomes of this one.
+	return errors.Join(rig.measureFloor(ctx, template, size, into), rig.runManager(ctx))
+}
+
+func (r *Rig) measureFloor(ctx context.Context, template string, size Size, into *report.Report) error {
+	webhook, err := r.startWebhook(ctx, FloorCommand, r.managerOptions.Kubeconfig, template)
 	if err != nil {
 		return err
 	}
-	if err := testenv.Create(ctx, rig.admin, webhookConfiguration("floor", floorNamespace, webhook.at)); err != nil {
+	if err := testenv.Create(ctx, r.admin, webhookConfiguration("floor", floorNamespace, webhook.at)); err != nil {
 		return err
 	}
 	var ratios []float64
 	for round := range size.Rounds + 1 {
 		var rates [configurations]float64
 		for _, c := range []configuration{withNoop, withFloor} {
-			result, err := rig.create(ctx, c, phases[len(phases)-1], size.Phase, fmt.Sprintf("floor-%d", round))
+			result, err := r.create(ctx, c, phases[len(phases)-1], size.Phase, fmt.Sprintf("floor-%d", round))
 			if err != nil {
 				return err
 			}
@@ -91,7 +100,7 @@ func floored(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 		}
 	}
 	into.Add("recorder.replicated.floor_ratio", load.Median(ratios), "of the no-op webhook's rate", report.Target{})
-	return rig.runManager(ctx)
+	return nil
 }
 
 // floorTemplate is the file of an event that the recorder itself made of such a ConfigMap.

@@ -35,7 +35,7 @@ func (p *poster) post(ctx context.Context, path string, body []byte) error {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", p.accept)
-	response, err := p.client.Do(request) //nolint:gosec // As above.
+	response, err := p.client.Do(request) //nolint:gosec // The host is the benchmark's own control plane.
 	if err != nil {
 		return fmt.Errorf("creating an object: %w", err)
 	}
