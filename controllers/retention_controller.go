@@ -126,8 +126,8 @@ func (r *RetentionReconciler) trailsByUID(ctx context.Context, reader client.Rea
 //
 // The API server counts a namespace for nothing: a list of one item says how many remain. It does not when a selector
 // is given, and a namespace may hold several trails' events; so only when the namespace has more than the trail may
-// have are the trail's own counted, by pages of metadata. That takes the API server about 50 ms a page, and the next
-// count waits for 19 times as long as this one took.
+// have are the trail's own counted, by pages of metadata, and no further than one turn may prune: for each page the API
+// server walks all events that follow. The next count waits for 19 times as long as this one took.
 func (r *RetentionReconciler) excess(ctx context.Context, trail *v1alpha1.AuditTrail) (int64, error) {
 	limit := maxEventsOf(trail)
 	page, err := r.listMetadata(ctx, client.InNamespace(trail.Namespace), client.Limit(1))
@@ -146,23 +146,23 @@ func (r *RetentionReconciler) excess(ctx context.Context, trail *v1alpha1.AuditT
 		return 0, nil
 	}
 	start := r.Clock.Now()
-	counted, err := r.count(ctx, trail)
+	counted, err := r.count(ctx, trail, limit+maxPages*pageSize)
 	r.setNextCount(key, r.Clock.Now().Add((countShare-1)*r.Clock.Since(start)))
 	return max(counted-limit, 0), err
 }
 
-// count counts the events that name the trail, by pages.
-func (r *RetentionReconciler) count(ctx context.Context, trail *v1alpha1.AuditTrail) (int64, error) {
+// count counts the events that name the trail, by pages, and stops when it has enough.
+func (r *RetentionReconciler) count(ctx context.Context, trail *v1alpha1.AuditTrail, enough int64) (int64, error) {
 	var counted int64
 	next := ""
 	for {
 		page, err := r.listMetadata(ctx, client.InNamespace(trail.Namespace),
-			client.MatchingFields{v1alpha1.FieldTrail: trail.Name}, client.Limit(pageSize), client.Continue(next))
+			client.MatchingFields{v1alpha1.FieldTrail: trail.Name}, client.Limit(countSize), client.Continue(next))
 		if err != nil {
 			return 0, err
 		}
 		counted += int64(len(page.Items))
-		if next = page.Continue; next == "" {
+		if next = page.Continue; next == "" || counted >= enough {
 			return counted, nil
 		}
 	}

@@ -18,6 +18,8 @@ const (
 	probeSize = 10
 	// pageSize is the largest page: about 50 ms for the API server, and about a megabyte.
 	pageSize = 500
+	// countSize is the page when events are only counted: larger, since the API server walks what follows for each.
+	countSize = 2000
 	// maxPages bounds one turn, so that a trail with a great backlog does not keep a worker for itself.
 	maxPages = 20
 	// deleteWorkers is how many single deletes are under way; more than 16 gain nothing.

@@ -22,7 +22,8 @@ type backlog struct {
 	trail  types.NamespacedName
 	uid    types.UID
 	places []string
-	limit  int
+	// limit bounds the bodies in memory, and copyLimit the compressed copy of those that do not fit, in bytes.
+	limit, copyLimit int
 	// packed says whether an event is in a chunk.
 	packed func(ctx context.Context, version uint64) (bool, error)
 	// opened is when the backlog was begun: everything in it had been stored soon after.
@@ -48,8 +49,8 @@ type backlog struct {
 	suspects map[types.UID]uint64
 	// vanished is how many of its events were deleted before they were taken.
 	vanished int
-	// rest lists the bodies that did not fit into memory; nil while nothing is missing.
-	rest *pager
+	// rest has the bodies that did not fit into memory; nil while nothing is missing.
+	rest *copied
 }
 
 // open lists the trail once. A cursor that is ahead of the API server means that etcd was restored from a backup:
@@ -66,7 +67,10 @@ func (b *backlog) list(ctx context.Context, cursor uint64) error {
 	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
 	b.existed, b.noted, b.suspects = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}, map[types.UID]uint64{}
 	list := b.pager(indexPage)
+	// Half of the memory may be taken by what is to come later when the next block is unpacked.
+	b.rest = &copied{limit: b.copyLimit, unpacked: min(copyBlock, b.limit/2), shown: *list.clone()}
 	for {
+		b.rest.begin(list)
 		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor) })
 		if errors.Is(err, io.EOF) {
 			break
@@ -78,9 +82,10 @@ func (b *backlog) list(ctx context.Context, cursor uint64) error {
 	b.upTo = list.version
 	b.order.seal(b.upTo)
 	b.forgetAbove(b.upTo)
-	if len(b.bodies) < b.order.count {
-		// What a page has beyond what fits into memory would have to be read one by one later.
-		b.rest = b.pager(min(bodyPage, max(b.limit/max(typicalEvent, b.meanSize()), 1)))
+	// What a page has beyond what fits into memory would have to be read one by one later.
+	b.rest.end(min(bodyPage, max(b.limit/max(typicalEvent, b.meanSize()), 1)))
+	if len(b.bodies) >= b.order.count {
+		b.rest = nil
 	}
 	return nil
 }
@@ -95,7 +100,8 @@ func (b *backlog) forgetAbove(version uint64) {
 	}
 }
 
-// note gives an event past the cursor its place. Most of them are looked at no further, because their bodies are read again.
+// note gives an event past the cursor its place. Most of them are looked at no further, because their bodies are read again, from
+// their copy.
 func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 	version, err := wire.recordedAt()
 	var from origin
@@ -112,6 +118,7 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 	b.leaveOutExplained(from, cursor)
 	if version > cursor && b.full() {
 		b.enter(wire, version, from)
+		b.rest.add(wire)
 		return
 	}
 	event, ok := b.mine(ctx, wire)
@@ -119,7 +126,9 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 	case !ok:
 	case version > cursor:
 		b.enter(wire, version, from)
-		b.keep(&event)
+		if !b.keep(&event) {
+			b.rest.add(wire)
+		}
 	default:
 		b.before.addDelivered(event)
 	}

@@ -171,6 +171,50 @@ func TestBacklogReadsAgainWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+// TestBacklogCopiesWhatDoesNotFit: what the API server has given once is not asked for again, as far as the copy reaches.
+func TestBacklogCopiesWhatDoesNotFit(t *testing.T) {
+	const count, fit = 3000, 20
+	for name, test := range map[string]struct {
+		limit int
+		name  func(n int) string
+		// again is whether lists are made for what the copy does not have.
+		again bool
+	}{
+		"all":                                  {1 << 20, eventName, false},
+		"all, when names are in another order": {1 << 20, func(n int) string { return eventName((n / 7 * 7) + 6 - n%7) }, false},
+		"not what is beyond its bound":         {1, eventName, true},
+		"nothing":                              {0, eventName, true},
+		"not what is beyond, in another order": {1, func(n int) string { return eventName((n / 7 * 7) + 6 - n%7) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			api, trail := newFakeAPI(), newTrail("shop", "security")
+			api.pageSize = 500
+			var want []string
+			for n := range count {
+				event := newEvent(trail, test.name(n), eventTime)
+				if n >= count-50 { // Its namespace is being deleted.
+					event.Namespace = operatorNamespace
+				}
+				api.store(event, uint64(n+1))
+				want = append(want, event.Name)
+			}
+			one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+			list := backlogOf(t, api, trail, fit*one.size())
+			list.copyLimit = test.limit
+			opened(t, list, 0)
+			listed, _ := api.reads()
+			g.Expect(listed).To(Equal(7), "6 pages of one namespace, and 1 of another")
+
+			g.Expect(namesOf(drain(t, list, 100))).To(Equal(want))
+			g.Expect(list.vanished).To(BeZero())
+			after, gets := api.reads()
+			g.Expect(after > listed).To(Equal(test.again))
+			g.Expect(gets).To(BeNumerically("<=", count/10))
+		})
+	}
+}
+
 func TestBacklogTakesNoMoreThanFits(t *testing.T) {
 	g := NewWithT(t)
 	api := newFakeAPI()

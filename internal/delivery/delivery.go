@@ -23,6 +23,9 @@ const (
 	// minWindow and maxWindow bound one courier's share of it.
 	minWindow = 64 << 10
 	maxWindow = 4 << 20
+	// copies bounds what all couriers together keep of backlogs that do not fit into memory, compressed, in bytes: about 75,000 events.
+	// It is taken while they are read only.
+	copies = 16 << 20
 	// partsHeld is how many parts a courier's share is for while a backlog is read: what is delivered and what follows it, beside what
 	// was read ahead of that.
 	partsHeld = 2
@@ -263,6 +266,13 @@ func (d *Delivery) windowBytes() int {
 	return d.windowBytesLocked()
 }
 
+// copyBytes is one courier's share of the memory for copies.
+func (d *Delivery) copyBytes() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return copies / max(len(d.couriers), 1)
+}
+
 func (d *Delivery) windowBytesLocked() int {
 	return min(max(memory/(len(d.couriers)+1), minWindow), maxWindow)
 }
@@ -281,6 +291,7 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 		return false, err
 	}
 	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
+	list.copyLimit = 0 // It is only counted.
 	if _, err := list.open(ctx, at.version); err != nil {
 		return false, err
 	}
@@ -289,12 +300,13 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 
 func (d *Delivery) backlogOf(trail types.NamespacedName, uid types.UID) *backlog {
 	return &backlog{
-		source: d.source,
-		trail:  trail,
-		uid:    uid,
-		places: d.placesOf(trail.Namespace),
-		opened: d.Clock.Now(),
-		limit:  d.windowBytes() / partsHeld,
+		source:    d.source,
+		trail:     trail,
+		uid:       uid,
+		places:    d.placesOf(trail.Namespace),
+		opened:    d.Clock.Now(),
+		limit:     d.windowBytes() / partsHeld,
+		copyLimit: d.copyBytes(),
 		packed: func(ctx context.Context, version uint64) (bool, error) {
 			found, err := d.chunks.of(ctx, uid, version-1)
 			return len(found) > 0 && found[0].first <= version, err

@@ -59,14 +59,14 @@ type wireEvent struct {
 	version         string
 	// late says that it waited in a local file, and noted that somebody has explained it since.
 	late, noted bool
-	// spec is in the memory of whoever reads, and good until the next one is read.
-	spec   []byte
-	status v1alpha1.AuditEventStatus
+	// object is the whole AuditEvent and spec its spec, in the memory of whoever reads, and good until the next one is read.
+	object, spec []byte
+	status       v1alpha1.AuditEventStatus
 }
 
 // readEvent reads an AuditEvent, but for its spec.
 func readEvent(object []byte) (*wireEvent, error) {
-	var wire wireEvent
+	wire := wireEvent{object: object}
 	s := scan{data: object}
 	wire.scan(&s)
 	if s.err != nil {

@@ -27,7 +27,7 @@ import (
 // fakeAPI is an API server that knows AuditEvents only: consistent lists in pages and in the order of names, single
 // reads, and watches. It answers in memory, so that it can be used in a synctest bubble.
 type fakeAPI struct {
-	// pageSize is the most that one page holds, whatever the client asks for.
+	// pageSize is the most that one page holds, whatever more the client asks for.
 	pageSize int
 	// onList, if set, sees each list request before it is answered.
 	onList func(namespace string)
@@ -166,7 +166,11 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 		a.failLists--
 		return answer(http.StatusInternalServerError, metav1.Status{TypeMeta: statusType, Status: "Failure", Code: 500})
 	}
-	response, err := a.list(namespace, strings.TrimPrefix(query.Get("fieldSelector"), v1alpha1.FieldTrail+"="), query.Get("continue"))
+	limit, err := strconv.Atoi(query.Get("limit"))
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.list(namespace, strings.TrimPrefix(query.Get("fieldSelector"), v1alpha1.FieldTrail+"="), query.Get("continue"), limit)
 	if a.answerList == nil || err != nil {
 		return response, err
 	}
@@ -174,7 +178,6 @@ func (a *fakeAPI) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit, _ := strconv.Atoi(query.Get("limit"))
 	if own := a.answerList(limit, query.Get("continue"), page); own != nil {
 		return own, nil
 	}
@@ -200,7 +203,7 @@ func notFound(name string) (*http.Response, error) {
 	})
 }
 
-func (a *fakeAPI) list(namespace, trail, token string) (*http.Response, error) {
+func (a *fakeAPI) list(namespace, trail, token string, limit int) (*http.Response, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.pages++
@@ -216,7 +219,7 @@ func (a *fakeAPI) list(namespace, trail, token string) (*http.Response, error) {
 			return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
 		})
 	}
-	page := rest[:min(a.pageSize, len(rest))]
+	page := rest[:min(a.pageSize, limit, len(rest))]
 	next := ""
 	if len(page) < len(rest) {
 		next = strconv.Itoa(len(a.lists) + 1)

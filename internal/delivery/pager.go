@@ -33,6 +33,20 @@ func (p *pager) passed(name types.NamespacedName) bool {
 	return p.namespaces[0] == name.Namespace && name.Name <= p.last
 }
 
+// clone lists what p has not listed yet.
+func (p *pager) clone() *pager {
+	other := *p
+	return &other
+}
+
+// reach notes that an event was shown, and with it all that come before it.
+func (p *pager) reach(name types.NamespacedName) {
+	if at := slices.Index(p.namespaces, name.Namespace); at >= 0 {
+		p.namespaces = p.namespaces[at:]
+	}
+	p.last = name.Name
+}
+
 // page shows the next page's events to visit; io.EOF after the last page.
 func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 	if len(p.namespaces) == 0 {

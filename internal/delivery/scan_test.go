@@ -75,12 +75,14 @@ func TestScanReadsEveryField(t *testing.T) {
 
 func TestReadEvent(t *testing.T) {
 	g := NewWithT(t)
-	wire, err := readEvent([]byte(`{ "kind":"AuditEvent", "metadata" : {"uid":"u","name":"n","namespace":"s","resourceVersion":"12",
+	object := []byte(`{ "kind":"AuditEvent", "metadata" : {"uid":"u","name":"n","namespace":"s","resourceVersion":"12",
 		"annotations":{"audit.trailkeeper.dev/kept-locally":"true","audit.trailkeeper.dev/note":"because"},
 		"managedFields":[{"fieldsV1":{"f:metadata":{"f:name":{}}}}]},
-		"spec":{"trailRef":{"uid":"t"}}, "status":{"outcome":"Unknown","message":"m","recordedResourceVersion":"9"}}`))
+		"spec":{"trailRef":{"uid":"t"}}, "status":{"outcome":"Unknown","message":"m","recordedResourceVersion":"9"}}`)
+	wire, err := readEvent(object)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(*wire).To(Equal(wireEvent{name: "n", namespace: "s", uid: "u", version: "12", late: true, noted: true,
+		object: object,
 		spec:   []byte(`{"trailRef":{"uid":"t"}}`),
 		status: v1alpha1.AuditEventStatus{Outcome: "Unknown", Message: "m", RecordedResourceVersion: "9"}}))
 	g.Expect(wire.recordedAt()).To(BeEquivalentTo(9))

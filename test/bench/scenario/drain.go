@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
@@ -136,5 +139,34 @@ func (r *Rig) suspendedBacklog(ctx context.Context, namespace string, objects, e
 		return nil, err
 	}
 	r.say("Stored %d events in %.0f s", events, time.Since(began).Seconds())
-	return trail, nil
+	return trail, r.waitForCache(ctx, namespace)
+}
+
+// waitForCache waits until the API server has read into its own cache what was stored beside it: until then every list waits for
+// that, as it never does for what the API server itself stored.
+func (r *Rig) waitForCache(ctx context.Context, namespace string) error {
+	stored, err := r.listedAt(ctx, namespace, "")
+	if err != nil {
+		return err
+	}
+	err = wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
+		cached, err := r.listedAt(ctx, namespace, "0")
+		return cached >= stored, err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the API server's cache: %w", err)
+	}
+	return nil
+}
+
+// listedAt is the resourceVersion of a list of AuditEvents that is no older than another resourceVersion: "0" is whatever the
+// API server has in its cache, "" what etcd has.
+func (r *Rig) listedAt(ctx context.Context, namespace, notOlderThan string) (uint64, error) {
+	list := metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("AuditEventList"))
+	options := &client.ListOptions{Namespace: namespace, Limit: 1, Raw: &metav1.ListOptions{ResourceVersion: notOlderThan}}
+	if err := r.admin.List(ctx, &list, options); err != nil {
+		return 0, fmt.Errorf("listing AuditEvents: %w", err)
+	}
+	return strconv.ParseUint(list.ResourceVersion, 10, 64)
 }

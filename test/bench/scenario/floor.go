@@ -85,21 +85,17 @@ func (r *Rig) measureFloor(ctx context.Context, template string, size Size, into
 	if err := testenv.Create(ctx, r.admin, webhookConfiguration("floor", floorNamespace, webhook.at)); err != nil {
 		return err
 	}
-	var ratios []float64
-	for round := range size.Rounds + 1 {
-		var rates [configurations]float64
-		for _, c := range []configuration{withNoop, withFloor} {
-			result, err := r.create(ctx, c, phases[len(phases)-1], size.Phase, fmt.Sprintf("floor-%d", round))
-			if err != nil {
-				return err
-			}
-			rates[c] = result.Rate()
-		}
-		if round > 0 { // The first one opens connections and fills caches.
-			ratios = append(ratios, rates[withFloor]/rates[withNoop])
-		}
+	run := &recorderRun{Rig: r, size: size, results: make([][configurations][]load.Result, len(phases))}
+	used := []configuration{withNoop, withFloor}
+	if err := run.warmUp(ctx, "floor", used...); err != nil {
+		return err
 	}
-	into.Add("recorder.replicated.floor_ratio", load.Median(ratios), "of the no-op webhook's rate", report.Target{})
+	if err := run.rounds(ctx, "floor", used); err != nil {
+		return err
+	}
+	run.reportRows(into, withFloor)
+	into.Add("recorder.replicated.floor_added_p50_ms", run.addedP50(withFloor), "ms", report.Target{})
+	into.Add("recorder.replicated.floor_ratio", run.saturatedRatio(withFloor), "of the no-op webhook's rate", report.Target{})
 	return nil
 }
 

@@ -23,7 +23,7 @@ const (
 	queryDays = 10
 	// questions is how often it is asked, each time for another day.
 	questions = 200
-	// settling is how long the API server may take to read what was stored into its own cache, until when every list waits for it.
+	// settling is how long the operator may take for what it does after a start: it counts the events that there are.
 	settling = 20 * time.Second
 )
 
@@ -55,7 +55,10 @@ func queried(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 	if err := somebody.asksForDays(ctx, size, into); err != nil {
 		return err
 	}
-	return rig.exports(ctx, somebody, size, into)
+	if err := rig.exports(ctx, somebody, size, into); err != nil {
+		return err
+	}
+	return rig.listed(ctx, queryNamespace, size, into)
 }
 
 // reader is somebody who may read the namespace's events.

@@ -89,19 +89,27 @@ func recorded(ctx context.Context, rig *Rig, size Size, into *report.Report) err
 	if err := run.warmUp(ctx, "recorder", compared...); err != nil {
 		return err
 	}
-	for round := range size.Rounds {
-		rig.say("Round %d of %d", round+1, size.Rounds)
+	if err := run.rounds(ctx, "r", compared); err != nil {
+		return err
+	}
+	run.report(into)
+	return nil
+}
+
+// rounds has the configurations take turns. Its name is for what they create.
+func (r *recorderRun) rounds(ctx context.Context, name string, used []configuration) error {
+	for round := range r.size.Rounds {
+		r.say("Round %d of %d", round+1, r.size.Rounds)
 		for p := range phases {
-			for _, c := range compared {
-				result, err := run.measure(ctx, c, phases[p], fmt.Sprintf("r%d-p%d", round, p))
+			for _, c := range used {
+				result, err := r.measure(ctx, c, phases[p], fmt.Sprintf("%s%d-p%d", name, round, p))
 				if err != nil {
 					return err
 				}
-				run.results[p][c] = append(run.results[p][c], result)
+				r.results[p][c] = append(r.results[p][c], result)
 			}
 		}
 	}
-	run.report(into)
 	return nil
 }
 
@@ -122,12 +130,15 @@ func (r *recorderRun) warmUp(ctx context.Context, name string, used ...configura
 // measure puts load on one configuration. After the recorder's turn it waits until all events were delivered, so that
 // the next turn does not pay for them; one that does not arrive is an error.
 func (r *recorderRun) measure(ctx context.Context, c configuration, p phase, prefix string) (load.Result, error) {
+	if c != withReplicated && c != withLocal {
+		return r.create(ctx, c, p, r.size.Phase, prefix)
+	}
 	before, err := r.usage()
 	if err != nil {
 		return load.Result{}, err
 	}
 	result, err := r.create(ctx, c, p, r.size.Phase, prefix)
-	if err != nil || c != withReplicated && c != withLocal {
+	if err != nil {
 		return result, err
 	}
 	r.delivered += len(result.Latencies)
@@ -176,27 +187,38 @@ func (p *poster) createConfigMap(ctx context.Context, namespace, name string) er
 }
 
 func (r *recorderRun) report(into *report.Report) {
+	r.reportRows(into, compared...)
+	for _, t := range targets {
+		into.Add(t.name+".added_p50_ms", r.addedP50(t.c), "ms", report.AtMost(t.addedMS))
+		into.Add(t.name+".saturated_ratio", r.saturatedRatio(t.c), "of the no-op webhook's rate", report.AtLeast(t.saturate))
+	}
+	into.Add("manager.cpu_ms_per_event", float64(r.cpu)/float64(time.Millisecond)/float64(r.events), "ms", report.Target{})
+}
+
+func (r *recorderRun) reportRows(into *report.Report, of ...configuration) {
 	for p, phase := range phases {
-		for _, c := range compared {
+		for _, c := range of {
 			into.AddRow(summary(configurationNames[c], phase.name, r.results[p][c]))
 		}
 	}
-	for _, t := range targets {
-		// The worse of the rates.
-		added := math.Inf(-1)
-		for p, phase := range phases {
-			if phase.rate > 0 {
-				added = math.Max(added, r.compare(p, t.c, func(recorder, noop load.Result) float64 {
-					return recorder.Milliseconds(0.5) - noop.Milliseconds(0.5)
-				}))
-			}
+}
+
+// addedP50 is what a configuration adds to the no-op webhook's median latency, in milliseconds, at the worse of the rates.
+func (r *recorderRun) addedP50(c configuration) float64 {
+	added := math.Inf(-1)
+	for p, phase := range phases {
+		if phase.rate > 0 {
+			added = math.Max(added, r.compare(p, c, func(of, noop load.Result) float64 {
+				return of.Milliseconds(0.5) - noop.Milliseconds(0.5)
+			}))
 		}
-		into.Add(t.name+".added_p50_ms", added, "ms", report.AtMost(t.addedMS))
-		into.Add(t.name+".saturated_ratio", r.compare(len(phases)-1, t.c, func(recorder, noop load.Result) float64 {
-			return recorder.Rate() / noop.Rate()
-		}), "of the no-op webhook's rate", report.AtLeast(t.saturate))
 	}
-	into.Add("manager.cpu_ms_per_event", float64(r.cpu)/float64(time.Millisecond)/float64(r.events), "ms", report.Target{})
+	return added
+}
+
+// saturatedRatio is a configuration's rate as a share of the no-op webhook's.
+func (r *recorderRun) saturatedRatio(c configuration) float64 {
+	return r.compare(len(phases)-1, c, func(of, noop load.Result) float64 { return of.Rate() / noop.Rate() })
 }
 
 // compare is the median over the rounds of how a configuration compares with the no-op webhook in one phase.
