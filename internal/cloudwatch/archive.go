@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/smithy-go/logging"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -27,8 +28,9 @@ const (
 type Archive struct {
 	client *cloudwatchlogs.Client
 	region string
-	// filters says that FilterLogEvents is used, and not GetLogEvents: what a trail's identity may be allowed, and what a person.
-	filters bool
+	// turn is how often FilterLogEvents is used; nil has GetLogEvents used in its place. The one is what a trail's identity may be
+	// allowed, and the other what a person.
+	turn flowcontrol.RateLimiter
 }
 
 // Line is one log event.
@@ -72,14 +74,14 @@ func (o *Opener) OpenArchive(ctx context.Context, trail *v1alpha1.AuditTrail) (*
 	}
 	options := stream.client.Options()
 	options.Retryer = archiveRetryer()
-	return &Archive{client: cloudwatchlogs.New(options), region: stream.region, filters: true}, nil
+	return &Archive{client: cloudwatchlogs.New(options), region: stream.region, turn: stream.pace.filter}, nil
 }
 
 // Lines are the log events of a stream by their time, oldest first, in pages of up to a megabyte. A person needs the permission
 // logs:GetLogEvents for it, a trail's identity logs:FilterLogEvents. A sequence that has ended with an error has no more lines; its
 // errors say what to do.
 func (a *Archive) Lines(ctx context.Context, group, stream string, span Span) iter.Seq2[Line, error] {
-	if a.filters {
+	if a.turn != nil {
 		return a.filtered(ctx, group, stream, span)
 	}
 	return func(yield func(Line, error) bool) {
@@ -146,6 +148,9 @@ func (a *Archive) filtered(ctx context.Context, group, stream string, span Span)
 func (a *Archive) filteredPage(ctx context.Context, input *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, archiveTimeout)
 	defer cancel()
+	if err := await(ctx, a.turn, "logs:FilterLogEvents"); err != nil {
+		return nil, err
+	}
 	return a.client.FilterLogEvents(ctx, input)
 }
 

@@ -9,7 +9,7 @@ import (
 
 // explain says what a reader can do about an error of AWS: classify speaks to those who run the operator.
 func (a *Archive) explain(group, stream string, err error) error {
-	if a.filters {
+	if a.turn != nil {
 		return fmt.Errorf("reading log stream %q of log group %s in region %s: %w", stream, group, a.region, classify("logs:FilterLogEvents", err))
 	}
 	const operation = "logs:GetLogEvents"

@@ -17,6 +17,8 @@ const (
 	createStreamsPerSecond   = 50
 	describeStreamsPerSecond = 25
 	describeGroupsPerSecond  = 10
+	// filtersPerSecond is what every region allows; some allow more.
+	filtersPerSecond = 5
 	// maxPaces bounds the accounts and regions that are remembered.
 	maxPaces = 1024
 )
@@ -25,7 +27,7 @@ const (
 // and a trail waits for one call at a time: so all trails of an account have equal parts of its rate, however much one of
 // them has to send.
 type pace struct {
-	put, createStream, describeStreams, describeGroups flowcontrol.RateLimiter
+	put, createStream, describeStreams, describeGroups, filter flowcontrol.RateLimiter
 }
 
 func newPace() *pace {
@@ -38,6 +40,7 @@ func newPace() *pace {
 		createStream:    limit(createStreamsPerSecond),
 		describeStreams: limit(describeStreamsPerSecond),
 		describeGroups:  limit(describeGroupsPerSecond),
+		filter:          limit(filtersPerSecond),
 	}
 }
 

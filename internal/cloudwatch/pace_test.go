@@ -66,3 +66,19 @@ func TestATurnThatComesTooLate(t *testing.T) {
 		g.Expect(ClassOf(err)).To(Equal(ClassThrottled))
 	})
 }
+
+// TestAnArchiveWaitsForItsTurn: what one question reads of an account must not have AWS refuse the others'.
+func TestAnArchiveWaitsForItsTurn(t *testing.T) {
+	g := NewWithT(t)
+	busy := newPace()
+	for busy.filter.TryAccept() {
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	asked := false
+	for _, err := range (&Archive{turn: busy.filter}).Lines(ctx, "/audit", "stream", Span{}) { // There is no client to ask.
+		asked = true
+		g.Expect(fault.ReasonOf(err)).To(Equal(v1alpha1.ReasonThrottled))
+	}
+	g.Expect(asked).To(BeTrue())
+}

@@ -25,6 +25,9 @@ type pager struct {
 	version uint64
 }
 
+// pageTries is how often a page is asked for. Each try that was too slow makes it smaller, so that it takes five to come to leastPage.
+const pageTries = 8
+
 // passed says that the pages to come do not hold an event: its place in the order of names is behind.
 func (p *pager) passed(name types.NamespacedName) bool {
 	if !slices.Contains(p.namespaces, name.Namespace) {
@@ -53,7 +56,7 @@ func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 		return io.EOF
 	}
 	var meta listMeta
-	for {
+	for try := 1; ; try++ {
 		var err error
 		meta, err = p.source.list(ctx, p.namespaces[0], p.trail, p.next, p.size, func(event *wireEvent) {
 			if event.name > p.last { // Else a try before this one showed it.
@@ -64,7 +67,7 @@ func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 		if err == nil {
 			break
 		}
-		if !p.goesOn(ctx, err) {
+		if try == pageTries || !p.goesOn(ctx, err) {
 			return err
 		}
 	}

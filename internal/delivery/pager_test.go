@@ -41,19 +41,9 @@ func TestAListGoesOn(t *testing.T) {
 			body := io.MultiReader(bytes.NewReader(page[:len(page)/2]), iotest.ErrReader(context.DeadlineExceeded))
 			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(body)}
 		}, 4, false},
-		"as of now": {func() func(int, string, []byte) *http.Response {
-			forgotten := false
-			return func(_ int, continued string, _ []byte) *http.Response {
-				if forgotten || continued == "" {
-					return nil
-				}
-				forgotten = true
-				gone := expired()
-				gone.Continue = continued
-				return statusAnswer(t, http.StatusGone, gone)
-			}
-		}(), 4, false}, //nolint:bodyclose // Whoever asks the fake closes it.
-		"not when even small pages are too slow": {func(int, string, []byte) *http.Response { return tooSlow() }, 5, true},
+		"as of now": {forgotten(t, 1), 4, false}, //nolint:bodyclose // Whoever asks the fake closes it.
+		"not when each moment is forgotten at once": {forgotten(t, pageTries), 1 + pageTries, true}, //nolint:bodyclose // As above.
+		"not when even small pages are too slow":    {func(int, string, []byte) *http.Response { return tooSlow() }, 5, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -80,6 +70,20 @@ func TestAListGoesOn(t *testing.T) {
 			asked, _ := api.reads()
 			g.Expect(asked).To(Equal(test.pages))
 		})
+	}
+}
+
+// forgotten answers so many tries with the API server's having forgotten the moment of the list.
+func forgotten(t *testing.T, times int) func(int, string, []byte) *http.Response {
+	t.Helper()
+	return func(_ int, continued string, _ []byte) *http.Response {
+		if times == 0 || continued == "" {
+			return nil
+		}
+		times--
+		gone := expired()
+		gone.Continue = continued
+		return statusAnswer(t, http.StatusGone, gone)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,23 +158,19 @@ func (r *rooms) since(ago time.Duration) string {
 
 func (r *rooms) findsAll() {
 	g := NewWithT(r.t)
-	for _, limit := range []int{7, 100} {
-		var names []string
-		sources := map[string]int{}
-		more := ""
-		for {
-			list := r.list(r.viewer, fmt.Sprintf("%s&limit=%d&continue=%s", r.since(1000*time.Hour), limit, more))
-			g.Expect(list.ListMeta.CompleteSince).To(BeZero())
-			for _, item := range list.Items {
-				names = append([]string{item.Metadata.Name}, names...)
-				sources[item.Metadata.Annotations["audit.trailkeeper.dev/source"]]++
-			}
-			if more = list.ListMeta.Continue; more == "" {
-				break
-			}
+	newest := slices.Clone(r.names)
+	slices.Reverse(newest)
+	for order, want := range map[string][]string{"oldest": r.names, "newest": newest} {
+		for _, limit := range []int{7, 100} {
+			names, sources := r.readAll(order, limit)
+			g.Expect(names).To(Equal(want), order)
+			g.Expect(sources).To(Equal(map[string]int{"Cluster": left, "LogGroup": pushed - left}), order)
 		}
-		g.Expect(names).To(Equal(r.names))
-		g.Expect(sources).To(Equal(map[string]int{"Cluster": left, "LogGroup": pushed - left}))
+		// Pages by number begin on either side of the border between the two.
+		for _, offset := range []int{3, left, pushed - left - 2, pushed - left, pushed - 1} {
+			page := r.list(r.viewer, fmt.Sprintf("%s&order=%s&limit=4&offset=%d", r.since(1000*time.Hour), order, offset))
+			g.Expect(namesOf(page)).To(Equal(want[offset:min(offset+4, pushed)]), "%s, from %d on", order, offset)
+		}
 	}
 	lines := strings.Split(strings.TrimSpace(string(r.ask(http.MethodGet, "/v1/audits.csv?"+r.since(1000*time.Hour), r.viewer, "").body)), "\r\n")
 	g.Expect(lines).To(HaveLen(1 + pushed))
@@ -187,6 +184,30 @@ func (r *rooms) findsAll() {
 	g.Expect(r.list(r.viewer, "projectUid="+attic).Items).To(HaveLen(left), "nobody asked for what is older")
 	g.Expect(r.list(r.viewer, r.since(3*time.Hour+30*time.Minute)).Items).To(HaveLen(2), "the cluster has all of it")
 	g.Expect(r.aws.Calls("FilterLogEvents")).To(Equal(calls))
+}
+
+// readAll reads page by page, and counts where the events came from.
+func (r *rooms) readAll(order string, limit int) (names []string, sources map[string]int) {
+	sources = map[string]int{}
+	for more := ""; ; {
+		list := r.list(r.viewer, fmt.Sprintf("%s&order=%s&limit=%d&continue=%s", r.since(1000*time.Hour), order, limit, more))
+		NewWithT(r.t).Expect(list.ListMeta.CompleteSince).To(BeZero())
+		names = append(names, namesOf(list)...)
+		for _, item := range list.Items {
+			sources[item.Metadata.Annotations["audit.trailkeeper.dev/source"]]++
+		}
+		if more = list.ListMeta.Continue; more == "" {
+			return names, sources
+		}
+	}
+}
+
+func namesOf(list audits) []string {
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Metadata.Name
+	}
+	return names
 }
 
 func (r *rooms) findsOne() {

@@ -126,7 +126,8 @@ func expectReady(t *testing.T, trail *v1alpha1.AuditTrail) {
 func startTrail(t *testing.T, trail *v1alpha1.AuditTrail, namespace string) {
 	t.Helper()
 	g := NewWithT(t)
-	g.Expect(admin.Create(t.Context(), trail)).To(Succeed())
+	// The admission policy hears of a grant a moment later.
+	g.Eventually(func() error { return admin.Create(t.Context(), trail) }).WithTimeout(patience).WithPolling(polling).Should(Succeed())
 	expectReady(t, trail)
 	g.Eventually(func() (bool, error) { return testenv.Probe(t.Context(), admin, trail, namespace) }).
 		WithTimeout(patience).WithPolling(polling).Should(BeTrue())

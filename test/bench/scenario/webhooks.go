@@ -22,6 +22,7 @@ var webhooks = map[string]func(args []string) (_ http.Handler, end func(), err e
 	BaselineCommand: newBaseline,
 	LocalCommand:    newLocal,
 	ReceiverCommand: newReceiver,
+	WatcherCommand:  newWatcher,
 }
 
 // IsWebhook says whether the program's first argument makes it a webhook.
@@ -43,7 +44,7 @@ func ServeWebhook(command string, args []string, in io.Reader, out io.Writer) er
 	server := httptest.NewUnstartedServer(handler)
 	defer server.Close()
 	var ca []byte
-	if command == ReceiverCommand {
+	if command == ReceiverCommand || command == WatcherCommand {
 		server.Start()
 	} else {
 		server.EnableHTTP2 = true
