@@ -34,32 +34,40 @@ func newWatcher(args []string) (http.Handler, func(), error) {
 		return nil, nil, fmt.Errorf("making a client: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	//nolint:gosec // The host is the benchmark's own control plane.
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/apis/"+v1alpha1.GroupVersion.String()+"/auditevents?watch=true&resourceVersion=", http.NoBody)
-	if err == nil {
-		request.Header.Set("Accept-Encoding", "identity") // As the feed asks.
-	}
-	var response *http.Response
-	if err == nil {
-		response, err = client.Do(request) //nolint:bodyclose,gosec // It is closed at the end.
-	}
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.Join(errors.New(response.Status), response.Body.Close())
-	}
+	frames, err := openWatch(ctx, client, config.Host)
 	if err != nil {
 		stop()
 		return nil, nil, fmt.Errorf("watching AuditEvents: %w", err)
 	}
-	var frames atomic.Int64
+	var counted atomic.Int64
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		count(response.Body, &frames)
+		count(frames, &counted)
 	}()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, strconv.FormatInt(frames.Load(), 10))
+		_, _ = io.WriteString(w, strconv.FormatInt(counted.Load(), 10))
 	})
-	return handler, func() { stop(); <-ended; _ = response.Body.Close() }, nil
+	return handler, func() { stop(); <-ended; _ = frames.Close() }, nil
+}
+
+// openWatch begins a watch of AuditEvents, whose frames come one a line.
+func openWatch(ctx context.Context, client *http.Client, host string) (io.ReadCloser, error) {
+	// Without a resourceVersion the API server would read each event from etcd for this watch alone.
+	address := host + "/apis/" + v1alpha1.GroupVersion.String() + "/auditevents?watch=true&resourceVersion=0"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody) //nolint:gosec // It is the benchmark's own control plane.
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept-Encoding", "identity") // As the feed asks.
+	response, err := client.Do(request)               //nolint:gosec // See above.
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, errors.Join(errors.New(response.Status), response.Body.Close())
+	}
+	return response.Body, nil
 }
 
 // count counts lines until there are no more.
