@@ -16,7 +16,7 @@ import (
 
 const (
 	// window is how many events are judged and pushed at once.
-	window = 2000
+	window = 1500
 	// stopTimeout bounds what a courier does after it was told to stop.
 	stopTimeout = 10 * time.Second
 )
