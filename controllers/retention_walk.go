@@ -16,7 +16,7 @@ import (
 const (
 	// probeSize is how many events are read when there is nothing to prune, which is most of the time.
 	probeSize = 10
-	// pageSize is the largest page: about 50 ms for the API server, and about a megabyte.
+	// pageSize is the largest page of which events are judged: about 50 ms for the API server, and about a megabyte.
 	pageSize = 500
 	// countSize is the page when events are only counted: larger, since the API server walks what follows for each.
 	countSize = 2000

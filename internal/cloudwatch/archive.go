@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// archiveTimeout bounds one page, with its attempts.
+	// archiveTimeout bounds one page, with its attempts and the wait for its turn.
 	archiveTimeout = time.Minute
 	// archiveAttempts and archiveBackoff bound how often and how long a page that was refused for the moment is tried again.
 	archiveAttempts = 8

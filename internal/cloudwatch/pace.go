@@ -17,7 +17,7 @@ const (
 	createStreamsPerSecond   = 50
 	describeStreamsPerSecond = 25
 	describeGroupsPerSecond  = 10
-	// filtersPerSecond is what every region allows; some allow more.
+	// filtersPerSecond is what every region allows (AWS Knowledge Center on throttled CloudWatch Logs); some allow more.
 	filtersPerSecond = 5
 	// maxPaces bounds the accounts and regions that are remembered.
 	maxPaces = 1024

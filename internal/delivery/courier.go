@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// window is how many events are judged and pushed at once.
+	// window is how many events are judged and pushed at once. More take more memory and no less time.
 	window = 1500
 	// stopTimeout bounds what a courier does after it was told to stop.
 	stopTimeout = 10 * time.Second

@@ -23,7 +23,7 @@ const (
 	// minWindow and maxWindow bound one courier's share of it.
 	minWindow = 64 << 10
 	maxWindow = 4 << 20
-	// copies bounds what all couriers together keep of backlogs that do not fit into memory, compressed, in bytes: about 75,000 events.
+	// copies bounds what all couriers together keep of backlogs that do not fit into memory, compressed, in bytes: some 60,000 events.
 	// It is taken while they are read only.
 	copies = 16 << 20
 	// partsHeld is how many parts a courier's share is for while a backlog is read: what is delivered and what follows it, beside what
