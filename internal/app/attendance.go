@@ -19,6 +19,8 @@ type attendance struct {
 	mu sync.Mutex
 	// since is zero before the replica was ready, seen when it last noted that it is there.
 	since, seen time.Time
+	// frozen says that the replica was away after it had been ready.
+	frozen bool
 }
 
 // note notes that the replica is there.
@@ -30,9 +32,19 @@ func (a *attendance) note(now time.Time) {
 
 func (a *attendance) noteLocked(now time.Time) {
 	if a.since.IsZero() || now.Sub(a.seen) > absence {
+		a.frozen = !a.since.IsZero()
 		a.since = now
 	}
 	a.seen = now
+}
+
+// extend adds the time before this replica was ready, in which others were there.
+func (a *attendance) extend(from time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.frozen && !a.since.IsZero() && from.Before(a.since) {
+		a.since = from
+	}
 }
 
 // coveredSince says that the replica was there from a moment until now.

@@ -49,6 +49,7 @@ func (o *operator) addDelivery() error {
 		Digester:           o.digester,
 		DeletesAreRecorded: o.deletesAreRecorded,
 		NothingMissed:      o.nothingMissed,
+		AccountFor:         o.accountFor,
 		Waiting:            o.waitingLocally,
 		Ledger:             o.ledgers(),
 		Announce: func(ctx context.Context, gap delivery.Gap) error {
@@ -167,8 +168,7 @@ func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.
 	return compiled != nil && compiled.RecordsDeletesOf(ref)
 }
 
-// nothingMissed says that no change went unrecorded since a moment. Under Ignore one did when nobody answered; this
-// replica knows of the time since it was ready.
+// nothingMissed says that no change went unrecorded since a moment. Under Ignore one did when nobody answered.
 func (o *operator) nothingMissed(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool {
 	if o.hasAnsweredSince(since) {
 		return true

@@ -9,8 +9,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// readyInterval is how often a starting replica looks whether it is ready.
-const readyInterval = 100 * time.Millisecond
+const (
+	// readyInterval is how often a starting replica looks whether it is ready.
+	readyInterval = 100 * time.Millisecond
+	// accountWithin is how long a starting replica takes at most to find out who recorded before it, unless the API server is away.
+	accountWithin = 20 * time.Second
+)
 
 // errStopping is why a replica that was told to stop is not ready.
 var errStopping = errors.New("stopping")
@@ -66,9 +70,25 @@ func (o *operator) canAnswer() bool {
 	return o.rules.Ready(nil) == nil && o.certs.Ready(nil) == nil && o.mgr.GetWebhookServer().StartedChecker()(nil) == nil
 }
 
-// hasAnsweredSince says that this replica was there for all that the API server asked since a moment.
+// hasAnsweredSince says that this replica, and others before it was ready, were there for all that the API server asked since a moment.
 func (o *operator) hasAnsweredSince(moment time.Time) bool {
+	if from, known := o.presence.CoveredFrom(); known {
+		o.attendance.extend(from)
+	}
 	return o.attendance.coveredSince(moment, o.clock.Now())
+}
+
+// accountFor waits until this replica knows who was there since a moment, or for so long that nobody will tell it.
+func (o *operator) accountFor(ctx context.Context, moment time.Time) {
+	if o.hasAnsweredSince(moment) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountWithin)
+	defer cancel()
+	select {
+	case <-o.presence.Accounted():
+	case <-ctx.Done():
+	}
 }
 
 // flush writes the events of the last requests: the recorder stops answering after the replayer has ended.

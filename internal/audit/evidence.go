@@ -35,6 +35,22 @@ func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidenc
 	return evidence
 }
 
+// Retrace is the evidence that an update would have that turned one object, as JSON, into another. It fails when one of them is not
+// JSON.
+func Retrace(digester Digester, beforeJSON, afterJSON []byte) ([]v1alpha1.Evidence, error) {
+	before, err := decode(beforeJSON)
+	if err != nil {
+		return nil, err
+	}
+	after, err := decode(afterJSON)
+	if err != nil {
+		return nil, err
+	}
+	strip(before)
+	strip(after)
+	return collectEvidence(digester, before, after), nil
+}
+
 // explicit gives a Scale of no replicas, which does not say so, the number that its object has.
 func explicit(o object) object {
 	spec, _ := o["spec"].(object)

@@ -44,7 +44,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 	if err != nil {
 		c.queue = nil
 		c.box.forget()
-		return err
+		return unlessLost(err)
 	}
 	c.at.version = max(c.at.version, list.upTo)
 	// The end of a backlog is rare, and what people wait for: it is written at once.

@@ -17,9 +17,14 @@ import (
 const (
 	// window is how many events are judged and pushed at once. More take more memory and no less time.
 	window = 1500
+	// stalled is how often a courier looks whether events still wait in the local file.
+	stalled = time.Second
 	// stopTimeout bounds what a courier does after it was told to stop.
 	stopTimeout = 10 * time.Second
 )
+
+// errLost says that events were recorded, which may tell of those that are to be judged, while the feed saw nothing.
+var errLost = errors.New("the feed saw nothing for a while")
 
 // errVanished says what became of events that are not there any more.
 var errVanished = errors.New("AuditEvents were deleted before they were delivered")
@@ -107,13 +112,16 @@ func (c *courier) step(ctx context.Context) error {
 		return c.commitIfDue(ctx)
 	}
 	behind := c.fill()
+	if c.box.hasLost() {
+		c.queue, behind = nil, true // It is read again, with what the feed did not see.
+	}
 	if len(c.queue) > 0 {
 		if pause := c.untilDue(); pause > 0 {
 			sleep(ctx, pause)
 			return nil
 		}
 		if err := c.deliver(ctx, c.dueEvents()); err != nil {
-			return err
+			return unlessLost(err)
 		}
 		return c.commitIfDue(ctx)
 	}
@@ -129,6 +137,14 @@ func (c *courier) step(ctx context.Context) error {
 	}
 	c.wait(ctx, longest)
 	return c.commitIfDue(ctx)
+}
+
+// unlessLost leaves out an error after which the next step reads everything again.
+func unlessLost(err error) error {
+	if errors.Is(err, errLost) {
+		return nil
+	}
+	return err
 }
 
 // drains says that the trail was deleted, and its status does not say yet that nothing is left.
@@ -183,6 +199,9 @@ func (c *courier) untilDue() time.Duration {
 	due := c.queue[0].due(settle).Add(c.delivery.Linger)
 	if full := c.full(); full > 0 { // Nothing is gained by lingering.
 		due = c.queue[full-1].due(settle)
+	}
+	if c.delivery.feed.isStalled(c.delivery.Waiting()) {
+		return stalled
 	}
 	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm())
 }

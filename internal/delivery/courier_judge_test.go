@@ -44,7 +44,7 @@ func TestADeletionInTheNextWindowProvesACreation(t *testing.T) {
 
 // TestTheDeletionMayComeASecondLater: its event was recorded before the object went, and read after.
 func TestTheDeletionMayComeASecondLater(t *testing.T) {
-	for name, late := range map[string]bool{"it comes": true, "the inbox lost it": false} {
+	for name, late := range map[string]bool{"it comes": true, "the inbox had no room for it": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewWithT(t)
@@ -57,7 +57,7 @@ func TestTheDeletionMayComeASecondLater(t *testing.T) {
 				deletion := about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77")
 				b.api.store(deletion, 2)
 				if !late {
-					c.box.lose()
+					c.box.behind = true
 				}
 				b.offer(t, c, 2, deletion)
 				sleep(t.Context(), time.Minute)
@@ -70,6 +70,55 @@ func TestTheDeletionMayComeASecondLater(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatTheFeedDidNotSeeIsRead before what it may tell of is judged.
+func TestWhatTheFeedDidNotSeeIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		c := b.courier(t)
+		past := time.Now().Add(-time.Minute)
+		creation := about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionCreate, "made", "")
+		b.api.store(creation, 1)
+		b.offer(t, c, 1, creation)
+		stop := b.start(t, c)
+		synctest.Wait() // It looks a second time.
+		b.api.store(about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77"), 2)
+		c.box.lose()
+		sleep(t.Context(), time.Minute)
+		stop()
+		links := b.links(t)
+		g.Expect(links).To(HaveLen(2))
+		g.Expect(links[0].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
+	})
+}
+
+// TestWhatWaitsInAFileIsAwaited before anything is judged: it may tell of a deletion.
+func TestWhatWaitsInAFileIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		written := time.Now().Add(30 * time.Second)
+		b.Waiting = func() time.Duration {
+			if left := time.Until(written); left > 0 {
+				return time.Minute - left
+			}
+			return 0
+		}
+		c := b.courier(t)
+		past := time.Now().Add(-time.Minute)
+		b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionCreate, "made", ""))
+		stop := b.start(t, c)
+		sleep(t.Context(), time.Until(written)+20*time.Second)
+		g.Expect(b.links(t)).To(BeEmpty())
+		b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77"))
+		sleep(t.Context(), time.Minute)
+		stop()
+		links := b.links(t)
+		g.Expect(links).To(HaveLen(2))
+		g.Expect(links[0].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
+	})
 }
 
 // TestALateRivalTells: what is judged long after it was admitted is judged again like anything else, since somebody may have done

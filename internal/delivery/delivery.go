@@ -53,6 +53,8 @@ type Options struct {
 	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
 	// NothingMissed says whether all that a trail asks for was recorded since a moment. Default it was.
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
+	// AccountFor waits until it is known what was missed since a moment, or for some seconds. Default it is known.
+	AccountFor func(ctx context.Context, since time.Time)
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
 	// Ledger keeps the ledgers of trails; nil keeps none.
@@ -116,6 +118,9 @@ func New(options Options) *Delivery {
 	options.Shards = max(options.Shards, 1)
 	if options.Waiting == nil {
 		options.Waiting = func() time.Duration { return 0 }
+	}
+	if options.AccountFor == nil {
+		options.AccountFor = func(context.Context, time.Time) {}
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
@@ -231,6 +236,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			digester: d.Digester,
 			clock:    d.Clock,
 			settle:   d.Settle,
+			before:   d.feed.before,
 			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
 				return d.DeletesAreRecorded(key, ref)
 			},

@@ -27,6 +27,8 @@ type feed struct {
 	calm time.Time
 	// position is the resourceVersion up to which everything was given out; 0 before the first watch.
 	position uint64
+	// passed are positions of the last while, about one a second.
+	passed []passing
 	// partial says that other replicas deliver some of the trails.
 	partial atomic.Bool
 }
@@ -35,6 +37,8 @@ type feed struct {
 const (
 	minCalm = 3 * time.Second
 	maxCalm = 40 * time.Second
+	// maxStall is for how long events that wait in a local file hold delivery up: what would wait longer may never be written.
+	maxStall = time.Hour
 )
 
 func newFeed(source *source, clock clock.PassiveClock) *feed {
@@ -112,6 +116,41 @@ func (f *feed) watchOnce(ctx context.Context) error {
 	})
 }
 
+// passing is a position, and when the feed was there.
+type passing struct {
+	at       time.Time
+	position uint64
+}
+
+// clocks is how far the clocks of two replicas may be apart.
+const clocks = 2 * time.Second
+
+// noteLocked notes the position now and then.
+func (f *feed) noteLocked() {
+	now := f.clock.Now()
+	if last := len(f.passed) - 1; last >= 0 && now.Sub(f.passed[last].at) < time.Second {
+		return
+	}
+	f.passed = append(f.passed, passing{now, f.position})
+	if now.Sub(f.passed[0].at) > remembered+clocks {
+		f.passed = f.passed[1:]
+	}
+}
+
+// before is a resourceVersion that the API server had surely given out before a moment; 0 when it is not known.
+func (f *feed) before(moment time.Time) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var position uint64
+	for _, p := range f.passed {
+		if p.at.Add(clocks).After(moment) {
+			break
+		}
+		position = p.position
+	}
+	return position
+}
+
 // trouble notes that the API server cannot be followed.
 func (f *feed) trouble() {
 	f.mu.Lock()
@@ -132,6 +171,20 @@ func (f *feed) recover() {
 	now := f.clock.Now()
 	f.calm = now.Add(min(now.Sub(f.troubled)+minCalm, maxCalm))
 	f.troubled = time.Time{}
+}
+
+// isStalled says that events have been waiting in this replica's file: while etcd takes no writes nobody can know what was deleted,
+// and the others write what they kept some time after this replica did.
+func (f *feed) isStalled(waiting time.Duration) bool {
+	if waiting < minCalm || waiting > maxStall {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if calm := f.clock.Now().Add(min(waiting+minCalm, maxCalm)); calm.After(f.calm) {
+		f.calm = calm
+	}
+	return true
 }
 
 // untilCalm is how long events of the last trouble may still come.
@@ -162,7 +215,7 @@ func (f *feed) at() uint64 {
 func (f *feed) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.position = 0
+	f.position, f.passed = 0, nil
 }
 
 // begin starts at head: whoever is not there yet has a gap.
@@ -170,6 +223,7 @@ func (f *feed) begin(head uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = head
+	f.noteLocked()
 	for _, box := range f.inboxes {
 		box.lose()
 	}
@@ -193,6 +247,7 @@ func (f *feed) give(ctx context.Context, version uint64, created *wireEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = max(f.position, version)
+	f.noteLocked()
 	if box := f.inboxes[event.Trail]; box != nil {
 		box.offer(&event)
 	}

@@ -12,6 +12,8 @@ type inbox struct {
 	bytes  int
 	limit  int
 	behind bool
+	// lost says that it is behind because the feed saw nothing for a while.
+	lost bool
 	// missed is how many events were offered that it does not have, and last the resourceVersion of the last of them.
 	missed int
 	last   uint64
@@ -60,14 +62,14 @@ func (b *inbox) cover(version uint64) {
 // follow makes the inbox take events from now on. What the feed had before must be read from the API server.
 func (b *inbox) follow() {
 	b.mu.Lock()
-	b.events, b.bytes, b.behind, b.missed, b.covered = nil, 0, false, 0, 0
+	b.events, b.bytes, b.behind, b.lost, b.missed, b.covered = nil, 0, false, false, 0, 0
 	b.mu.Unlock()
 }
 
 // forget drops what the inbox has: something before it was not delivered, and is read from the API server with it.
 func (b *inbox) forget() {
 	b.mu.Lock()
-	b.events, b.bytes, b.missed, b.covered, b.behind = nil, 0, 0, 0, true
+	b.events, b.bytes, b.missed, b.covered, b.behind, b.lost = nil, 0, 0, 0, true, false
 	b.mu.Unlock()
 	b.signal()
 }
@@ -75,7 +77,7 @@ func (b *inbox) forget() {
 // lose notes that the feed has a gap after what the inbox has.
 func (b *inbox) lose() {
 	b.mu.Lock()
-	b.behind = true
+	b.behind, b.lost = true, true
 	b.mu.Unlock()
 	b.signal()
 }
@@ -107,6 +109,13 @@ func (b *inbox) isBehind() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.behind
+}
+
+// hasLost says that the feed saw nothing for a while since the inbox began to follow.
+func (b *inbox) hasLost() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost
 }
 
 // size is how many events wait that were not read from the API server, whether the inbox has them or not.

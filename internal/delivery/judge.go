@@ -43,6 +43,9 @@ type judge struct {
 	// nothingMissed says whether all that the trail asks for was recorded since a moment.
 	nothingMissed func(ref *v1alpha1.ResourceReference, since time.Time) bool
 
+	// before is a resourceVersion from before a moment, of the counter of AuditEvents; 0 when none is known.
+	before func(moment time.Time) uint64
+
 	// settle is how long after its recording an event is due.
 	settle time.Duration
 

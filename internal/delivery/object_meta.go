@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,8 @@ type objectMeta struct {
 
 	DeletionGracePeriodSeconds *int64
 	Finalizers                 []string
+	// written is the last time, to the second, at which somebody wrote a field; zero when the API server did not note it.
+	written time.Time
 }
 
 // readMeta reads the metadata of an object, and where its managedFields begin and end; the same place where it has none.
@@ -46,7 +49,7 @@ func readMeta(object []byte) (meta objectMeta, from, to int, err error) {
 			case "managedFields":
 				s.peek()
 				from = s.at
-				s.raw()
+				s.list(func() { meta.scanManager(&s) })
 				to = s.at
 			default:
 				s.raw()
@@ -54,6 +57,19 @@ func readMeta(object []byte) (meta objectMeta, from, to int, err error) {
 		})
 	})
 	return meta, from, to, s.err
+}
+
+// scanManager takes when one of the managers wrote last. What removes fields only is not noted.
+func (m *objectMeta) scanManager(s *scan) {
+	s.object(func(name []byte) {
+		if string(name) != "time" {
+			s.raw()
+			return
+		}
+		if at := s.optionalTime(); at != nil && at.After(m.written) {
+			m.written = at.Time
+		}
+	})
 }
 
 // readSight reads what an object shows. Its body is copied when the whole of it is wanted, without its managedFields: they are often

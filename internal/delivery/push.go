@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,6 +55,8 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
 // recorded before it, but may not have been known yet.
 func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judgement, error) {
+	oldest := slices.MinFunc(events, func(a, b Event) int { return a.Head.Time.Compare(b.Head.Time.Time) })
+	c.delivery.AccountFor(ctx, oldest.Head.Time.Time)
 	verdicts, err := c.judge.all(ctx, events, c.around(len(events)))
 	if err != nil {
 		return nil, err
@@ -67,6 +70,9 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 		c.judge.recall(ctx, events, verdicts, c.box.isBehind()) // It takes about as long.
 		sleep(ctx, time.Until(until))
 		c.judge.again(events, c.around(len(events)), verdicts, following)
+	}
+	if c.box.hasLost() {
+		return nil, errLost
 	}
 	unknown := open && c.box.isBehind() // What tells of the events may be among what the inbox does not have.
 	judgements := make([]ledger.Judgement, len(events))

@@ -43,7 +43,7 @@ func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, 
 
 func (j *judge) recallOne(ctx context.Context, event *Event, v *verdict) {
 	ref := &event.Head.Resource
-	appeared, err := j.objects.appeared(ctx, ref, event.ResourceVersion)
+	appeared, err := j.objects.appeared(ctx, ref, j.storedAfter(event))
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
 		j.unwatched.add(ref, j.clock.Now())
@@ -57,11 +57,20 @@ func (j *judge) recallOne(ctx context.Context, event *Event, v *verdict) {
 	}
 }
 
-// canRecall says that the API server may remember whether the event's object was ever there, and that the event was stored before it.
+// storedAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when
+// none is known.
+func (j *judge) storedAfter(event *Event) uint64 {
+	if event.Straggler {
+		return j.before(event.Head.Time.Time)
+	}
+	return event.ResourceVersion
+}
+
+// canRecall says that the API server may remember whether the event's object was ever there.
 func (j *judge) canRecall(event *Event) bool {
 	now := j.clock.Now()
-	return event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.UID != "" && !event.Straggler && event.Status.Outcome == "" &&
-		now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
+	return event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.UID != "" && event.Status.Outcome == "" &&
+		(!event.Straggler || j.storedAfter(event) != 0) && now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
 }
 
 // denyEvictions judges the evictions that found no pod, and may have found one only that was never there.

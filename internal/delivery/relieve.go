@@ -69,7 +69,7 @@ func (c *courier) relieve(ctx context.Context) error {
 	}
 	log.FromContext(ctx).Info("Packing events that wait for the destination", "waiting", list.order.count, "packed", c.packed())
 	err := c.deliverBacklog(ctx, list, p.take)
-	if err != nil && !errors.Is(err, errEnough) {
+	if unlessLost(err) != nil && !errors.Is(err, errEnough) {
 		return err
 	}
 	return p.store(ctx)

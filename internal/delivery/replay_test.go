@@ -62,6 +62,24 @@ func TestACreationThatNobodyCanSee(t *testing.T) {
 	}
 }
 
+// TestALateCreationIsRecalled from before it was admitted: it was stored after its object.
+func TestALateCreationIsRecalled(t *testing.T) {
+	g := NewWithT(t)
+	creation, eviction := created().ofPod("u1").late(), evicted().ofPod("u2").on("3").after(-5*time.Millisecond)
+	creation.ResourceVersion, eviction.ResourceVersion = 10, 11
+	var asked []uint64
+	j, _ := newJudge(&fakeObjects{appears: func(since uint64) (bool, error) {
+		asked = append(asked, since)
+		return false, nil
+	}})
+	j.before = func(moment time.Time) uint64 {
+		g.Expect(moment).To(Equal(creation.Head.Time.Time))
+		return 6
+	}
+	g.Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, []Event{*eviction.Event})).To(HaveExactElements(notPersisted))
+	g.Expect(asked).To(HaveExactElements(uint64(6)))
+}
+
 // TestAnEvictionOfWhatNeverWas: it found no pod, and the one that was being created was refused.
 func TestAnEvictionOfWhatNeverWas(t *testing.T) {
 	eviction := evicted().ofPod("").on(v1alpha1.NoVersion).after(5 * time.Millisecond)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
 )
 
 const (
@@ -86,6 +87,8 @@ func (h *history) beats(event, other *Event) bool {
 		return false
 	case event.Status.Outcome == v1alpha1.OutcomePersisted:
 		return true
+	case h.isRetraceable(event) && h.isRetraceable(other) && h.retraces(event) != h.retraces(other):
+		return h.retraces(event)
 	case retried != h.wasRetried(other):
 		return !retried
 	case apart.Abs() > near:
@@ -101,6 +104,22 @@ func (h *history) beats(event, other *Event) bool {
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}
+}
+
+// isRetraceable says that the versions before and after the event's update are known, as it saw them.
+func (h *history) isRetraceable(event *Event) bool {
+	// A Scale shows a part of the object.
+	return event.Head.Action == v1alpha1.ActionUpdate && event.Head.Resource.Subresource != "scale" && h.isTracked(event) &&
+		h.track.after(baseOf(event)) != nil
+}
+
+// retraces says that the version that followed differs from the event's own in just the places that the event's change wrote:
+// of two users' updates the object may show both, although only one of them wrote all that differs.
+func (h *history) retraces(event *Event) bool {
+	base := baseOf(event)
+	at, _ := h.track.at(base)
+	written, err := audit.Retrace(h.digester, h.track.steps[at].body, h.track.after(base).body)
+	return err == nil && slices.Equal(written, event.Head.Evidence)
 }
 
 // wasRetried says that the same user's same deletion was validated again on a newer version, as it is when another write

@@ -204,8 +204,24 @@ func (j *judge) wantsTrack(event *Event, known *history, v *verdict) bool {
 		return false
 	case v.Outcome == v1alpha1.OutcomeUnknown, isEviction(event), event.Head.Action == v1alpha1.ActionDelete && ref.DeletionTime != nil:
 		return true
+	case j.isGuess(event, known, v):
+		return true
 	default:
 		return slices.ContainsFunc(known.rivals(event), func(rival *Event) bool { return rival.Status.Outcome != v1alpha1.OutcomeNotPersisted })
+	}
+}
+
+// isGuess says that an update was judged by what the object showed some time after it: somebody whose change is not recorded, or not
+// known yet, may have written the same, or may have undone it.
+func (j *judge) isGuess(event *Event, known *history, v *verdict) bool {
+	ref := &event.Head.Resource
+	switch {
+	case event.Head.Action != v1alpha1.ActionUpdate, known.isStale(event):
+		return false
+	case v.Outcome == v1alpha1.OutcomeNotPersisted:
+		return v.seen == nil || v.seen.meta.ResourceVersion != ref.ResourceVersion
+	default:
+		return !j.nothingMissed(ref, event.Head.Time.Time)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
 // life is what an object was from each revision on; nil when it was not there. The last revision is the present.
@@ -67,6 +68,11 @@ func going(grace int64) func(*objectMeta) {
 		m.DeletionGracePeriodSeconds = ptr.To(grace)
 		m.DeletionTimestamp = &metav1.Time{Time: eventTime.Add(time.Duration(grace) * time.Second)}
 	}
+}
+
+// writtenAt says when somebody wrote a field last.
+func writtenAt(after time.Duration) func(*objectMeta) {
+	return func(m *objectMeta) { m.written = eventTime.Add(after) }
 }
 
 func keptBy(finalizers ...string) func(*objectMeta) {
@@ -214,6 +220,67 @@ func TestALateDeletionMayEndIt(t *testing.T) {
 	}
 }
 
+// TestARetriedDeletionDidNotEndIt: its last try may have.
+func TestARetriedDeletionDidNotEndIt(t *testing.T) {
+	g := NewWithT(t)
+	held := (&life{}).add(7, valued("1")).add(9, valued("2")).add(15, valued("2", going(0), keptBy("orphan"))).add(20, nil)
+	update, first := updated("7", "1", "2").at(8), deleted("7", "1").at(10)
+	again := deleted("9", "2").at(12).after(100 * time.Millisecond)
+	found, err := follow(t.Context(), &fakeObjects{past: held.at}, &first.Head.Resource, 7, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	known := newHistory(testDigester, []*Event{update.Event, first.Event, again.Event})
+	known.track = found
+	known = known.with(found.now(), "u1", true)
+	g.Expect(known.fate(first.Event)).To(Equal(notMade))
+	g.Expect(known.fate(again.Event)).To(Equal(made))
+}
+
+// TestWhoWroteAllThatDiffers: an object shows both of two users' updates, and differs in more than one of them wrote.
+func TestWhoWroteAllThatDiffers(t *testing.T) {
+	g := NewWithT(t)
+	was, is := valued("1"), valued("2")
+	was.body = []byte(`{"data":{"a":"1","b":"1"}}`)
+	both := updated("7", "1", "2")
+	both.Head.Evidence = append(both.Head.Evidence, v1alpha1.Evidence{Path: "/data/b", Was: testDigester.Digest("1")})
+	one := elsewhere("7").byBob().after(50 * time.Millisecond)
+	one.Head.Evidence = both.Head.Evidence[1:]
+	same := updated("7", "1", "2").byBob().after(50 * time.Millisecond)
+	same.Head.Evidence = both.Head.Evidence
+	found, err := follow(t.Context(), &fakeObjects{past: (&life{}).add(7, was).add(9, is).at}, &both.Head.Resource, 7, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	among := func(events ...*Event) *history {
+		known := newHistory(testDigester, events)
+		known.track = found
+		return known.with(found.now(), "u1", true)
+	}
+	g.Expect(among(both.Event, one.Event).fate(both.Event)).To(Equal(made))
+	g.Expect(among(both.Event, one.Event).fate(one.Event)).To(Equal(notMade))
+	g.Expect(among(both.Event, same.Event).fate(both.Event)).To(Equal(contest))
+}
+
+// TestAnUndoneUpdateWasMade: somebody whose change is not recorded wrote back what it had changed, or wrote what it was to change.
+func TestAnUndoneUpdateWasMade(t *testing.T) {
+	undone := (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("1"))
+	refused := (&life{}).add(7, valued("1")).add(9, valued("1", keptBy("other")))
+	later := (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute)))
+	for name, test := range map[string]struct {
+		life   *life
+		missed bool
+		want   ledger.Judgement
+	}{
+		"undone":          {undone, false, persisted},
+		"refused":         {refused, false, notPersisted},
+		"made by another": {later, true, notPersisted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			last := test.life.was[len(test.life.was)-1]
+			j, _ := newJudge(&fakeObjects{cached: last.sight, consistent: last.sight, past: test.life.at})
+			j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return !test.missed }
+			NewWithT(t).Expect(judgeOne(t, j, updated("7", "1", "2").Event)).To(Equal(test.want))
+		})
+	}
+}
+
 // TestTheTrackTells: what became of an event follows from the version after its own.
 func TestTheTrackTells(t *testing.T) {
 	evictedPod := func() *footprint {
@@ -231,6 +298,9 @@ func TestTheTrackTells(t *testing.T) {
 	}{
 		"an update, overwritten at once":    {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("3")), made},
 		"an update, refused":                {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("3")).add(10, valued("2")), notMade},
+		"an update, by somebody later":      {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
+		"an update, written at once":        {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), made},
+		"an update that nobody noted":       {updated("7", "1", "2"), (&life{}).add(7, valued("1", writtenAt(time.Minute))).add(9, valued("2", writtenAt(time.Minute))), made},
 		"an update of what was removed":     {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, nil), notMade},
 		"a scale that is kept elsewhere":    {scaled("7"), (&life{}).add(7, valued("1")).add(9, valued("5")), unsure},
 		"nothing was done":                  {deleted("7", "1"), (&life{}).add(7, valued("1")), notMade},

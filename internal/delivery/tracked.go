@@ -51,6 +51,8 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 	switch sighting, err := audit.Sight(h.digester, event.Head.Evidence, next.body); {
 	case err != nil || len(event.Head.Evidence) == 0:
 		return unsure
+	case sighting == audit.SawAfter && h.isWrittenLater(event, next):
+		return notMade // By somebody whose change was not recorded.
 	case sighting == audit.SawAfter:
 		return made
 	case sighting == audit.SawNeither && event.Head.Resource.Subresource == "scale":
@@ -58,6 +60,13 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 	default:
 		return notMade
 	}
+}
+
+// isWrittenLater says that the version that followed was written long after the event's change would have been.
+func (h *history) isWrittenLater(event *Event, next *footprint) bool {
+	at, _ := h.track.at(baseOf(event))
+	written := next.meta.written
+	return written.After(h.track.steps[at].meta.written) && written.Sub(event.Head.Time.Time) > stretched(unversioned+cut, event)
 }
 
 // evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it.
@@ -126,7 +135,7 @@ func (h *history) completionOnTrack(event *Event) fate {
 // went in spite of its finalizers.
 func (h *history) mayHaveEnded(event *Event) bool {
 	if h.track == nil || h.track.removed == 0 || !h.complete || !asksForDeletion(event) || event.Status.Outcome != "" ||
-		event.Head.Resource.Resource == "pods" || !h.isStale(event) || event.ResourceVersion > h.track.removed {
+		event.Head.Resource.Resource == "pods" || !h.isStale(event) || event.ResourceVersion > h.track.removed || h.wasRetried(event) {
 		return false
 	}
 	last := h.track.last()

@@ -64,11 +64,27 @@ type Presence struct {
 	since time.Time
 	// served says that since is final.
 	served bool
+	// covered is from when on some replica recorded, without a break, until this one did. It is set when accounted is closed.
+	covered   time.Time
+	accounted chan struct{}
 }
 
 // New returns a Presence for this process: a replica that starts again is another one.
 func New(options Options) *Presence {
-	return &Presence{options: options, id: rand.Text()}
+	return &Presence{options: options, id: rand.Text(), accounted: make(chan struct{})}
+}
+
+// Accounted is closed when this replica knows of the time before its start.
+func (p *Presence) Accounted() <-chan struct{} { return p.accounted }
+
+// CoveredFrom is from when on some replica recorded, without a break, until this one did. It is false before this replica knows.
+func (p *Presence) CoveredFrom() (time.Time, bool) {
+	select {
+	case <-p.accounted:
+		return p.covered, true
+	default:
+		return time.Time{}, false
+	}
 }
 
 // Run gives signs of life from when the replica is ready until the context ends, and accounts for the time before.
@@ -185,7 +201,9 @@ func (p *Presence) accountOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		own, err := p.claim(ctx, now, p.living(before, now), version)
+		living := p.living(before, now)
+		covered := now.coveredFrom(p.began(), living)
+		own, err := p.claim(ctx, now, living, version)
 		switch {
 		case apierrors.IsConflict(err):
 			// Somebody else's sign of life, or claim, came in between.
@@ -193,9 +211,20 @@ func (p *Presence) accountOnce(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
+		p.know(covered)
 		return p.tell(ctx, own)
 	}
 	return ctx.Err()
+}
+
+// know keeps what the Lease said of the time before this replica's start, once: what has been accounted for is forgotten.
+func (p *Presence) know(covered time.Time) {
+	select {
+	case <-p.accounted:
+	default:
+		p.covered = covered
+		close(p.accounted)
+	}
 }
 
 // living are the ids of the replicas that gave a sign of life while this one watched.

@@ -306,6 +306,59 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestCoveredFrom: a replica that starts knows from when on the others recorded without a break.
+func TestCoveredFrom(t *testing.T) {
+	for name, test := range map[string]struct {
+		run  func(c *cluster) *replica
+		want time.Duration
+	}{
+		"the first start": {func(c *cluster) *replica { return c.start(time.Second, 0) }, time.Second},
+		"another lives": {func(c *cluster) *replica {
+			c.t.Cleanup(c.start(0, 0).kill)
+			pass(time.Minute)
+			return c.start(0, 0)
+		}, 0},
+		"nobody was there for a while": {func(c *cluster) *replica {
+			c.start(0, 0).kill()
+			pass(time.Minute)
+			return c.start(0, 0)
+		}, time.Minute},
+		"killed, while another lives": {func(c *cluster) *replica {
+			c.t.Cleanup(c.start(0, 0).kill)
+			b := c.start(0, 0)
+			pass(time.Minute)
+			b.kill()
+			pass(5 * time.Second)
+			return c.start(0, 0)
+		}, 0},
+		"one after the other": {func(c *cluster) *replica {
+			a := c.start(0, 0)
+			pass(30 * time.Second)
+			b := c.start(0, 0)
+			pass(30 * time.Second)
+			a.kill()
+			pass(time.Minute)
+			c.t.Cleanup(b.kill)
+			return c.start(0, 0)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				c := newCluster(t)
+				last := test.run(c)
+				_, known := last.presence.CoveredFrom()
+				g.Expect(known).To(BeFalse())
+				pass(10 * time.Second)
+				from, known := last.presence.CoveredFrom()
+				g.Expect(known).To(BeTrue())
+				g.Expect(from.Sub(c.began)).To(BeNumerically("~", test.want, 100*time.Millisecond))
+				last.kill()
+			})
+		})
+	}
+}
+
 func TestTheDeadAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)

@@ -75,14 +75,7 @@ func parse(annotations map[string]string) state {
 // uncovered are the windows between what was accounted for and the moment until, in which no replica recorded. The
 // living are the ids of the replicas that are known to record still.
 func (s *state) uncovered(until time.Time, living map[string]bool) []Window {
-	spans := make([]entry, 0, len(s.entries))
-	for id, e := range s.entries {
-		if living[id] && e.Seen.Before(until) {
-			e.Seen = until
-		}
-		spans = append(spans, e)
-	}
-	slices.SortFunc(spans, func(a, b entry) int { return a.Since.Compare(b.Since) })
+	spans := s.spans(until, living)
 	var windows []Window
 	covered := s.accounted
 	if covered.IsZero() {
@@ -102,6 +95,34 @@ func (s *state) uncovered(until time.Time, living map[string]bool) []Window {
 		windows = append(windows, Window{covered, until})
 	}
 	return windows
+}
+
+// coveredFrom is from when on replicas recorded without a break until a moment; that moment itself when nobody did before it.
+func (s *state) coveredFrom(until time.Time, living map[string]bool) time.Time {
+	var from, to time.Time
+	for _, span := range s.spans(until, living) {
+		if span.Since.After(to) {
+			from = span.Since
+		}
+		to = later(to, span.Seen)
+	}
+	if to.Before(until) {
+		return until
+	}
+	return earlier(from, until)
+}
+
+// spans are when replicas recorded, by their beginnings.
+func (s *state) spans(until time.Time, living map[string]bool) []entry {
+	spans := make([]entry, 0, len(s.entries))
+	for id, e := range s.entries {
+		if living[id] && e.Seen.Before(until) {
+			e.Seen = until
+		}
+		spans = append(spans, e)
+	}
+	slices.SortFunc(spans, func(a, b entry) int { return a.Since.Compare(b.Since) })
+	return spans
 }
 
 // forgettable are the replicas that do not live and say nothing about the time after what is accounted for.
