@@ -66,6 +66,9 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 	strip(after)
 	c.id = c.identify()
 	c.evidence = collectEvidence(digester, before, after)
+	if len(c.evidence) == 0 && request.Operation == admissionv1.Update && c.action == v1alpha1.ActionDelete {
+		c.evidence = nothingKeeps(digester, after)
+	}
 	c.redactBuiltin()
 	c.difference = diff(c.before, c.after)
 	return c, nil

@@ -72,6 +72,17 @@ func TestRemovingTheLastFinalizer(t *testing.T) {
 	}
 }
 
+// TestAnUpdateThatOnlyRemoves changes nothing of what nothing keeps any more, and is told from a deletion by its evidence.
+func TestAnUpdateThatOnlyRemoves(t *testing.T) {
+	g := NewWithT(t)
+	object := meta(`,` + going + `,"deletionGracePeriodSeconds":0`)
+	change := newChange(t, request(objects(object, object)))
+	g.Expect(change.action).To(Equal(v1alpha1.ActionDelete))
+	g.Expect(change.Noise()).To(BeFalse())
+	g.Expect(change.evidence).To(Equal([]v1alpha1.Evidence{{Path: "/metadata/finalizers"}}))
+	g.Expect(newChange(t, request(operation("DELETE"), objects(object, ""))).evidence).To(BeEmpty())
+}
+
 // TestAScaleOfNothingShowsItsObject: a Scale leaves out replicas when there are none, and its object does not.
 func TestAScaleOfNothingShowsItsObject(t *testing.T) {
 	g := NewWithT(t)

@@ -35,6 +35,17 @@ func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidenc
 	return evidence
 }
 
+// nothingKeeps is the evidence of an update that changes nothing, and removes its object all the same because nothing keeps that any
+// more: that its finalizers are as they were tells it from a deletion.
+func nothingKeeps(digester Digester, object object) []v1alpha1.Evidence {
+	finalizers := field(object, "metadata", "finalizers")
+	if finalizers == nil {
+		finalizers = absent{}
+	}
+	same := digester.digestOrAbsent(finalizers)
+	return []v1alpha1.Evidence{{Path: "/metadata/finalizers", Was: same, Digest: same}}
+}
+
 // Retrace is the evidence that an update would have that turned one object, as JSON, into another. It fails when one of them is not
 // JSON.
 func Retrace(digester Digester, beforeJSON, afterJSON []byte) ([]v1alpha1.Evidence, error) {

@@ -74,7 +74,7 @@ func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid st
 	var distance time.Duration
 	for _, pod := range creations {
 		apart := pod.Head.Time.Sub(eviction.Head.Time.Time)
-		if apart < -creating || apart > evicting { // Not stretched: a wrong pod is worse than none.
+		if apart < -stretched(creating, eviction, pod) || apart > evicting {
 			continue
 		}
 		if apart = apart.Abs(); known[pod.Head.Resource.UID] {

@@ -138,7 +138,7 @@ func (h *history) mayHaveEndedOtherwise(completion *Event) bool {
 // by any update.
 func removesFinalizers(event *Event) bool {
 	return slices.ContainsFunc(event.Head.Evidence, func(e v1alpha1.Evidence) bool {
-		return strings.HasPrefix(e.Path, "/metadata/finalizers")
+		return strings.HasPrefix(e.Path, "/metadata/finalizers") && e.Was != e.Digest
 	})
 }
 

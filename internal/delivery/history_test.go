@@ -189,6 +189,13 @@ func TestTheGoneObjectTells(t *testing.T) {
 	gone = newHistory(testDigester, []*Event{first.Event, deleted("7", "1").Event}).with(sight{}, "u1", true)
 	g.Expect(gone.fate(first.Event)).To(Equal(made))
 
+	bare := completed("8").ofPod("u1")
+	bare.Head.Evidence = []v1alpha1.Evidence{{Path: "/metadata/finalizers"}}
+	seenLater := deleted("8", "1").deleting(0).ofPod("u1").byBob().after(10 * time.Second)
+	g.Expect(newHistory(testDigester, []*Event{bare.Event}).with(sight{}, "u1", true).fate(bare.Event)).To(Equal(unsure), "the kubelet may have")
+	gone = newHistory(testDigester, []*Event{bare.Event, seenLater.Event}).with(sight{}, "u1", true)
+	g.Expect(gone.fate(bare.Event)).To(Equal(notMade), "it was there later")
+
 	gap := newHistory(testDigester, []*Event{first.Event, second.Event}).with(sight{}, "u1", false)
 	g.Expect(gap.fate(second.Event)).To(Equal(unsure), "somebody may have removed it while nobody recorded")
 }

@@ -89,6 +89,7 @@ func (w *world) settle() []v1alpha1.AuditEvent {
 			g.Expect(trail.Status.Delivery.Sequence).To(BeEquivalentTo(countOf(trail, events.Items)), trail.Name)
 		}
 	}).WithTimeout(2 * patience).WithPolling(3 * time.Second).Should(Succeed())
+	w.ended = time.Now()
 	NewWithT(w.t).Expect(w.admin.List(w.t.Context(), &events)).To(Succeed(), "the last outcomes came after the list above")
 	return events.Items
 }
@@ -108,10 +109,10 @@ func countOf(trail *v1alpha1.AuditTrail, events []v1alpha1.AuditEvent) int {
 func (w *world) compare(trail *v1alpha1.AuditTrail, facts []truth.Fact, events []v1alpha1.AuditEvent) truth.Difference {
 	wants := truth.Wants(trail, testenv.OperatorNamespace)
 	facts = slices.DeleteFunc(slices.Clone(facts), func(f truth.Fact) bool {
-		return !wants(&f) || f.Entry.RequestReceivedTimestamp.Before(w.began)
+		return !wants(&f) || !w.isMeant(f.Entry.RequestReceivedTimestamp)
 	})
 	claims := slices.DeleteFunc(truth.Claims(trail, events), func(c truth.Claim) bool {
-		return c.Spec.Time.Time.Before(w.began)
+		return !w.isMeant(c.Spec.Time.Time)
 	})
 	d := truth.Compare(facts, claims)
 	// Of what the API server did not log nobody knows whether it happened.
@@ -134,6 +135,11 @@ func (w *world) compare(trail *v1alpha1.AuditTrail, facts []truth.Fact, events [
 		w.say("%s/%s: %d missed in gaps", trail.Namespace, trail.Name, missed-len(d.Missed))
 	}
 	return d
+}
+
+// isMeant says that the trails recorded at a moment, and that what they recorded has been listed.
+func (w *world) isMeant(moment time.Time) bool {
+	return !moment.Before(w.began) && !moment.After(w.ended)
 }
 
 func (w *world) isBlind(moment time.Time) bool {

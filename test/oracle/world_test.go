@@ -49,6 +49,8 @@ type world struct {
 	seed     uint64
 	// began is when every trail recorded.
 	began time.Time
+	// ended is when the events were listed; controllers go on.
+	ended time.Time
 	// gaps are the times of which an Ignore trail may miss changes.
 	gaps []window
 	// blind are the times in which the API server ended requests without a line in its log.

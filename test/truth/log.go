@@ -27,8 +27,8 @@ var connects = []string{"exec", "attach", "portforward", "proxy"}
 type log struct {
 	objects objects
 	answers map[*testenv.AuditEntry]*answer
-	// deletions counts who removed an object, by uid.
-	deletions map[string]int
+	// deletions are the requests that deleted an object, by uid.
+	deletions map[string][]*testenv.AuditEntry
 	// evicted are the requests that evicted a pod, by namespace/name, in the order of their answers.
 	evicted map[string][]*testenv.AuditEntry
 	// evictions are when anybody tried to evict a pod, by namespace/name.
@@ -40,7 +40,7 @@ type log struct {
 
 // Read finds the facts in an audit log. Facts of which the log does not tell whether they happened carry a doubt.
 func Read(entries []testenv.AuditEntry) ([]Fact, error) {
-	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string]int{}, evicted: map[string][]*testenv.AuditEntry{},
+	l := &log{objects: objects{}, answers: map[*testenv.AuditEntry]*answer{}, deletions: map[string][]*testenv.AuditEntry{}, evicted: map[string][]*testenv.AuditEntry{},
 		evictions: map[string][]time.Time{}, unanswered: map[place][]time.Time{}}
 	var changing []*testenv.AuditEntry
 	for i := range entries {
@@ -80,7 +80,7 @@ func (l *log) look(entry *testenv.AuditEntry) error {
 	}
 	l.objects.add(entry, a)
 	if entry.Verb == "delete" {
-		l.deletions[uidOf(a)]++
+		l.deletions[uidOf(a)] = append(l.deletions[uidOf(a)], entry)
 	}
 	if eviction {
 		l.evicted[pod] = append(l.evicted[pod], entry)
@@ -250,7 +250,17 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 		f.Users = append(f.Users, now.also...)
 		if gone {
 			f.Action = v1alpha1.ActionDelete
+			if l.isDeletedMeanwhile(entry, a) {
+				f.Doubt = "a deletion at the same time may have removed it"
+			}
 		}
+	})
+}
+
+// isDeletedMeanwhile says that somebody deleted the object while the request went on.
+func (l *log) isDeletedMeanwhile(entry *testenv.AuditEntry, a *answer) bool {
+	return slices.ContainsFunc(l.deletions[uidOf(a)], func(other *testenv.AuditEntry) bool {
+		return other.RequestReceivedTimestamp.Before(entry.StageTimestamp) && entry.RequestReceivedTimestamp.Before(other.StageTimestamp)
 	})
 }
 
@@ -301,7 +311,7 @@ func (l *log) readDeleteCollection(entry *testenv.AuditEntry, a *answer) {
 			switch {
 			case item.DeletionTimestamp != nil:
 				f.Doubt = "it was being deleted"
-			case l.deletions[f.UID] > 0:
+			case len(l.deletions[f.UID]) > 0:
 				f.Doubt = "somebody else deleted it too"
 			}
 		})
