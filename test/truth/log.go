@@ -233,19 +233,9 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 		return
 	}
 	l.add(entry, a, func(f *Fact) {
-		f.After = a.version
-		switch {
-		case before == nil:
-			// Its creation was not logged, as when the API server was killed.
-			f.Doubt = "the log does not show what it was before"
-		case now.entry == entry && l.mayBeUnanswered(entry, before):
-			f.Doubt = "a request whose answer does not tell may have made it"
-		}
+		f.After, f.Doubt = a.version, l.doubtOfUpdate(entry, before, now)
 		if before != nil {
 			f.Before = before.number
-			if now.entry == entry && !before.deleting && now.deleting || l.mayBeEvicted(entry) {
-				f.Doubt = "the object was evicted in between, which the log does not show"
-			}
 		}
 		f.Users = append(f.Users, now.also...)
 		if gone {
@@ -255,6 +245,22 @@ func (l *log) readUpdate(entry *testenv.AuditEntry, a *answer) {
 			}
 		}
 	})
+}
+
+// doubtOfUpdate says why an update between two versions may not have been made; empty when it surely was.
+func (l *log) doubtOfUpdate(entry *testenv.AuditEntry, before, now *version) string {
+	first := now.entry == entry
+	switch {
+	case before == nil:
+		// Its creation was not logged, as when the API server was killed.
+		return "the log does not show what it was before"
+	case first && !before.deleting && now.deleting, l.mayBeEvicted(entry):
+		return "the object was evicted in between, which the log does not show"
+	case first && l.mayBeUnanswered(entry, before):
+		return "a request whose answer does not tell may have made it"
+	default:
+		return ""
+	}
 }
 
 // isDeletedMeanwhile says that somebody deleted the object while the request went on.
