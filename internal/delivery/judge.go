@@ -28,7 +28,7 @@ type reader interface {
 	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
 		visit func(name string, seen sight)) (complete bool, err error)
 	at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (seen sight, shown uint64, err error)
-	appeared(ctx context.Context, ref *v1alpha1.ResourceReference, since uint64) (bool, error)
+	appeared(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error)
 	// ready fails when the API server does not even let the operator read its own events.
 	ready(ctx context.Context) error
 }

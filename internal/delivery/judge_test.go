@@ -70,11 +70,16 @@ func (f *fakeObjects) at(_ context.Context, _ *v1alpha1.ResourceReference, revis
 	return f.past(revision)
 }
 
-func (f *fakeObjects) appeared(_ context.Context, _ *v1alpha1.ResourceReference, since uint64) (bool, error) {
+func (f *fakeObjects) appeared(_ context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error) {
 	if f.appears == nil {
-		return false, errAway
+		return nil, errAway
 	}
-	return f.appears(since)
+	appeared, err := f.appears(since)
+	seen := map[string]bool{}
+	for _, ref := range refs {
+		seen[ref.UID] = appeared
+	}
+	return seen, err
 }
 
 // ready fails as a test says.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -12,48 +13,61 @@ import (
 )
 
 const (
-	// remembered is for how long a creation can be looked for in what the API server's watch cache remembers: 75 seconds at least
-	// (eventFreshDuration of k8s.io/apiserver).
-	remembered = time.Minute
-	// maxReplayed bounds the creations that are looked for at once.
+	// remembered is for how long a creation is looked for in what the API server's watch cache remembers: 75 seconds at least
+	// (eventFreshDuration of k8s.io/apiserver), often more, and it says when it does not.
+	remembered = 5 * time.Minute
+	// maxReplayed bounds the places, a kind in a namespace each, in which creations are looked for at once.
 	maxReplayed = 32
 )
 
 // recall looks for objects whose creation is in doubt, in what the API server remembers: who was created and deleted at once is not
 // there any more when it is read. behind says that events were recorded that are not known yet.
 func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, behind bool) {
-	var group sync.WaitGroup
-	replayed := 0
+	asked := map[place][]int{}
 	for i := range events {
 		// An eviction of a pod that is going already is not recorded, and may have met the next one of the name.
 		only := (behind || events[i].Head.Resource.Resource == "pods") && verdicts[i].isOnlyRead(&events[i])
 		if !j.canRecall(&events[i]) || verdicts[i].Judgement != goneSince && !only {
 			continue
 		}
-		if replayed++; replayed > maxReplayed {
-			break
+		at := placeOf(&events[i].Head.Resource)
+		if _, known := asked[at]; known || len(asked) < maxReplayed {
+			asked[at] = append(asked[at], i)
 		}
-		group.Go(func() { j.recallOne(ctx, &events[i], &verdicts[i]) })
+	}
+	var group sync.WaitGroup
+	for _, those := range asked {
+		group.Go(func() { j.recallIn(ctx, events, verdicts, those) })
 	}
 	group.Wait()
-	if replayed > 0 {
+	if len(asked) > 0 {
 		denyEvictions(events, verdicts)
 	}
 }
 
-func (j *judge) recallOne(ctx context.Context, event *Event, v *verdict) {
-	ref := &event.Head.Resource
-	appeared, err := j.objects.appeared(ctx, ref, j.storedAfter(event))
+// recallIn looks for the objects of some of the events, which are of one place.
+func (j *judge) recallIn(ctx context.Context, events []Event, verdicts []verdict, those []int) {
+	refs := make([]*v1alpha1.ResourceReference, 0, len(those))
+	since := uint64(math.MaxUint64)
+	for _, i := range those {
+		refs = append(refs, &events[i].Head.Resource)
+		since = min(since, j.storedAfter(&events[i]))
+	}
+	appeared, err := j.objects.appeared(ctx, refs, since)
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
-		j.unwatched.add(ref, j.clock.Now())
+		j.unwatched.add(refs[0], j.clock.Now())
+		return
 	case err != nil:
-		log.FromContext(ctx).V(1).Info("Judging a creation without what the API server remembers", "cause", err.Error(),
-			"resource", ref.Resource, "namespace", ref.Namespace, "name", ref.Name)
-	case appeared:
-		*v = verdict{Judgement: persisted}
-	default:
-		*v = verdict{Judgement: notPersisted}
+		log.FromContext(ctx).V(1).Info("Judging creations without what the API server remembers", "cause", err.Error(),
+			"resource", refs[0].Resource, "namespace", refs[0].Namespace, "creations", len(refs))
+		return
+	}
+	for _, i := range those {
+		verdicts[i] = verdict{Judgement: notPersisted}
+		if appeared[events[i].Head.Resource.UID] {
+			verdicts[i] = verdict{Judgement: persisted}
+		}
 	}
 }
 

@@ -22,41 +22,52 @@ const (
 	replayDelay = 500 * time.Millisecond
 )
 
-// appeared says whether an object, by its uid, was there at any time after a revision. It fails when nobody can tell any more.
-func (o *objects) appeared(ctx context.Context, ref *v1alpha1.ResourceReference, since uint64) (bool, error) {
+// appeared says which objects of one place, by their uids, were there at any time after a revision. It fails when nobody can tell any
+// more.
+func (o *objects) appeared(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error) {
+	ref := refs[0]
 	if err := o.shareRevisions(ctx, ref); err != nil {
-		return false, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, replayTime+replayDelay)
 	defer cancel()
 	began := time.Now()
-	shown, err := o.client.Get().AbsPath(collectionPath(ref)).
-		Param("watch", "true").
-		Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", ref.Name).String()).
+	request := o.client.Get().AbsPath(collectionPath(ref)).Param("watch", "true")
+	if !slices.ContainsFunc(refs, func(other *v1alpha1.ResourceReference) bool { return other.Name != ref.Name }) {
+		request = request.Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", ref.Name).String())
+	}
+	shown, err := request.
 		Param("resourceVersion", formatVersion(since)).
 		Param("timeoutSeconds", strconv.Itoa(int(replayTime.Seconds()))).
 		SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json").
 		Stream(ctx)
 	if err != nil {
-		return false, fmt.Errorf("watching what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
+		return nil, fmt.Errorf("watching what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
 	defer func() { _ = shown.Close() }()
+	wanted, appeared := map[string]bool{}, map[string]bool{}
+	for _, ref := range refs {
+		wanted[ref.UID] = true
+	}
 	for frames := newStream(shown); ; {
 		read, err := frames.value()
 		if errors.Is(err, io.EOF) && time.Since(began) >= replayTime {
-			return false, nil
+			return appeared, nil
 		}
 		if err != nil {
-			return false, errors.Join(errTrackLost, err)
+			return nil, errors.Join(errTrackLost, err)
 		}
 		kind, meta, err := readMetaFrame(read)
 		switch {
 		case err != nil:
-			return false, err
+			return nil, err
 		case kind == "ERROR":
-			return false, errors.Join(errTrackLost, failureOf(read))
-		case string(meta.UID) == ref.UID:
-			return true, nil
+			return nil, errors.Join(errTrackLost, failureOf(read))
+		case wanted[string(meta.UID)]:
+			appeared[string(meta.UID)] = true
+		}
+		if len(appeared) == len(wanted) {
+			return appeared, nil
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -34,14 +36,21 @@ func TestTheAPIServerRemembers(t *testing.T) {
 	second := newOne()
 	g.Expect(r.Delete(t.Context(), second)).To(Succeed())
 
+	appeared := func(since uint64, refs ...*v1alpha1.ResourceReference) []string {
+		found, err := o.appeared(t.Context(), refs, since)
+		g.Expect(err).NotTo(HaveOccurred())
+		return slices.Sorted(maps.Keys(found))
+	}
 	for _, there := range []*corev1.ConfigMap{first, second} {
-		g.Expect(o.appeared(t.Context(), ref(there, "web"), since)).To(BeTrue())
+		g.Expect(appeared(since, ref(there, "web"))).To(HaveLen(1))
 	}
 	never := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{UID: "never"}}
-	g.Expect(o.appeared(t.Context(), ref(never, "web"), since)).To(BeFalse())
-	g.Expect(o.appeared(t.Context(), ref(first, "other"), since)).To(BeFalse(), "it had another name")
+	g.Expect(appeared(since, ref(never, "web"))).To(BeEmpty())
+	g.Expect(appeared(since, ref(first, "other"))).To(BeEmpty(), "it had another name")
+	g.Expect(appeared(since, ref(never, "never"), ref(first, "web"), ref(second, "web"))).
+		To(ConsistOf(string(first.UID), string(second.UID)), "of several names at once")
 
 	ended, err := parseVersion(second.ResourceVersion)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(o.appeared(t.Context(), ref(first, "web"), ended)).To(BeFalse(), "it was there before only")
+	g.Expect(appeared(ended, ref(first, "web"))).To(BeEmpty(), "it was there before only")
 }

@@ -119,19 +119,23 @@ func TestWhatTheAPIServerForgot(t *testing.T) {
 				GroupVersion: &v1alpha1.GroupVersion, NegotiatedSerializer: clientgoscheme.Codecs.WithoutConversion(),
 			}})
 			g.Expect(err).NotTo(HaveOccurred())
-			_, err = (&objects{client}).appeared(t.Context(), &created().Head.Resource, 7)
+			_, err = (&objects{client}).appeared(t.Context(), []*v1alpha1.ResourceReference{&created().Head.Resource}, 7)
 			g.Expect(err).To(And(MatchError(errTrackLost), MatchError(ContainSubstring(test.want))))
 			g.Expect(answers).To(BeEmpty())
 		})
 	}
 }
 
-// TestOnlySoManyAreRecalled at once.
-func TestOnlySoManyAreRecalled(t *testing.T) {
+// TestOnlySoManyPlacesAreAsked at once, and each of them once.
+func TestOnlySoManyPlacesAreAsked(t *testing.T) {
 	g := NewWithT(t)
-	events := make([]Event, 0, 2*maxReplayed)
-	for range 2 * maxReplayed {
-		events = append(events, *created().ofPod("u1").Event)
+	events := make([]Event, 0, 4*maxReplayed)
+	for i := range 2 * maxReplayed {
+		for range 2 {
+			event := created().ofPod("u1")
+			event.Head.Resource.Namespace = fmt.Sprint(i)
+			events = append(events, *event.Event)
+		}
 	}
 	asked := make(chan struct{}, len(events))
 	j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,6 +41,9 @@ type footprint struct {
 
 // isDeleting says that the object's deletion had been asked for.
 func (f *footprint) isDeleting() bool { return f.meta.DeletionTimestamp != nil }
+
+// deletionAsked is when that was, to the second, or since when it is to be removed sooner.
+func (f *footprint) deletionAsked() time.Time { return f.meta.DeletionTimestamp.Add(-graceOf(f)) }
 
 // at is the position of a version.
 func (t *track) at(number uint64) (int, bool) {
@@ -211,12 +215,14 @@ func (j *judge) wantsTrack(event *Event, known *history, v *verdict) bool {
 	}
 }
 
-// isGuess says that an update was judged by what the object showed some time after it: somebody whose change is not recorded, or not
-// known yet, may have written the same, or may have undone it.
+// isGuess says that an update or a deletion was judged by what the object showed some time after it: somebody whose change is not
+// recorded, or not known yet, may have done the same, or may have undone it.
 func (j *judge) isGuess(event *Event, known *history, v *verdict) bool {
 	ref := &event.Head.Resource
 	switch {
-	case event.Head.Action != v1alpha1.ActionUpdate, known.isStale(event):
+	case event.Head.Action != v1alpha1.ActionUpdate && !asksForDeletion(event), known.isStale(event):
+		return false
+	case v.Outcome == v1alpha1.OutcomeNotPersisted && event.Head.Action == v1alpha1.ActionDelete:
 		return false
 	case v.Outcome == v1alpha1.OutcomeNotPersisted:
 		return v.seen == nil || v.seen.meta.ResourceVersion != ref.ResourceVersion

@@ -285,7 +285,8 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 func TestTheTrackTells(t *testing.T) {
 	evictedPod := func() *footprint {
 		f := valued("1")
-		f.body = []byte(`{"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"EvictionByEvictionAPI"}]}}`)
+		f.body = fmt.Appendf(nil, `{"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"EvictionByEvictionAPI","lastTransitionTime":%q}]}}`,
+			eventTime.Format(time.RFC3339))
 		return f
 	}
 	unseen := deleted("7", "1").deleting(30 * time.Second)
@@ -296,18 +297,20 @@ func TestTheTrackTells(t *testing.T) {
 		life  *life
 		want  fate
 	}{
-		"an update, overwritten at once":    {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("3")), made},
-		"an update, refused":                {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("3")).add(10, valued("2")), notMade},
-		"an update, by somebody later":      {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
-		"an update, written at once":        {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), made},
-		"an update that nobody noted":       {updated("7", "1", "2"), (&life{}).add(7, valued("1", writtenAt(time.Minute))).add(9, valued("2", writtenAt(time.Minute))), made},
-		"an update of what was removed":     {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, nil), notMade},
-		"a scale that is kept elsewhere":    {scaled("7"), (&life{}).add(7, valued("1")).add(9, valued("5")), unsure},
-		"nothing was done":                  {deleted("7", "1"), (&life{}).add(7, valued("1")), notMade},
-		"a deletion":                        {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, nil), made},
-		"a deletion that finalizers hold":   {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, valued("1", going(0))).add(10, nil), made},
-		"a deletion, refused, then another": {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, nil), notMade},
-		"an eviction":                       {evicted(), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, nil), made},
+		"an update, overwritten at once":           {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("3")), made},
+		"an update, refused":                       {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("3")).add(10, valued("2")), notMade},
+		"an update, by somebody later":             {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
+		"an update, written at once":               {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), made},
+		"an update that nobody noted":              {updated("7", "1", "2"), (&life{}).add(7, valued("1", writtenAt(time.Minute))).add(9, valued("2", writtenAt(time.Minute))), made},
+		"an update of what was removed":            {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, nil), notMade},
+		"a scale that is kept elsewhere":           {scaled("7"), (&life{}).add(7, valued("1")).add(9, valued("5")), unsure},
+		"nothing was done":                         {deleted("7", "1"), (&life{}).add(7, valued("1")), notMade},
+		"a deletion":                               {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, nil), made},
+		"a deletion that finalizers hold":          {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, valued("1", going(0))).add(10, nil), made},
+		"a deletion, refused, then another":        {deleted("7", "1"), (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, nil), notMade},
+		"an eviction":                              {evicted(), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, nil), made},
+		"an eviction, refused, and another unseen": {evicted().after(-time.Minute), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, nil), notMade},
+		"a deletion, refused, and another unseen":  {deleted("7", "1").after(-time.Minute), (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(10, nil), notMade},
 		"an eviction, refused, then deleted": {
 			evicted(), (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(10, nil), notMade,
 		},

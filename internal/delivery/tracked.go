@@ -39,11 +39,16 @@ func (h *history) onTrack(event *Event) fate {
 		return h.hasteningOnTrack(event, next)
 	case next == nil && !h.complete:
 		return unsure // Somebody may have removed it while nobody recorded.
-	case next == nil || next.isDeleting():
+	case next == nil || next.isDeleting() && !isLater(event, next.deletionAsked()):
 		return made
 	default:
 		return notMade
 	}
+}
+
+// isLater says that something was done long after the event's change would have been: by somebody whose change was not recorded.
+func isLater(event *Event, done time.Time) bool {
+	return done.Sub(event.Head.Time.Time) > stretched(unversioned+cut, event)
 }
 
 // updateOnTrack judges an update: if it was made, the next version shows each of its places as it wrote it.
@@ -66,7 +71,7 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 func (h *history) isWrittenLater(event *Event, next *footprint) bool {
 	at, _ := h.track.at(baseOf(event))
 	written := next.meta.written
-	return written.After(h.track.steps[at].meta.written) && written.Sub(event.Head.Time.Time) > stretched(unversioned+cut, event)
+	return written.After(h.track.steps[at].meta.written) && isLater(event, written)
 }
 
 // evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it.
@@ -83,35 +88,36 @@ func (h *history) evictionOnTrack(event *Event) fate {
 	case h.ordered && !event.Straggler && steps[ending].number < event.ResourceVersion:
 		return notMade // Its deletion had been asked for before the event was stored.
 	}
-	if isEvicted(&steps[ending-1]) {
-		return made
+	if evicted := evictedAt(&steps[ending-1]); evicted.IsZero() || isLater(event, evicted) {
+		return notMade
 	}
-	return notMade
+	return made
 }
 
 // evictedBy is the reason of a pod's condition that the API server gives when it evicts it.
 const evictedBy = "EvictionByEvictionAPI"
 
-// isEvicted says that the API server was about to delete the pod because somebody evicted it.
-func isEvicted(pod *footprint) bool {
+// evictedAt is when the API server was about to delete the pod because somebody evicted it; zero when it was not.
+func evictedAt(pod *footprint) time.Time {
 	var body struct {
 		Status struct {
 			Conditions []struct {
-				Type   corev1.PodConditionType `json:"type"`
-				Status corev1.ConditionStatus  `json:"status"`
-				Reason string                  `json:"reason"`
+				Type               corev1.PodConditionType `json:"type"`
+				Status             corev1.ConditionStatus  `json:"status"`
+				Reason             string                  `json:"reason"`
+				LastTransitionTime metav1.Time             `json:"lastTransitionTime"`
 			} `json:"conditions"`
 		} `json:"status"`
 	}
 	if json.Unmarshal(pod.body, &body) != nil {
-		return false
+		return time.Time{}
 	}
 	for _, c := range body.Status.Conditions {
 		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == evictedBy {
-			return true
+			return c.LastTransitionTime.Time
 		}
 	}
-	return false
+	return time.Time{}
 }
 
 // completionOnTrack judges the removal of the last finalizer, which removes the object whatever its version is by then.
