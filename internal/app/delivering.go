@@ -148,14 +148,15 @@ func (o *operator) newFollowers(mgr manager.Manager, changed func(context.Contex
 	return follow.New(follow.Options{Client: c, Changed: changed, Metrics: &o.metrics.Follow}), nil
 }
 
-// waitingLocally is for how long the oldest event has been waiting in this replica's file. Names tell when an event was
-// recorded.
+// waitingLocally is for how long the oldest event has been waiting in a replica's file: in this one's, whose names tell when an event
+// was recorded, or, while the API server stores nothing, perhaps in another's.
 func (o *operator) waitingLocally() time.Duration {
+	silent := o.presence.Silent()
 	name, err := ulid.ParseStrict(strings.ToUpper(o.spill.Oldest()))
 	if err != nil {
-		return 0
+		return silent
 	}
-	return max(0, o.clock.Since(ulid.Time(name.Time())))
+	return max(silent, o.clock.Since(ulid.Time(name.Time())))
 }
 
 // deletesAreRecorded asks the rules in force.

@@ -150,12 +150,13 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 			byObject[uid] = append(same, event)
 		}
 	}
-	histories := make(map[string]*history, len(byObject))
+	histories, clock := make(map[string]*history, len(byObject)), newRevisions(all)
 	for uid, same := range byObject {
 		if uid == "" {
 			same = nil // These have nothing in common.
 		}
 		histories[uid] = newHistory(j.digester, same)
+		histories[uid].clock = clock
 		if len(same) > 0 {
 			histories[uid].namesakes = evictions[objectName(same[0])]
 		}

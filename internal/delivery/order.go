@@ -56,3 +56,33 @@ func (h *history) isStale(event *Event) bool {
 	}
 	return replaced && base != 0 && next.number < event.ResourceVersion
 }
+
+// revisions tell when etcd's revisions were made, as far as events show: one of a higher revision than an event's was made after the
+// event's request came.
+type revisions []revision
+
+// revision is an event's, with the latest moment at which it or one of a lower revision was admitted.
+type revision struct {
+	number uint64
+	at     time.Time
+}
+
+// newRevisions takes events in the order in which they were stored.
+func newRevisions(events []*Event) revisions {
+	clock := make(revisions, 0, len(events))
+	var latest time.Time
+	for _, event := range events {
+		latest = later(latest, event.Head.Time.Time)
+		clock = append(clock, revision{event.ResourceVersion, latest})
+	}
+	return clock
+}
+
+// before is a moment that had passed when a revision was made; zero when none is known.
+func (r revisions) before(number uint64) time.Time {
+	at, _ := slices.BinarySearchFunc(r, number, func(known revision, number uint64) int { return cmp.Compare(known.number, number) })
+	if at == 0 {
+		return time.Time{}
+	}
+	return r[at-1].at
+}

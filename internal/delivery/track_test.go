@@ -258,6 +258,21 @@ func TestWhoWroteAllThatDiffers(t *testing.T) {
 	g.Expect(among(both.Event, same.Event).fate(both.Event)).To(Equal(contest))
 }
 
+// TestOtherEventsTellWhenAVersionWasWritten: one that removes a field does not say so itself.
+func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
+	removed := updated("7", "1", "2").at(8)
+	others := func(pause time.Duration) []Event {
+		elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(pause)
+		return []Event{*elsewhere.Event, *updated("60", "2", "3").at(61).after(time.Minute).Event}
+	}
+	life := (&life{}).add(7, valued("1")).add(60, valued("2")).add(62, valued("3"))
+	for pause, want := range map[time.Duration]ledger.Judgement{time.Second: persisted, 20 * time.Second: notPersisted} {
+		j, _ := newJudge(&fakeObjects{cached: life.was[2].sight, consistent: life.was[2].sight, past: life.at})
+		j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
+		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)
+	}
+}
+
 // TestAnUndoneUpdateWasMade: somebody whose change is not recorded wrote back what it had changed, or wrote what it was to change.
 func TestAnUndoneUpdateWasMade(t *testing.T) {
 	undone := (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("1"))

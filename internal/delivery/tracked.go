@@ -37,18 +37,47 @@ func (h *history) onTrack(event *Event) fate {
 		return h.updateOnTrack(event, next)
 	case event.Head.Resource.DeletionTime != nil:
 		return h.hasteningOnTrack(event, next)
+	case h.isLater(event, next):
+		return notMade
 	case next == nil && !h.complete:
 		return unsure // Somebody may have removed it while nobody recorded.
-	case next == nil || next.isDeleting() && !isLater(event, next.deletionAsked()):
+	case next == nil || next.isDeleting():
 		return made
 	default:
 		return notMade
 	}
 }
 
-// isLater says that something was done long after the event's change would have been: by somebody whose change was not recorded.
-func isLater(event *Event, done time.Time) bool {
+// isLater says that what followed the event's version was done long after the event's change would have been: by somebody whose change
+// was not recorded.
+func (h *history) isLater(event *Event, next *footprint) bool {
+	at, _ := h.track.at(baseOf(event))
+	was, number, done := &h.track.steps[at], h.track.removed, time.Time{}
+	switch {
+	case next == nil:
+	case next.isDeleting() && !was.isDeleting():
+		number, done = next.number, next.deletionAsked()
+	case next.meta.written.After(was.meta.written):
+		number, done = next.number, next.meta.written
+	default:
+		number = next.number // It only lacks fields, which is not noted.
+	}
+	if h.ordered {
+		done = later(done, h.clock.before(number))
+	}
+	return isLong(event, done)
+}
+
+// isLong says that a moment is too long after the event for its change to have been made then.
+func isLong(event *Event, done time.Time) bool {
 	return done.Sub(event.Head.Time.Time) > stretched(unversioned+cut, event)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // updateOnTrack judges an update: if it was made, the next version shows each of its places as it wrote it.
@@ -56,8 +85,8 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 	switch sighting, err := audit.Sight(h.digester, event.Head.Evidence, next.body); {
 	case err != nil || len(event.Head.Evidence) == 0:
 		return unsure
-	case sighting == audit.SawAfter && h.isWrittenLater(event, next):
-		return notMade // By somebody whose change was not recorded.
+	case sighting == audit.SawAfter && h.isLater(event, next):
+		return notMade
 	case sighting == audit.SawAfter:
 		return made
 	case sighting == audit.SawNeither && event.Head.Resource.Subresource == "scale":
@@ -65,13 +94,6 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 	default:
 		return notMade
 	}
-}
-
-// isWrittenLater says that the version that followed was written long after the event's change would have been.
-func (h *history) isWrittenLater(event *Event, next *footprint) bool {
-	at, _ := h.track.at(baseOf(event))
-	written := next.meta.written
-	return written.After(h.track.steps[at].meta.written) && isLater(event, written)
 }
 
 // evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it.
@@ -88,7 +110,7 @@ func (h *history) evictionOnTrack(event *Event) fate {
 	case h.ordered && !event.Straggler && steps[ending].number < event.ResourceVersion:
 		return notMade // Its deletion had been asked for before the event was stored.
 	}
-	if evicted := evictedAt(&steps[ending-1]); evicted.IsZero() || isLater(event, evicted) {
+	if evicted := evictedAt(&steps[ending-1]); evicted.IsZero() || isLong(event, evicted) {
 		return notMade
 	}
 	return made

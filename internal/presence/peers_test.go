@@ -55,10 +55,14 @@ func TestAnOutageKeepsThePeers(t *testing.T) {
 		a, b := c.start(0, 0), c.start(time.Second, 0)
 		pass(time.Minute + 500*time.Millisecond) // The last sign of life is that of a, and the next will be.
 		g.Expect(a.presence.Peers()).To(Equal(2))
+		g.Expect(a.presence.Silent()).To(BeZero())
 		c.board.fail(errors.New("no API server"))
 		pass(time.Minute + time.Second)
 		g.Expect(a.presence.Peers()).To(Equal(2))
+		g.Expect(a.presence.Silent()).To(BeNumerically("~", time.Minute, 3*time.Second))
 		c.board.fail(nil)
+		pass(renewEvery)
+		g.Expect(a.presence.Silent()).To(BeZero())
 		for range 100 {
 			pass(renewEvery / 10)
 			g.Expect(a.presence.Peers()).To(Equal(2))

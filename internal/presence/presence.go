@@ -62,6 +62,8 @@ type Presence struct {
 	mu sync.Mutex
 	// since is when this replica began to record; zero before that.
 	since time.Time
+	// silent is since when no sign of life could be given; zero while they can.
+	silent time.Time
 	// served says that since is final.
 	served bool
 	// covered is from when on some replica recorded, without a break, until this one did. It is set when accounted is closed.
@@ -101,6 +103,7 @@ func (p *Presence) Run(ctx context.Context) {
 	group.Go(func() { p.options.Started(ctx, ready) })
 	for signed := false; ctx.Err() == nil; {
 		err := p.sign(ctx, false)
+		p.note(err)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try again")
@@ -111,6 +114,28 @@ func (p *Presence) Run(ctx context.Context) {
 		}
 		p.sleep(ctx, renewEvery)
 	}
+}
+
+// note notes whether a sign of life could be given.
+func (p *Presence) note(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil:
+		p.silent = time.Time{}
+	case p.silent.IsZero():
+		p.silent = p.options.Clock.Now()
+	}
+}
+
+// Silent is for how long no sign of life could be given: so long the API server has not stored anything, or not for this replica.
+func (p *Presence) Silent() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.silent.IsZero() {
+		return 0
+	}
+	return p.options.Clock.Since(p.silent)
 }
 
 // Stop marks that this replica stopped now, in good order. Run must have ended. It returns false when this replica was

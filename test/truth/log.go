@@ -266,7 +266,7 @@ func (l *log) doubtOfUpdate(entry *testenv.AuditEntry, before, now *version) str
 // isDeletedMeanwhile says that somebody deleted the object while the request went on.
 func (l *log) isDeletedMeanwhile(entry *testenv.AuditEntry, a *answer) bool {
 	return slices.ContainsFunc(l.deletions[uidOf(a)], func(other *testenv.AuditEntry) bool {
-		return other.RequestReceivedTimestamp.Before(entry.StageTimestamp) && entry.RequestReceivedTimestamp.Before(other.StageTimestamp)
+		return meet(other, entry)
 	})
 }
 
@@ -275,9 +275,12 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 	since, evicted := l.evictedBefore(entry)
 	deleting := l.objects.wasDeleting(uid, entry) || evicted && since.Before(entry.StageTimestamp)
 	if _, now := l.objects.find(uid, a.version); now != nil && now.entry != entry {
+		if isKubelet(now.entry) && meet(now.entry, entry) {
+			l.add(entry, a, func(f *Fact) { f.Doubt = "the kubelet ended the pod at the same time" })
+		}
 		return // It was being deleted, and nothing about that changed.
 	}
-	if deleting && strings.HasPrefix(userOf(entry).Username, "system:node:") {
+	if deleting && isKubelet(entry) {
 		return // The kubelet ends what somebody else asked for.
 	}
 	askedBefore := !a.isGone() && l.wasAskedBefore(entry, a)
@@ -292,6 +295,15 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 			f.Doubt = "it was evicted just before, which the log does not show"
 		}
 	})
+}
+
+func isKubelet(entry *testenv.AuditEntry) bool {
+	return strings.HasPrefix(userOf(entry).Username, "system:node:")
+}
+
+// meet says that two requests went on at the same time.
+func meet(a, b *testenv.AuditEntry) bool {
+	return a.RequestReceivedTimestamp.Before(b.StageTimestamp) && b.RequestReceivedTimestamp.Before(a.StageTimestamp)
 }
 
 // wasAskedBefore says that the object was to be deleted at the very same time already, or that this was asked for before
