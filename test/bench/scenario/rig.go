@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -94,7 +95,9 @@ func (r *Rig) close() {
 
 func (r *Rig) startControlPlane(ctx context.Context) error {
 	var err error
-	if r.env, err = testenv.Start(ctx, testenv.Options{Sync: true, Out: r.out}); err != nil {
+	// A million events are more than the 2 GB that etcd takes by default.
+	quota := []string{"--quota-backend-bytes=" + strconv.FormatInt(8<<30, 10)}
+	if r.env, err = testenv.Start(ctx, testenv.Options{Sync: true, Out: r.out, EtcdArgs: quota}); err != nil {
 		return err
 	}
 	r.closers = append(r.closers, func() {
