@@ -266,7 +266,9 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 		return []Event{*elsewhere.Event, *updated("60", "2", "3").at(61).after(time.Minute).Event}
 	}
 	life := (&life{}).add(7, valued("1")).add(60, valued("2")).add(62, valued("3"))
-	for pause, want := range map[time.Duration]ledger.Judgement{time.Second: persisted, 20 * time.Second: notPersisted} {
+	for pause, want := range map[time.Duration]ledger.Judgement{
+		100 * time.Millisecond: persisted, time.Second: overwritten, 20 * time.Second: notPersisted,
+	} {
 		j, _ := newJudge(&fakeObjects{cached: life.was[2].sight, consistent: life.was[2].sight, past: life.at})
 		j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
 		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)

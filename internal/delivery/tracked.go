@@ -37,20 +37,17 @@ func (h *history) onTrack(event *Event) fate {
 		return h.updateOnTrack(event, next)
 	case event.Head.Resource.DeletionTime != nil:
 		return h.hasteningOnTrack(event, next)
-	case h.isLater(event, next):
+	case next != nil && !next.isDeleting():
 		return notMade
-	case next == nil && !h.complete:
+	case next == nil && !h.complete && h.inTime(event, h.doneAt(event, next)) == made:
 		return unsure // Somebody may have removed it while nobody recorded.
-	case next == nil || next.isDeleting():
-		return made
 	default:
-		return notMade
+		return h.inTime(event, h.doneAt(event, next))
 	}
 }
 
-// isLater says that what followed the event's version was done long after the event's change would have been: by somebody whose change
-// was not recorded.
-func (h *history) isLater(event *Event, next *footprint) bool {
+// doneAt is a moment that had passed when what followed the event's version was done; zero when none is known.
+func (h *history) doneAt(event *Event, next *footprint) time.Time {
 	at, _ := h.track.at(baseOf(event))
 	was, number, done := &h.track.steps[at], h.track.removed, time.Time{}
 	switch {
@@ -65,12 +62,20 @@ func (h *history) isLater(event *Event, next *footprint) bool {
 	if h.ordered {
 		done = later(done, h.clock.before(number))
 	}
-	return isLong(event, done)
+	return done
 }
 
-// isLong says that a moment is too long after the event for its change to have been made then.
-func isLong(event *Event, done time.Time) bool {
-	return done.Sub(event.Head.Time.Time) > stretched(unversioned+cut, event)
+// inTime judges a change that was made after a moment: long after the event it was somebody's whose change was not recorded, and a while
+// after it perhaps, where not everything was.
+func (h *history) inTime(event *Event, done time.Time) fate {
+	switch apart := done.Sub(event.Head.Time.Time); {
+	case apart > stretched(unversioned+cut, event):
+		return notMade
+	case apart > stretched(race, event) && !h.complete:
+		return unsure
+	default:
+		return made
+	}
 }
 
 func later(a, b time.Time) time.Time {
@@ -85,10 +90,8 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 	switch sighting, err := audit.Sight(h.digester, event.Head.Evidence, next.body); {
 	case err != nil || len(event.Head.Evidence) == 0:
 		return unsure
-	case sighting == audit.SawAfter && h.isLater(event, next):
-		return notMade
 	case sighting == audit.SawAfter:
-		return made
+		return h.inTime(event, h.doneAt(event, next))
 	case sighting == audit.SawNeither && event.Head.Resource.Subresource == "scale":
 		return unsure // A kind may keep what its Scale shows elsewhere.
 	default:
@@ -110,10 +113,10 @@ func (h *history) evictionOnTrack(event *Event) fate {
 	case h.ordered && !event.Straggler && steps[ending].number < event.ResourceVersion:
 		return notMade // Its deletion had been asked for before the event was stored.
 	}
-	if evicted := evictedAt(&steps[ending-1]); evicted.IsZero() || isLong(event, evicted) {
-		return notMade
+	if evicted := evictedAt(&steps[ending-1]); !evicted.IsZero() {
+		return h.inTime(event, evicted)
 	}
-	return made
+	return notMade
 }
 
 // evictedBy is the reason of a pod's condition that the API server gives when it evicts it.
