@@ -49,6 +49,7 @@ func (o *operator) addDelivery() error {
 		Digester:           o.digester,
 		DeletesAreRecorded: o.deletesAreRecorded,
 		NothingMissed:      o.nothingMissed,
+		NearGap:            o.nearGap,
 		AccountFor:         o.accountFor,
 		Waiting:            o.waitingLocally,
 		Ledger:             o.ledgers(),
@@ -171,13 +172,27 @@ func (o *operator) deletesAreRecorded(trail types.NamespacedName, ref *v1alpha1.
 
 // nothingMissed says that no change went unrecorded since a moment. Under Ignore one did when nobody answered.
 func (o *operator) nothingMissed(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool {
-	if o.hasAnsweredSince(since) {
-		return true
-	}
+	return o.hasAnsweredSince(since) || o.refuses(trail, ref)
+}
+
+// refuses says that a change that nobody records for the trail is refused.
+func (o *operator) refuses(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool {
 	set := o.rules.Load()
 	if set == nil {
 		return false
 	}
 	compiled := set.Trail(trail.Namespace, trail.Name)
 	return compiled != nil && set.Refuses(compiled, ref.Namespace)
+}
+
+// beforeGap is how long before nobody was there an event may have come that was not judged yet by what was recorded.
+const beforeGap = 10 * time.Second
+
+// nearGap says that what became of a change may depend on what nobody recorded, in the break before this replica's start.
+func (o *operator) nearGap(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool {
+	past, known := o.presence.Past()
+	if !known || past.Broken.IsZero() || moment.Before(past.Broken.Add(-beforeGap)) || !moment.Before(past.Covered) {
+		return false
+	}
+	return !o.refuses(trail, ref)
 }

@@ -72,16 +72,17 @@ func (o *operator) canAnswer() bool {
 
 // hasAnsweredSince says that this replica, and others before it was ready, were there for all that the API server asked since a moment.
 func (o *operator) hasAnsweredSince(moment time.Time) bool {
-	if from, known := o.presence.CoveredFrom(); known {
-		o.attendance.extend(from)
+	if past, known := o.presence.Past(); known {
+		o.attendance.extend(past.Covered)
 	}
 	return o.attendance.coveredSince(moment, o.clock.Now())
 }
 
-// accountFor waits until this replica knows who was there since a moment, or for so long that nobody will tell it.
-func (o *operator) accountFor(ctx context.Context, moment time.Time) {
-	if o.hasAnsweredSince(moment) {
-		return
+// accountFor waits until this replica knows who was there since a moment, or for so long that nobody will tell it. It says whether it
+// had to wait.
+func (o *operator) accountFor(ctx context.Context, moment time.Time) bool {
+	if _, known := o.presence.Past(); known || o.hasAnsweredSince(moment) {
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountWithin)
 	defer cancel()
@@ -89,6 +90,7 @@ func (o *operator) accountFor(ctx context.Context, moment time.Time) {
 	case <-o.presence.Accounted():
 	case <-ctx.Done():
 	}
+	return true
 }
 
 // flush writes the events of the last requests: the recorder stops answering after the replayer has ended.

@@ -53,8 +53,11 @@ type Options struct {
 	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
 	// NothingMissed says whether all that a trail asks for was recorded since a moment. Default it was.
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
-	// AccountFor waits until it is known what was missed since a moment, or for some seconds. Default it is known.
-	AccountFor func(ctx context.Context, since time.Time)
+	// NearGap says whether what became of a trail's change at a moment may depend on what nobody recorded. Default it does not.
+	NearGap func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool
+	// AccountFor waits until it is known what was missed since a moment, or for some seconds, and says whether it had to. Default it is
+	// known.
+	AccountFor func(ctx context.Context, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
 	// Ledger keeps the ledgers of trails; nil keeps none.
@@ -120,7 +123,7 @@ func New(options Options) *Delivery {
 		options.Waiting = func() time.Duration { return 0 }
 	}
 	if options.AccountFor == nil {
-		options.AccountFor = func(context.Context, time.Time) {}
+		options.AccountFor = func(context.Context, time.Time) bool { return false }
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
@@ -239,6 +242,9 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			before:   d.feed.before,
 			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
 				return d.DeletesAreRecorded(key, ref)
+			},
+			nearGap: func(ref *v1alpha1.ResourceReference, moment time.Time) bool {
+				return d.NearGap != nil && d.NearGap(key, ref, moment)
 			},
 			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
 				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)

@@ -43,6 +43,8 @@ type judge struct {
 	// nothingMissed says whether all that the trail asks for was recorded since a moment.
 	nothingMissed func(ref *v1alpha1.ResourceReference, since time.Time) bool
 
+	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
+	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
 	// before is a resourceVersion from before a moment, of the counter of AuditEvents; 0 when none is known.
 	before func(moment time.Time) uint64
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,9 +54,10 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
 // recorded before it, but may not have been known yet.
 func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judgement, error) {
-	oldest := slices.MinFunc(events, func(a, b Event) int { return a.Head.Time.Compare(b.Head.Time.Time) })
-	c.delivery.AccountFor(ctx, oldest.Head.Time.Time)
 	verdicts, err := c.judge.all(ctx, events, c.around(len(events)))
+	if err == nil && c.awaitAccount(ctx, events, verdicts) {
+		verdicts, err = c.judge.all(ctx, events, c.around(len(events)))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +83,22 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 		}
 	}
 	return judgements, nil
+}
+
+// recently is for how long before a replica's start what nobody recorded matters to events that seem to have been made.
+const recently = time.Minute
+
+// awaitAccount waits until it is known what was missed, if that matters to any of the events, and says whether it had to.
+func (c *courier) awaitAccount(ctx context.Context, events []Event, verdicts []verdict) bool {
+	since, now := time.Time{}, c.clock().Now()
+	for i := range events {
+		at := events[i].Head.Time.Time
+		matters := verdicts[i].Outcome != v1alpha1.OutcomePersisted || now.Sub(at) < recently
+		if matters && (since.IsZero() || at.Before(since)) {
+			since = at
+		}
+	}
+	return !since.IsZero() && c.delivery.AccountFor(ctx, since)
 }
 
 // isOnlyRead says that nothing but a read speaks against the change, and events that are not known yet may speak for it. That another

@@ -73,6 +73,11 @@ func (h *history) fate(event *Event) fate {
 	}
 }
 
+// isBeaten says that another of the events of which only one was made was surely that one.
+func (h *history) isBeaten(event *Event) bool {
+	return slices.ContainsFunc(h.rivals(event), func(rival *Event) bool { return h.alone(rival) == made && h.beats(rival, event) })
+}
+
 // beats says that of two events of which only one was made it was surely this one, or that it does not matter.
 func (h *history) beats(event, other *Event) bool {
 	apart := event.Head.Time.Sub(other.Head.Time.Time)

@@ -227,7 +227,7 @@ func (j *judge) isGuess(event *Event, known *history, v *verdict) bool {
 	case v.Outcome == v1alpha1.OutcomeNotPersisted:
 		return v.seen == nil || v.seen.meta.ResourceVersion != ref.ResourceVersion
 	default:
-		return !j.nothingMissed(ref, event.Head.Time.Time)
+		return j.nearGap(ref, event.Head.Time.Time)
 	}
 }
 

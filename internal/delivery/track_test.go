@@ -185,6 +185,22 @@ func TestASecondDeletionChangesTheFirst(t *testing.T) {
 	g.Expect(known.fate(again.Event)).To(Equal(made))
 }
 
+// TestASecondDeletionMayEndIt: two ask for it at once, and who was not the first asks for its dependents to be left alone.
+func TestASecondDeletionMayEndIt(t *testing.T) {
+	g := NewWithT(t)
+	life := (&life{}).add(7, valued("1")).add(12, valued("1", going(0), keptBy("foregroundDeletion"))).add(16, nil)
+	tried, won := deleted("7", "1").at(8).byBob(), deleted("7", "1").at(10).after(20*time.Millisecond)
+	again := deleted("12", "1").deleting(0).at(14).byBob().after(270 * time.Millisecond)
+	found, err := follow(t.Context(), &fakeObjects{past: life.at}, &again.Head.Resource, 7, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	known := newHistory(testDigester, []*Event{tried.Event, won.Event, again.Event})
+	known.track = found
+	known = known.with(found.now(), "u1", true)
+	g.Expect(known.fate(tried.Event)).To(Equal(notMade), "it was tried again")
+	g.Expect(known.fate(won.Event)).To(Equal(made))
+	g.Expect(known.fate(again.Event)).To(Equal(unsure))
+}
+
 // TestALateDeletionMayEndIt: two ask for the deletion of what is kept for its dependents, the second one not to keep it.
 func TestALateDeletionMayEndIt(t *testing.T) {
 	held := func() *life {
@@ -271,6 +287,7 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 	} {
 		j, _ := newJudge(&fakeObjects{cached: life.was[2].sight, consistent: life.was[2].sight, past: life.at})
 		j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
+		j.nearGap = func(*v1alpha1.ResourceReference, time.Time) bool { return true }
 		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)
 	}
 }
@@ -293,6 +310,7 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 			last := test.life.was[len(test.life.was)-1]
 			j, _ := newJudge(&fakeObjects{cached: last.sight, consistent: last.sight, past: test.life.at})
 			j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return !test.missed }
+			j.nearGap = func(*v1alpha1.ResourceReference, time.Time) bool { return test.missed }
 			NewWithT(t).Expect(judgeOne(t, j, updated("7", "1", "2").Event)).To(Equal(test.want))
 		})
 	}

@@ -66,8 +66,8 @@ type Presence struct {
 	silent time.Time
 	// served says that since is final.
 	served bool
-	// covered is from when on some replica recorded, without a break, until this one did. It is set when accounted is closed.
-	covered   time.Time
+	// past is set when accounted is closed.
+	past      Past
 	accounted chan struct{}
 }
 
@@ -79,13 +79,13 @@ func New(options Options) *Presence {
 // Accounted is closed when this replica knows of the time before its start.
 func (p *Presence) Accounted() <-chan struct{} { return p.accounted }
 
-// CoveredFrom is from when on some replica recorded, without a break, until this one did. It is false before this replica knows.
-func (p *Presence) CoveredFrom() (time.Time, bool) {
+// Past is what this replica knows of the time before it recorded. It is false before it knows.
+func (p *Presence) Past() (Past, bool) {
 	select {
 	case <-p.accounted:
-		return p.covered, true
+		return p.past, true
 	default:
-		return time.Time{}, false
+		return Past{}, false
 	}
 }
 
@@ -227,7 +227,7 @@ func (p *Presence) accountOnce(ctx context.Context) error {
 			return err
 		}
 		living := p.living(before, now)
-		covered := now.coveredFrom(p.began(), living)
+		past := now.past(p.began(), living)
 		own, err := p.claim(ctx, now, living, version)
 		switch {
 		case apierrors.IsConflict(err):
@@ -236,18 +236,18 @@ func (p *Presence) accountOnce(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		p.know(covered)
+		p.know(past)
 		return p.tell(ctx, own)
 	}
 	return ctx.Err()
 }
 
 // know keeps what the Lease said of the time before this replica's start, once: what has been accounted for is forgotten.
-func (p *Presence) know(covered time.Time) {
+func (p *Presence) know(past Past) {
 	select {
 	case <-p.accounted:
 	default:
-		p.covered = covered
+		p.past = past
 		close(p.accounted)
 	}
 }

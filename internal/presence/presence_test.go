@@ -306,23 +306,27 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// TestCoveredFrom: a replica that starts knows from when on the others recorded without a break.
-func TestCoveredFrom(t *testing.T) {
+// TestPast: a replica that starts knows from when on the others recorded without a break.
+func TestPast(t *testing.T) {
 	for name, test := range map[string]struct {
 		run  func(c *cluster) *replica
 		want time.Duration
+		// broken is -1 where nobody recorded before.
+		broken time.Duration
 	}{
-		"the first start": {func(c *cluster) *replica { return c.start(time.Second, 0) }, time.Second},
+		"the first start": {func(c *cluster) *replica { return c.start(time.Second, 0) }, time.Second, -1},
 		"another lives": {func(c *cluster) *replica {
 			c.t.Cleanup(c.start(0, 0).kill)
 			pass(time.Minute)
 			return c.start(0, 0)
-		}, 0},
+		}, 0, -1},
 		"nobody was there for a while": {func(c *cluster) *replica {
-			c.start(0, 0).kill()
-			pass(time.Minute)
+			a := c.start(0, 0)
+			pass(21 * time.Second)
+			a.kill()
+			pass(39 * time.Second)
 			return c.start(0, 0)
-		}, time.Minute},
+		}, time.Minute, 20 * time.Second},
 		"killed, while another lives": {func(c *cluster) *replica {
 			c.t.Cleanup(c.start(0, 0).kill)
 			b := c.start(0, 0)
@@ -330,7 +334,7 @@ func TestCoveredFrom(t *testing.T) {
 			b.kill()
 			pass(5 * time.Second)
 			return c.start(0, 0)
-		}, 0},
+		}, 0, -1},
 		"one after the other": {func(c *cluster) *replica {
 			a := c.start(0, 0)
 			pass(30 * time.Second)
@@ -340,19 +344,24 @@ func TestCoveredFrom(t *testing.T) {
 			pass(time.Minute)
 			c.t.Cleanup(b.kill)
 			return c.start(0, 0)
-		}, 0},
+		}, 0, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewWithT(t)
 				c := newCluster(t)
 				last := test.run(c)
-				_, known := last.presence.CoveredFrom()
+				_, known := last.presence.Past()
 				g.Expect(known).To(BeFalse())
 				pass(10 * time.Second)
-				from, known := last.presence.CoveredFrom()
+				past, known := last.presence.Past()
 				g.Expect(known).To(BeTrue())
-				g.Expect(from.Sub(c.began)).To(BeNumerically("~", test.want, 100*time.Millisecond))
+				g.Expect(past.Covered.Sub(c.began)).To(BeNumerically("~", test.want, 100*time.Millisecond))
+				if test.broken < 0 {
+					g.Expect(past.Broken).To(BeZero())
+				} else {
+					g.Expect(past.Broken.Sub(c.began)).To(BeNumerically("~", test.broken, 100*time.Millisecond))
+				}
 				last.kill()
 			})
 		})

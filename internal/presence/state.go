@@ -24,6 +24,14 @@ type Window struct {
 	End time.Time `json:"end"`
 }
 
+// Past is what a replica knows of the time before it recorded.
+type Past struct {
+	// Covered is from when on some replica recorded, without a break, until this one did.
+	Covered time.Time
+	// Broken is the last sign of life of those before; zero when none is known.
+	Broken time.Time
+}
+
 // entry is one replica, by its own clock.
 type entry struct {
 	// Replica is its name, for people.
@@ -97,19 +105,21 @@ func (s *state) uncovered(until time.Time, living map[string]bool) []Window {
 	return windows
 }
 
-// coveredFrom is from when on replicas recorded without a break until a moment; that moment itself when nobody did before it.
-func (s *state) coveredFrom(until time.Time, living map[string]bool) time.Time {
-	var from, to time.Time
+// past is what replicas did before a moment.
+func (s *state) past(until time.Time, living map[string]bool) Past {
+	var past Past
+	var to time.Time
 	for _, span := range s.spans(until, living) {
 		if span.Since.After(to) {
-			from = span.Since
+			past = Past{Covered: span.Since, Broken: to}
 		}
 		to = later(to, span.Seen)
 	}
 	if to.Before(until) {
-		return until
+		return Past{Covered: until, Broken: to}
 	}
-	return earlier(from, until)
+	past.Covered = earlier(past.Covered, until)
+	return past
 }
 
 // spans are when replicas recorded, by their beginnings.
