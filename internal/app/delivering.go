@@ -36,32 +36,7 @@ func (o *operator) addDelivery() error {
 	})
 	o.opener = cloudwatch.NewOpener(o.auth, o.clusterID)
 	o.opener.Compress = o.options.CompressDeliveries
-	o.delivery = delivery.New(delivery.Options{
-		Namespace: o.options.Namespace,
-		REST:      o.rest,
-		Reader:    o.direct,
-		Client:    o.direct,
-		Open: func(ctx context.Context, trail *v1alpha1.AuditTrail) (delivery.Sink, error) {
-			return o.opener.Open(ctx, trail)
-		},
-		Forget:             o.auth.Forget,
-		Metrics:            &o.metrics.Delivery,
-		Digester:           o.digester,
-		DeletesAreRecorded: o.deletesAreRecorded,
-		NothingMissed:      o.nothingMissed,
-		NearGap:            o.nearGap,
-		AccountFor:         o.accountFor,
-		Waiting:            o.waitingLocally,
-		Ledger:             o.ledgers(),
-		Announce: func(ctx context.Context, gap delivery.Gap) error {
-			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)
-		},
-		Clock:  o.clock,
-		Shards: o.options.DeliveryShards,
-		Limits: delivery.Limits{
-			Single: o.options.BacklogSingle, Events: o.options.BacklogEvents, Bytes: o.options.BacklogBytes,
-		},
-	})
+	o.delivery = delivery.New(o.deliveryOptions())
 	changed := make(chan event.GenericEvent, 1)
 	reconciler := &controllers.DeliveryReconciler{
 		Reader: o.mgr.GetClient(), Deliverer: o.delivery, Identities: o.auth, Changed: changed, Forget: o.metrics.ForgetTrail,
@@ -87,6 +62,35 @@ func (o *operator) addDelivery() error {
 		}
 	}
 	return nil
+}
+
+func (o *operator) deliveryOptions() delivery.Options {
+	return delivery.Options{
+		Namespace: o.options.Namespace,
+		REST:      o.rest,
+		Reader:    o.direct,
+		Client:    o.direct,
+		Open: func(ctx context.Context, trail *v1alpha1.AuditTrail) (delivery.Sink, error) {
+			return o.opener.Open(ctx, trail)
+		},
+		Forget:             o.auth.Forget,
+		Metrics:            &o.metrics.Delivery,
+		Digester:           o.digester,
+		DeletesAreRecorded: o.deletesAreRecorded,
+		NothingMissed:      o.nothingMissed,
+		NearGap:            o.nearGap,
+		AccountFor:         o.accountFor,
+		Waiting:            o.waitingLocally,
+		Ledger:             o.ledgers(),
+		Announce: func(ctx context.Context, gap delivery.Gap) error {
+			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)
+		},
+		Clock:  o.clock,
+		Shards: o.options.DeliveryShards,
+		Limits: delivery.Limits{
+			Single: o.options.BacklogSingle, Events: o.options.BacklogEvents, Bytes: o.options.BacklogBytes,
+		},
+	}
 }
 
 // ledgers are kept beside what is delivered.
