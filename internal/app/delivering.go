@@ -81,6 +81,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 		NearGap:            o.nearGap,
 		AccountFor:         o.accountFor,
 		Waiting:            o.waitingLocally,
+		Silent:             func() time.Duration { return o.presence.Silent() },
 		Ledger:             o.ledgers(),
 		Announce: func(ctx context.Context, gap delivery.Gap) error {
 			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)
@@ -153,15 +154,14 @@ func (o *operator) newFollowers(mgr manager.Manager, changed func(context.Contex
 	return follow.New(follow.Options{Client: c, Changed: changed, Metrics: &o.metrics.Follow}), nil
 }
 
-// waitingLocally is for how long the oldest event has been waiting in a replica's file: in this one's, whose names tell when an event
-// was recorded, or, while the API server stores nothing, perhaps in another's.
+// waitingLocally is for how long the oldest event has been waiting in this replica's file. Names tell when an event was
+// recorded.
 func (o *operator) waitingLocally() time.Duration {
-	silent := o.presence.Silent()
 	name, err := ulid.ParseStrict(strings.ToUpper(o.spill.Oldest()))
 	if err != nil {
-		return silent
+		return 0
 	}
-	return max(silent, o.clock.Since(ulid.Time(name.Time())))
+	return max(0, o.clock.Since(ulid.Time(name.Time())))
 }
 
 // deletesAreRecorded asks the rules in force.

@@ -17,7 +17,7 @@ import (
 const (
 	// window is how many events are judged and pushed at once. More take more memory and no less time.
 	window = 1500
-	// stalled is how often a courier looks whether events still wait in the local file.
+	// stalled is how often a courier looks whether the API server still stores nothing.
 	stalled = time.Second
 	// stopTimeout bounds what a courier does after it was told to stop.
 	stopTimeout = 10 * time.Second
@@ -200,7 +200,7 @@ func (c *courier) untilDue() time.Duration {
 	if full := c.full(); full > 0 { // Nothing is gained by lingering.
 		due = c.queue[full-1].due(settle)
 	}
-	if c.delivery.feed.isStalled(c.delivery.Waiting()) {
+	if c.delivery.feed.isStalled(c.delivery.Silent()) {
 		return stalled
 	}
 	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm())

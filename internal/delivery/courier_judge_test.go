@@ -94,13 +94,13 @@ func TestWhatTheFeedDidNotSeeIsRead(t *testing.T) {
 	})
 }
 
-// TestWhatWaitsInAFileIsAwaited before anything is judged: it may tell of a deletion.
-func TestWhatWaitsInAFileIsAwaited(t *testing.T) {
+// TestWhatWaitsInFilesIsAwaited before anything is judged, when the API server stored nothing for a while: it may tell of a deletion.
+func TestWhatWaitsInFilesIsAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		b := newBench(t, newTrail("shop", "security"))
 		written := time.Now().Add(30 * time.Second)
-		b.Waiting = func() time.Duration {
+		b.Silent = func() time.Duration {
 			if left := time.Until(written); left > 0 {
 				return time.Minute - left
 			}

@@ -60,6 +60,8 @@ type Options struct {
 	AccountFor func(ctx context.Context, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
+	// Silent is for how long the API server has stored nothing that this replica asked it to. Default not at all.
+	Silent func() time.Duration
 	// Ledger keeps the ledgers of trails; nil keeps none.
 	Ledger *Ledger
 	// Announce records a gap in a trail itself. Default nobody is told.
@@ -121,6 +123,9 @@ func New(options Options) *Delivery {
 	options.Shards = max(options.Shards, 1)
 	if options.Waiting == nil {
 		options.Waiting = func() time.Duration { return 0 }
+	}
+	if options.Silent == nil {
+		options.Silent = func() time.Duration { return 0 }
 	}
 	if options.AccountFor == nil {
 		options.AccountFor = func(context.Context, time.Time) bool { return false }

@@ -37,7 +37,7 @@ type feed struct {
 const (
 	minCalm = 3 * time.Second
 	maxCalm = 40 * time.Second
-	// maxStall is for how long events that wait in a local file hold delivery up: what would wait longer may never be written.
+	// maxStall is for how long delivery is held up by an API server that stores nothing.
 	maxStall = time.Hour
 )
 
@@ -173,15 +173,15 @@ func (f *feed) recover() {
 	f.troubled = time.Time{}
 }
 
-// isStalled says that events have been waiting in this replica's file: while etcd takes no writes nobody can know what was deleted,
-// and the others write what they kept some time after this replica did.
-func (f *feed) isStalled(waiting time.Duration) bool {
-	if waiting < minCalm || waiting > maxStall {
+// isStalled says that the API server has stored nothing for a while: then nobody can know what was deleted, since replicas keep the
+// events in their files, and write them after a pause that is not longer than that was.
+func (f *feed) isStalled(silent time.Duration) bool {
+	if silent < minCalm || silent > maxStall {
 		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if calm := f.clock.Now().Add(min(waiting+minCalm, maxCalm)); calm.After(f.calm) {
+	if calm := f.clock.Now().Add(min(silent+minCalm, maxCalm)); calm.After(f.calm) {
 		f.calm = calm
 	}
 	return true
