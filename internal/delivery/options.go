@@ -1,0 +1,95 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/metrics"
+)
+
+// Options are what Delivery needs.
+type Options struct {
+	// Namespace is the operator's own, where events of namespaces that are being deleted are kept.
+	Namespace string
+	// REST reads AuditEvents and the objects that they speak of. It must not limit its own rate.
+	REST rest.Interface
+	// Reader reads trails from the API server itself, not from a cache.
+	Reader client.Reader
+	// Client writes status.
+	Client client.Client
+	// Open returns a trail's destination as its spec says now.
+	Open func(ctx context.Context, trail *v1alpha1.AuditTrail) (Sink, error)
+	// Forget drops what is cached of a trail's identity.
+	Forget func(trail *v1alpha1.AuditTrail)
+	// Metrics counts what is delivered.
+	Metrics *metrics.Delivery
+	// Digester compares evidence; its key is the recorders'.
+	Digester audit.Digester
+	// DeletesAreRecorded says whether a trail's rules ask for every deletion of such objects.
+	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
+	// NothingMissed says whether all that a trail asks for was recorded since a moment. Default it was.
+	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
+	// NearGap says whether what became of a trail's change at a moment may depend on what nobody recorded. Default it does not.
+	NearGap func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool
+	// AccountFor waits until it is known what was missed since a moment, or for some seconds, and says whether it had to. Default it is
+	// known.
+	AccountFor func(ctx context.Context, since time.Time) bool
+	// Waiting is for how long events have been waiting in local files. Default none.
+	Waiting func() time.Duration
+	// Silent is for how long the API server has stored nothing that this replica asked it to. Default not at all.
+	Silent func() time.Duration
+	// Ledger keeps the ledgers of trails; nil keeps none.
+	Ledger *Ledger
+	// Announce records a gap in a trail itself. Default nobody is told.
+	Announce func(ctx context.Context, gap Gap) error
+	// Clock is the time. Default the real one.
+	Clock clock.Clock
+
+	// Limits bound what waits while destinations take nothing.
+	Limits Limits
+	// Settle is how long after its recording an event may be judged. Default 2 s.
+	Settle time.Duration
+	// Linger is how long events are collected for one call. Default 1 s.
+	Linger time.Duration
+	// CommitEvery is the shortest time between two writes of a trail's cursor. Default 5 s.
+	CommitEvery time.Duration
+	// Shards is into how many shards all replicas divide the trails. Default 1.
+	Shards int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Settle == 0 {
+		o.Settle = 2 * time.Second
+	}
+	if o.Linger == 0 {
+		o.Linger = time.Second
+	}
+	if o.CommitEvery == 0 {
+		o.CommitEvery = 5 * time.Second
+	}
+	o.Shards = max(o.Shards, 1)
+	if o.Waiting == nil {
+		o.Waiting = func() time.Duration { return 0 }
+	}
+	if o.Silent == nil {
+		o.Silent = func() time.Duration { return 0 }
+	}
+	if o.AccountFor == nil {
+		o.AccountFor = func(context.Context, time.Time) bool { return false }
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Ledger != nil && o.Ledger.Every == 0 {
+		o.Ledger.Every = checkpointEvery
+	}
+	o.Limits = o.Limits.withDefaults()
+	return o
+}
