@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
@@ -46,7 +47,9 @@ type world struct {
 	trails   []*v1alpha1.AuditTrail
 	people   []*person
 	denier   *denier
-	seed     uint64
+	// cloud is where the first trail pushes; nil when none does.
+	cloud *cloudsim.Simulator
+	seed  uint64
 	// began is when every trail recorded.
 	began time.Time
 	// ended is when the events were listed; controllers go on.
@@ -65,7 +68,9 @@ type options struct {
 	replicas int
 	policy   v1alpha1.FailurePolicy
 	// durability is Replicated by default.
-	durability     v1alpha1.Durability
+	durability v1alpha1.Durability
+	// cloud has the first trail push to a simulator.
+	cloud          bool
 	etcdArgs, args []string
 }
 
@@ -80,9 +85,11 @@ func newWorld(t *testing.T, o options) *world {
 	g.Expect(w.env.InstallOperator(t.Context())).To(Succeed())
 	w.admin = newClient(t, w.env)
 	var err error
-	w.operator, err = w.env.StartOperator(t.Context(), testenv.OperatorOptions{
-		Replicas: o.replicas, Args: append([]string{"--cluster-id=oracle"}, o.args...),
-	})
+	operator := testenv.OperatorOptions{Replicas: o.replicas, Args: append([]string{"--cluster-id=oracle"}, o.args...)}
+	if o.cloud {
+		operator.Env = w.startCloud()
+	}
+	w.operator, err = w.env.StartOperator(t.Context(), operator)
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(w.operator.Close)
 	w.makePlaces()
@@ -154,6 +161,9 @@ func (w *world) applyTrails(policy v1alpha1.RecordingPolicy) {
 		newTrail(teams[0], "project", policy, everything()...),
 		newTrail(testenv.OperatorNamespace, "default", policy),
 	} {
+		if w.cloud != nil && len(w.trails) == 0 {
+			w.pushToCloud(trail)
+		}
 		w.create(trail)
 		w.trails = append(w.trails, trail)
 	}
