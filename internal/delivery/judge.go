@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -139,6 +140,8 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 		}
 	}
 	inOrder(all)
+	// What came while a backlog was listed is in the list and in the inbox.
+	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })
 	findPods(all)
 	findUpserts(all)
 	evictions := evictionsByName(all)

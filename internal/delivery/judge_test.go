@@ -121,6 +121,25 @@ func judgeOne(t *testing.T, j *judge, event *Event) ledger.Judgement {
 
 func changed(action v1alpha1.Action, uid string) *Event { return &Event{Head: *head(action, uid)} }
 
+// TestAnEventIsNoRivalOfItself: what came while a backlog was listed is in the list and in the inbox.
+func TestAnEventIsNoRivalOfItself(t *testing.T) {
+	there := seen("u1", "9")
+	for name, event := range map[string]*Event{
+		"a creation": created().at(8).Event,
+		"an update":  updated("7", "1", "2").at(8).Event,
+		"a deletion": deleted("7", "1").at(8).Event,
+	} {
+		event.Name, event.Head.Resource.UID = "event", "u1"
+		now := there
+		now.body = []byte(`{"data":{"a":"2"}}`)
+		if event.Head.Action == v1alpha1.ActionDelete {
+			now = sight{}
+		}
+		j, _ := newJudge(&fakeObjects{cached: now, consistent: now})
+		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*event}, []Event{*event})).To(HaveExactElements(persisted), name)
+	}
+}
+
 func TestJudgeReadsTheCacheFirst(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)
 	notSupported := apierrors.NewMethodNotSupported(schema.GroupResource{Resource: "bindings"}, "get")
