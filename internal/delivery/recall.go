@@ -16,21 +16,26 @@ const (
 	// remembered is for how long a creation is looked for in what the API server's watch cache remembers: 75 seconds at least
 	// (eventFreshDuration of k8s.io/apiserver), often more, and it says when it does not.
 	remembered = 5 * time.Minute
-	// maxReplayed bounds the places, a kind in a namespace each, in which creations are looked for at once.
+	// lately is for how long creations of a kind in a namespace are looked for together: what happened to all others is read with them.
+	lately = time.Minute
+	// maxReplayed bounds the places in which creations are looked for at once.
 	maxReplayed = 32
 )
 
 // recall looks for objects whose creation is in doubt, in what the API server remembers: who was created and deleted at once is not
 // there any more when it is read. behind says that events were recorded that are not known yet.
 func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, behind bool) {
-	asked := map[place][]int{}
+	asked := map[question][]int{}
 	for i := range events {
 		// An eviction of a pod that is going already is not recorded, and may have met the next one of the name.
 		only := (behind || events[i].Head.Resource.Resource == "pods") && verdicts[i].isOnlyRead(&events[i])
 		if !j.canRecall(&events[i]) || verdicts[i].Judgement != goneSince && !only {
 			continue
 		}
-		at := placeOf(&events[i].Head.Resource)
+		at := question{place: placeOf(&events[i].Head.Resource)}
+		if j.clock.Now().Sub(events[i].Head.Time.Time) > lately {
+			at.name = events[i].Head.Resource.Name
+		}
 		if _, known := asked[at]; known || len(asked) < maxReplayed {
 			asked[at] = append(asked[at], i)
 		}
@@ -43,6 +48,12 @@ func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, 
 	if len(asked) > 0 {
 		denyEvictions(events, verdicts)
 	}
+}
+
+// question is what is asked for at once: of a kind in a namespace, one name or all of them.
+type question struct {
+	place
+	name string
 }
 
 // recallIn looks for the objects of some of the events, which are of one place.

@@ -147,6 +147,25 @@ func TestOnlySoManyPlacesAreAsked(t *testing.T) {
 	g.Expect(asked).To(HaveLen(maxReplayed))
 }
 
+// TestOldCreationsAreLookedForOneByOne: what happened to all others since is too much to read.
+func TestOldCreationsAreLookedForOneByOne(t *testing.T) {
+	for old, want := range map[time.Duration]int{0: 1, 2 * lately: 3} {
+		var events []Event
+		for _, name := range []string{"a", "a", "b", "c"} {
+			events = append(events, *named(created().ofPod("u1"), name).Event)
+		}
+		asked := make(chan struct{}, len(events))
+		j, clock := newJudge(&fakeObjects{appears: func(uint64) (bool, error) {
+			asked <- struct{}{}
+			return true, nil
+		}})
+		clock.SetTime(clock.Now().Add(old))
+		j.deletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
+		judgeAll(j, t.Context(), events, nil)
+		NewWithT(t).Expect(asked).To(HaveLen(want), "%s", old)
+	}
+}
+
 // TestWhatATrailThatIsBehindStillKnows: what only a read speaks against is left open, unless the API server remembers, or somebody
 // else had the name all the time.
 func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
