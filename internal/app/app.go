@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,8 @@ type operator struct {
 	announcer     *recorder.Announcer
 	presence      *presence.Presence
 	attendance    attendance
+	// asked is when delivery asked first who was there before this replica.
+	asked func() time.Time
 	// stopping is true once the operator was told to stop.
 	stopping atomic.Bool
 }
@@ -172,6 +175,7 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 		spill:     store,
 		metrics:   metrics.Register(ctrlmetrics.Registry),
 		clock:     clock.RealClock{},
+		asked:     sync.OnceValue(clock.RealClock{}.Now),
 	}
 	o.certs, err = certs.NewRotator(direct, certs.Options{
 		Namespace: options.Namespace, Service: webhookService, APIService: apiService, URL: options.WebhookURL, Clock: o.clock,

@@ -84,7 +84,11 @@ func (o *operator) accountFor(ctx context.Context, moment time.Time) bool {
 	if _, known := o.presence.Past(); known || o.hasAnsweredSince(moment) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, accountWithin)
+	left := accountWithin - o.clock.Since(o.asked())
+	if left <= 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	select {
 	case <-o.presence.Accounted():
