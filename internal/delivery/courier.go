@@ -112,8 +112,8 @@ func (c *courier) step(ctx context.Context) error {
 		return c.commitIfDue(ctx)
 	}
 	behind := c.fill()
-	if c.box.hasLost() {
-		c.queue, behind = nil, true // It is read again, with what the feed did not see.
+	if len(c.queue) > 0 && c.box.isBehind() {
+		c.queue, behind = nil, true // It is read again, with what tells of it and is not in the inbox.
 	}
 	if len(c.queue) > 0 {
 		if pause := c.untilDue(); pause > 0 {
