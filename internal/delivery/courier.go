@@ -200,10 +200,20 @@ func (c *courier) untilDue() time.Duration {
 	if full := c.full(); full > 0 { // Nothing is gained by lingering.
 		due = c.queue[full-1].due(settle)
 	}
-	if c.delivery.feed.isStalled(c.delivery.Silent()) {
+	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm(), c.untilWritten())
+}
+
+// untilWritten is how long events of the last time in which the API server stored nothing may still come: until they have, nobody can
+// know what was deleted. Replicas keep them in their files, and write them after a pause that is not longer than that was.
+func (c *courier) untilWritten() time.Duration {
+	switch lasted, ago := c.delivery.Silence(); {
+	case lasted < minCalm, lasted > maxStall:
+		return 0
+	case ago == 0:
 		return stalled
+	default:
+		return max(0, min(lasted+minCalm, maxCalm)-ago)
 	}
-	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm())
 }
 
 // dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed. When they are

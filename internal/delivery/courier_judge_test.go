@@ -100,11 +100,12 @@ func TestWhatWaitsInFilesIsAwaited(t *testing.T) {
 		g := NewWithT(t)
 		b := newBench(t, newTrail("shop", "security"))
 		written := time.Now().Add(30 * time.Second)
-		b.Silent = func() time.Duration {
+		b.Silence = func() (lasted, ago time.Duration) {
+			const lasts = time.Minute
 			if left := time.Until(written); left > 0 {
-				return time.Minute - left
+				return lasts - left, 0
 			}
-			return 0
+			return lasts, time.Since(written)
 		}
 		c := b.courier(t)
 		past := time.Now().Add(-time.Minute)

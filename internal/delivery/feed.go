@@ -173,20 +173,6 @@ func (f *feed) recover() {
 	f.troubled = time.Time{}
 }
 
-// isStalled says that the API server has stored nothing for a while: then nobody can know what was deleted, since replicas keep the
-// events in their files, and write them after a pause that is not longer than that was.
-func (f *feed) isStalled(silent time.Duration) bool {
-	if silent < minCalm || silent > maxStall {
-		return false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if calm := f.clock.Now().Add(min(silent+minCalm, maxCalm)); calm.After(f.calm) {
-		f.calm = calm
-	}
-	return true
-}
-
 // untilCalm is how long events of the last trouble may still come.
 func (f *feed) untilCalm() time.Duration {
 	f.mu.Lock()

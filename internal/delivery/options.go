@@ -43,8 +43,9 @@ type Options struct {
 	AccountFor func(ctx context.Context, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration
-	// Silent is for how long the API server has stored nothing that this replica asked it to. Default not at all.
-	Silent func() time.Duration
+	// Silence is for how long the API server stored nothing that this replica asked it to, the last time that this was so, and how long
+	// ago that was; 0 while it is so. Default it never was.
+	Silence func() (lasted, ago time.Duration)
 	// Ledger keeps the ledgers of trails; nil keeps none.
 	Ledger *Ledger
 	// Announce records a gap in a trail itself. Default nobody is told.
@@ -78,8 +79,8 @@ func (o Options) withDefaults() Options {
 	if o.Waiting == nil {
 		o.Waiting = func() time.Duration { return 0 }
 	}
-	if o.Silent == nil {
-		o.Silent = func() time.Duration { return 0 }
+	if o.Silence == nil {
+		o.Silence = func() (lasted, ago time.Duration) { return 0, 0 }
 	}
 	if o.AccountFor == nil {
 		o.AccountFor = func(context.Context, time.Time) bool { return false }

@@ -62,8 +62,9 @@ type Presence struct {
 	mu sync.Mutex
 	// since is when this replica began to record; zero before that.
 	since time.Time
-	// silent is since when no sign of life could be given; zero while they can.
-	silent time.Time
+	// silent is since when no sign of life could be given, the last time that this was so, and spoke when they could again; zero while
+	// they cannot.
+	silent, spoke time.Time
 	// served says that since is final.
 	served bool
 	// past is set when accounted is closed.
@@ -120,22 +121,28 @@ func (p *Presence) Run(ctx context.Context) {
 func (p *Presence) note(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now, speaks := p.options.Clock.Now(), p.silent.IsZero() || !p.spoke.IsZero()
 	switch {
-	case err == nil:
-		p.silent = time.Time{}
-	case p.silent.IsZero():
-		p.silent = p.options.Clock.Now()
+	case err != nil && speaks:
+		p.silent, p.spoke = now, time.Time{}
+	case err == nil && !speaks:
+		p.spoke = now
 	}
 }
 
-// Silent is for how long no sign of life could be given: so long the API server has not stored anything, or not for this replica.
-func (p *Presence) Silent() time.Duration {
+// Silence is how long no sign of life could be given, the last time that this was so, and for how long they could since; 0 while they
+// cannot. So long the API server has not stored anything, or not for this replica.
+func (p *Presence) Silence() (lasted, ago time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.silent.IsZero() {
-		return 0
+	switch {
+	case p.silent.IsZero():
+		return 0, 0
+	case p.spoke.IsZero():
+		return p.options.Clock.Since(p.silent), 0
+	default:
+		return p.spoke.Sub(p.silent), p.options.Clock.Since(p.spoke)
 	}
-	return p.options.Clock.Since(p.silent)
 }
 
 // Stop marks that this replica stopped now, in good order. Run must have ended. It returns false when this replica was
