@@ -33,6 +33,8 @@ type log struct {
 	evicted map[string][]*testenv.AuditEntry
 	// evictions are when anybody tried to evict a pod, by namespace/name.
 	evictions map[string][]time.Time
+	// failedWipes are the requests that failed while they deleted many objects.
+	failedWipes []*testenv.AuditEntry
 	// unanswered are when requests came whose answer does not tell what became of them.
 	unanswered map[place][]time.Time
 	facts      []Fact
@@ -74,6 +76,9 @@ func (l *log) look(entry *testenv.AuditEntry) error {
 	}
 	if isUnanswered(entry) {
 		l.unanswered[placeOf(entry)] = append(l.unanswered[placeOf(entry)], entry.RequestReceivedTimestamp)
+	}
+	if !succeeded(entry) && entry.Verb == "deletecollection" {
+		l.failedWipes = append(l.failedWipes, entry)
 	}
 	if !succeeded(entry) || isDryRun(entry) {
 		return nil
@@ -288,8 +293,11 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 		return // A request that the log does not show had it deleted.
 	}
 	l.add(entry, a, func(f *Fact) {
-		if askedBefore {
+		switch {
+		case askedBefore:
 			f.Doubt = "it may only have hastened a deletion"
+		case l.mayBeWiped(entry, a):
+			f.Doubt = "a request that failed while it deleted many objects may have come first"
 		}
 		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
 			f.Doubt = "it was evicted just before, which the log does not show"
