@@ -10,11 +10,9 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
-const (
-	// creating is how long before an eviction the creation of a pod may have been admitted that was not stored yet, and evicting
-	// how long after the eviction the API server may look for its pod.
-	creating, evicting = 50 * time.Millisecond, 20 * time.Millisecond
-)
+// evicting is how long after an eviction the API server may look for its pod. How long before it the creation of a pod may have been
+// admitted that was not stored yet is the time within which two requests meet.
+const evicting = 20 * time.Millisecond
 
 // foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
 // later, when somebody may have created it.
@@ -74,11 +72,11 @@ func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid st
 	var distance time.Duration
 	for _, pod := range creations {
 		apart := pod.Head.Time.Sub(eviction.Head.Time.Time)
-		if apart < -stretched(creating, eviction, pod) || apart > evicting {
+		if apart < -stretched(race, eviction, pod) || apart > evicting {
 			continue
 		}
 		if apart = apart.Abs(); known[pod.Head.Resource.UID] {
-			apart -= creating
+			apart -= race
 		}
 		if uid == "" || apart < distance {
 			uid, distance = pod.Head.Resource.UID, apart
@@ -103,7 +101,7 @@ func evictionsByName(events []*Event) map[types.NamespacedName][]*Event {
 func (h *history) mayHaveBeenEvicted(creation *Event) bool {
 	return slices.ContainsFunc(h.namesakes, func(eviction *Event) bool {
 		earlier := creation.Head.Time.Sub(eviction.Head.Time.Time)
-		return earlier <= stretched(race, creation, eviction) && earlier >= -stretched(creating, creation, eviction)
+		return earlier <= stretched(race, creation, eviction) && earlier >= -stretched(race, creation, eviction)
 	})
 }
 
