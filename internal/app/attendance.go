@@ -13,7 +13,7 @@ const (
 	absence = 4 * time.Second
 )
 
-// attendance is since when this replica has been there for all that the API server asked. A process that was frozen does not
+// attendance is since when this replica, and others until it was ready, have been there for all that the API server asked. A process that was frozen does not
 // know it: what it believes of the time before is not to be trusted until it has looked at a clock.
 type attendance struct {
 	mu sync.Mutex

@@ -81,7 +81,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 		NearGap:            o.nearGap,
 		AccountFor:         o.accountFor,
 		Waiting:            o.waitingLocally,
-		Silence:            func() (lasted, ago time.Duration) { return o.presence.Silence() },
+		Silence:            o.presence.Silence,
 		Ledger:             o.ledgers(),
 		Announce: func(ctx context.Context, gap delivery.Gap) error {
 			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)

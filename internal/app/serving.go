@@ -79,7 +79,7 @@ func (o *operator) hasAnsweredSince(moment time.Time) bool {
 }
 
 // accountFor waits until this replica knows who was there since a moment, or for so long that nobody will tell it. It says whether it
-// had to wait.
+// got to know.
 func (o *operator) accountFor(ctx context.Context, moment time.Time) bool {
 	if _, known := o.presence.Past(); known || o.hasAnsweredSince(moment) {
 		return false
@@ -92,9 +92,10 @@ func (o *operator) accountFor(ctx context.Context, moment time.Time) bool {
 	defer cancel()
 	select {
 	case <-o.presence.Accounted():
+		return true
 	case <-ctx.Done():
+		return false
 	}
-	return true
 }
 
 // flush writes the events of the last requests: the recorder stops answering after the replayer has ended.

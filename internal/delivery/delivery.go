@@ -161,11 +161,11 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		committed: progressOf(trail),
 		reserve:   reserve{full: trail.BacklogIsFull()},
 		judge: &judge{
-			objects:  &objects{client: d.REST},
-			digester: d.Digester,
-			clock:    d.Clock,
-			settle:   d.Settle,
-			before:   d.feed.before,
+			objects:        &objects{client: d.REST},
+			digester:       d.Digester,
+			clock:          d.Clock,
+			settle:         d.Settle,
+			positionBefore: d.feed.positionBefore,
 			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
 				return d.DeletesAreRecorded(key, ref)
 			},

@@ -182,7 +182,7 @@ func (h *history) hasFirstHalf(event *Event) bool {
 		if !replaced || event.Head.Resource.Resource != "pods" && next.number != baseOf(event) {
 			continue // Of what is not deleted gracefully, a deletion of a later version is another request.
 		}
-		if h.alone(first) != notMade && !h.isBeaten(first) && first.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) <= cut {
+		if h.alone(first) != notMade && !h.isBeaten(first, h.madeRivals(first)) && first.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) <= cut {
 			return true
 		}
 	}

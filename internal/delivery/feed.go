@@ -137,8 +137,8 @@ func (f *feed) noteLocked() {
 	}
 }
 
-// before is a resourceVersion that the API server had surely given out before a moment; 0 when it is not known.
-func (f *feed) before(moment time.Time) uint64 {
+// positionBefore is a resourceVersion that the API server had surely given out before a moment; 0 when it is not known.
+func (f *feed) positionBefore(moment time.Time) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var position uint64

@@ -19,7 +19,7 @@ func TestTheFeedKnowsWhereItWas(t *testing.T) {
 		g := NewWithT(t)
 		f := newFeed(nil, clock.RealClock{})
 		began := time.Now()
-		g.Expect(f.before(began)).To(BeZero())
+		g.Expect(f.positionBefore(began)).To(BeZero())
 		f.begin(1000)
 		for range 4000 {
 			sleep(t.Context(), 100*time.Millisecond)
@@ -28,12 +28,12 @@ func TestTheFeedKnowsWhereItWas(t *testing.T) {
 		for ago := range 59 {
 			moment := time.Now().Add(-time.Duration(ago) * time.Second)
 			was := 1000 + uint64(moment.Sub(began)/time.Millisecond)
-			g.Expect(f.before(moment)).To(And(BeNumerically("<=", was), BeNumerically(">=", was-3500)), "%d s ago", ago)
+			g.Expect(f.positionBefore(moment)).To(And(BeNumerically("<=", was), BeNumerically(">=", was-3500)), "%d s ago", ago)
 		}
-		g.Expect(f.before(began)).To(BeZero())
+		g.Expect(f.positionBefore(began)).To(BeZero())
 		g.Expect(len(f.passed)).To(BeNumerically("<", 310))
 		f.reset()
-		g.Expect(f.before(time.Now())).To(BeZero())
+		g.Expect(f.positionBefore(time.Now())).To(BeZero())
 	})
 }
 

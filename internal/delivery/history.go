@@ -43,8 +43,8 @@ type history struct {
 	versions []version
 	// live is what a read showed; nil when there was none.
 	live *sight
-	// clock tells when revisions were made.
-	clock revisions
+	// revisions tell when etcd's revisions were made.
+	revisions revisions
 	// track is each version that the object had since one that an event is based on; nil when nobody looked.
 	track *track
 	// ordered says that versions of the object and of events come from one counter.
@@ -95,7 +95,7 @@ func (h *history) with(seen sight, uid string, complete bool) *history {
 		seen = sight{}
 	}
 	full := &history{digester: h.digester, byBase: h.byBase, completions: h.completions, evictions: h.evictions, namesakes: h.namesakes,
-		versions: slices.Clone(h.versions), live: &seen, complete: complete, track: h.track, clock: h.clock,
+		versions: slices.Clone(h.versions), live: &seen, complete: complete, track: h.track, revisions: h.revisions,
 	}
 	if number, err := parseVersion(seen.meta.ResourceVersion); err == nil {
 		full.versions = append(full.versions, version{number, seen.meta.DeletionTimestamp, false})

@@ -46,8 +46,8 @@ type judge struct {
 
 	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
 	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
-	// before is a resourceVersion from before a moment, of the counter of AuditEvents; 0 when none is known.
-	before func(moment time.Time) uint64
+	// positionBefore is a resourceVersion from before a moment, of the counter of AuditEvents; 0 when none is known.
+	positionBefore func(moment time.Time) uint64
 
 	// settle is how long after its recording an event is due.
 	settle time.Duration
@@ -155,13 +155,13 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 			byObject[uid] = append(same, event)
 		}
 	}
-	histories, clock := make(map[string]*history, len(byObject)), newRevisions(all)
+	histories, revisions := make(map[string]*history, len(byObject)), newRevisions(all)
 	for uid, same := range byObject {
 		if uid == "" {
 			same = nil // These have nothing in common.
 		}
 		histories[uid] = newHistory(j.digester, same)
-		histories[uid].clock = clock
+		histories[uid].revisions = revisions
 		if len(same) > 0 {
 			histories[uid].namesakes = evictions[objectName(same[0])]
 		}

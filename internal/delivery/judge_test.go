@@ -95,7 +95,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
 		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 		nearGap:            func(*v1alpha1.ResourceReference, time.Time) bool { return false },
-		before:             func(time.Time) uint64 { return 0 },
+		positionBefore:     func(time.Time) uint64 { return 0 },
 	}, clock
 }
 

@@ -38,8 +38,8 @@ type Options struct {
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
 	// NearGap says whether what became of a trail's change at a moment may depend on what nobody recorded. Default it does not.
 	NearGap func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool
-	// AccountFor waits until it is known what was missed since a moment, or for some seconds, and says whether it had to. Default it is
-	// known.
+	// AccountFor waits until it is known what was missed since a moment, or for some seconds, and says whether it became known. Default
+	// it is known already.
 	AccountFor func(ctx context.Context, since time.Time) bool
 	// Waiting is for how long events have been waiting in local files. Default none.
 	Waiting func() time.Duration

@@ -69,17 +69,17 @@ type revision struct {
 
 // newRevisions takes events in the order in which they were stored.
 func newRevisions(events []*Event) revisions {
-	clock := make(revisions, 0, len(events))
+	known := make(revisions, 0, len(events))
 	var latest time.Time
 	for _, event := range events {
 		latest = later(latest, event.Head.Time.Time)
-		clock = append(clock, revision{event.ResourceVersion, latest})
+		known = append(known, revision{event.ResourceVersion, latest})
 	}
-	return clock
+	return known
 }
 
-// before is a moment that had passed when a revision was made; zero when none is known.
-func (r revisions) before(number uint64) time.Time {
+// passedBy is a moment that had passed when a revision was made; zero when none is known.
+func (r revisions) passedBy(number uint64) time.Time {
 	at, _ := slices.BinarySearchFunc(r, number, func(known revision, number uint64) int { return cmp.Compare(known.number, number) })
 	if at == 0 {
 		return time.Time{}

@@ -88,7 +88,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 // recently is for how long before a replica's start what nobody recorded matters to events that seem to have been made.
 const recently = time.Minute
 
-// awaitAccount waits until it is known what was missed, if that matters to any of the events, and says whether it had to.
+// awaitAccount waits until it is known what was missed, if that matters to any of the events, and says whether it became known.
 func (c *courier) awaitAccount(ctx context.Context, events []Event, verdicts []verdict) bool {
 	since, now := time.Time{}, c.clock().Now()
 	for i := range events {

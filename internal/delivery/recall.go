@@ -86,7 +86,7 @@ func (j *judge) recallIn(ctx context.Context, events []Event, verdicts []verdict
 // none is known.
 func (j *judge) storedAfter(event *Event) uint64 {
 	if event.Straggler {
-		return j.before(event.Head.Time.Time)
+		return j.positionBefore(event.Head.Time.Time)
 	}
 	return event.ResourceVersion
 }

@@ -72,7 +72,7 @@ func TestALateCreationIsRecalled(t *testing.T) {
 		asked = append(asked, since)
 		return false, nil
 	}})
-	j.before = func(moment time.Time) uint64 {
+	j.positionBefore = func(moment time.Time) uint64 {
 		g.Expect(moment).To(Equal(creation.Head.Time.Time))
 		return 6
 	}

@@ -54,17 +54,11 @@ func (h *history) fate(event *Event) fate {
 	if h.mayHaveEnded(event) {
 		return unsure
 	}
-	own := h.alone(event)
-	var others []*Event
-	for _, rival := range h.rivals(event) {
-		if h.alone(rival) == made {
-			others = append(others, rival)
-		}
-	}
+	own, others := h.alone(event), h.madeRivals(event)
 	switch {
 	case len(others) == 0:
 		return own
-	case own != made, slices.ContainsFunc(others, func(rival *Event) bool { return h.beats(rival, event) }):
+	case own != made, h.isBeaten(event, others):
 		return notMade
 	case slices.ContainsFunc(others, func(rival *Event) bool { return !h.beats(event, rival) }):
 		return contest
@@ -73,9 +67,14 @@ func (h *history) fate(event *Event) fate {
 	}
 }
 
-// isBeaten says that another of the events of which only one was made was surely that one.
-func (h *history) isBeaten(event *Event) bool {
-	return slices.ContainsFunc(h.rivals(event), func(rival *Event) bool { return h.alone(rival) == made && h.beats(rival, event) })
+// madeRivals are the rivals that could have been made.
+func (h *history) madeRivals(event *Event) []*Event {
+	return slices.DeleteFunc(h.rivals(event), func(rival *Event) bool { return h.alone(rival) != made })
+}
+
+// isBeaten says that one of the rivals was surely made, and so the event was not.
+func (h *history) isBeaten(event *Event, rivals []*Event) bool {
+	return slices.ContainsFunc(rivals, func(rival *Event) bool { return h.beats(rival, event) })
 }
 
 // beats says that of two events of which only one was made it was surely this one, or that it does not matter.
@@ -87,13 +86,14 @@ func (h *history) beats(event, other *Event) bool {
 	}
 	near = stretched(near, event, other)
 	retried := h.wasRetried(event)
+	wroteAll, otherDid := h.wroteAll(event, other)
 	switch {
 	case other.Status.Outcome == v1alpha1.OutcomePersisted:
 		return false
 	case event.Status.Outcome == v1alpha1.OutcomePersisted:
 		return true
-	case h.isRetraceable(event) && h.isRetraceable(other) && h.retraces(event) != h.retraces(other):
-		return h.retraces(event)
+	case wroteAll != otherDid:
+		return wroteAll
 	case retried != h.wasRetried(other):
 		return !retried
 	case apart.Abs() > near:
@@ -111,20 +111,27 @@ func (h *history) beats(event, other *Event) bool {
 	}
 }
 
-// isRetraceable says that the versions before and after the event's update are known, as it saw them.
-func (h *history) isRetraceable(event *Event) bool {
-	// A Scale shows a part of the object.
-	return event.Head.Action == v1alpha1.ActionUpdate && event.Head.Resource.Subresource != "scale" && h.isTracked(event) &&
-		h.track.after(baseOf(event)) != nil
+// wroteAll says of two updates of one version which of them wrote just what differs between that and the next: the object may show both,
+// although only one of them wrote all of it. It says the same of both where it does not tell them apart.
+func (h *history) wroteAll(one, two *Event) (oneDid, twoDid bool) {
+	if !isWholeUpdate(one) || !isWholeUpdate(two) || !h.isTracked(one) {
+		return false, false
+	}
+	at, _ := h.track.at(baseOf(one))
+	next := h.track.after(baseOf(one))
+	if next == nil {
+		return false, false
+	}
+	written, err := audit.Retrace(h.digester, h.track.steps[at].body, next.body)
+	if err != nil {
+		return false, false
+	}
+	return slices.Equal(written, one.Head.Evidence), slices.Equal(written, two.Head.Evidence)
 }
 
-// retraces says that the version that followed differs from the event's own in just the places that the event's change wrote:
-// of two users' updates the object may show both, although only one of them wrote all that differs.
-func (h *history) retraces(event *Event) bool {
-	base := baseOf(event)
-	at, _ := h.track.at(base)
-	written, err := audit.Retrace(h.digester, h.track.steps[at].body, h.track.after(base).body)
-	return err == nil && slices.Equal(written, event.Head.Evidence)
+// isWholeUpdate says that the event is of an update that saw the whole object: a Scale shows a part of it.
+func isWholeUpdate(event *Event) bool {
+	return event.Head.Action == v1alpha1.ActionUpdate && event.Head.Resource.Subresource != "scale"
 }
 
 // wasRetried says that the same user's same deletion was validated again on a newer version, as it is when another write

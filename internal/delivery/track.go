@@ -222,10 +222,9 @@ func (j *judge) isGuess(event *Event, known *history, v *verdict) bool {
 	switch {
 	case event.Head.Action != v1alpha1.ActionUpdate && !asksForDeletion(event), known.isStale(event):
 		return false
-	case v.Outcome == v1alpha1.OutcomeNotPersisted && event.Head.Action == v1alpha1.ActionDelete:
-		return false
 	case v.Outcome == v1alpha1.OutcomeNotPersisted:
-		return v.seen == nil || v.seen.meta.ResourceVersion != ref.ResourceVersion
+		// That an object is not being deleted proves that nobody had it deleted.
+		return event.Head.Action == v1alpha1.ActionUpdate && (v.seen == nil || v.seen.meta.ResourceVersion != ref.ResourceVersion)
 	default:
 		return j.nearGap(ref, event.Head.Time.Time)
 	}

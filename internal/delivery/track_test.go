@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -138,6 +137,16 @@ func TestFollowIsBounded(t *testing.T) {
 	g.Expect(err).To(MatchError(errTrackLost))
 }
 
+// followed is what is known of an object whose versions from 7 on can be read, and whose every change was recorded.
+func followed(t *testing.T, life *life, events ...*Event) *history {
+	t.Helper()
+	found, err := follow(t.Context(), &fakeObjects{past: life.at}, &events[0].Head.Resource, 7, roomy())
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	known := newHistory(testDigester, events)
+	known.track = found
+	return known.with(found.now(), "u1", true)
+}
+
 // TestASecondDeletionIsTriedAgain on what the first one marked, and the kubelet ends the pod before its grace is over.
 func TestASecondDeletionIsTriedAgain(t *testing.T) {
 	ended := (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(20, nil)
@@ -159,46 +168,36 @@ func TestASecondDeletionIsTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			second := again()
-			found, err := follow(context.Background(), &fakeObjects{past: test.life.at}, &second.Head.Resource, 7, roomy())
-			g.Expect(err).NotTo(HaveOccurred())
-			known := newHistory(testDigester, []*Event{test.first.Event, second.Event})
-			known.track = found
-			g.Expect(known.with(found.now(), "u1", true).fate(second.Event)).To(Equal(test.want))
+			g.Expect(followed(t, test.life, test.first.Event, second.Event).fate(second.Event)).To(Equal(test.want))
 		})
 	}
 }
 
-// TestASecondDeletionChangesTheFirst: two ask at once for the deletion of what has dependents, and for something else to become of them.
+// TestASecondDeletionChangesTheFirst: two ask at once for the deletion of what has dependents, and for something else to become of
+// them. When those are to be left alone, that may end the object.
 func TestASecondDeletionChangesTheFirst(t *testing.T) {
-	g := NewWithT(t)
-	life := (&life{}).add(7, valued("1")).add(12, valued("1", going(0), keptBy("foregroundDeletion"))).
-		add(16, valued("1", going(0), keptBy("orphan"))).add(20, nil)
-	tried, won := deleted("7", "1").at(8).byBob(), deleted("7", "1").at(10).after(60*time.Millisecond)
-	again := deleted("12", "1").deleting(0).at(14).byBob().after(170 * time.Millisecond)
-	found, err := follow(context.Background(), &fakeObjects{past: life.at}, &again.Head.Resource, 7, roomy())
-	g.Expect(err).NotTo(HaveOccurred())
-	known := newHistory(testDigester, []*Event{tried.Event, won.Event, again.Event})
-	known.track = found
-	known = known.with(found.now(), "u1", true)
-	g.Expect(known.fate(tried.Event)).To(Equal(notMade), "it was tried again")
-	g.Expect(known.fate(won.Event)).To(Equal(made))
-	g.Expect(known.fate(again.Event)).To(Equal(made))
-}
-
-// TestASecondDeletionMayEndIt: two ask for it at once, and who was not the first asks for its dependents to be left alone.
-func TestASecondDeletionMayEndIt(t *testing.T) {
-	g := NewWithT(t)
-	life := (&life{}).add(7, valued("1")).add(12, valued("1", going(0), keptBy("foregroundDeletion"))).add(16, nil)
-	tried, won := deleted("7", "1").at(8).byBob(), deleted("7", "1").at(10).after(20*time.Millisecond)
-	again := deleted("12", "1").deleting(0).at(14).byBob().after(270 * time.Millisecond)
-	found, err := follow(t.Context(), &fakeObjects{past: life.at}, &again.Head.Resource, 7, roomy())
-	g.Expect(err).NotTo(HaveOccurred())
-	known := newHistory(testDigester, []*Event{tried.Event, won.Event, again.Event})
-	known.track = found
-	known = known.with(found.now(), "u1", true)
-	g.Expect(known.fate(tried.Event)).To(Equal(notMade), "it was tried again")
-	g.Expect(known.fate(won.Event)).To(Equal(made))
-	g.Expect(known.fate(again.Event)).To(Equal(unsure))
+	marked := func() *life {
+		return (&life{}).add(7, valued("1")).add(12, valued("1", going(0), keptBy("foregroundDeletion")))
+	}
+	for name, test := range map[string]struct {
+		life *life
+		want fate
+	}{
+		"to be orphaned":   {marked().add(16, valued("1", going(0), keptBy("orphan"))).add(20, nil), made},
+		"to be left alone": {marked().add(16, nil), unsure},
+	} {
+		for _, apart := range []time.Duration{20 * time.Millisecond, 60 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, ", ", apart), func(t *testing.T) {
+				g := NewWithT(t)
+				tried, won := deleted("7", "1").at(8).byBob(), deleted("7", "1").at(10).after(apart)
+				again := deleted("12", "1").deleting(0).at(14).byBob().after(170 * time.Millisecond)
+				known := followed(t, test.life, tried.Event, won.Event, again.Event)
+				g.Expect(known.fate(tried.Event)).To(Equal(notMade), "it was tried again")
+				g.Expect(known.fate(won.Event)).To(Equal(made))
+				g.Expect(known.fate(again.Event)).To(Equal(test.want))
+			})
+		}
+	}
 }
 
 // TestALateDeletionMayEndIt: two ask for the deletion of what is kept for its dependents, the second one not to keep it.
@@ -225,11 +224,7 @@ func TestALateDeletionMayEndIt(t *testing.T) {
 			g := NewWithT(t)
 			one := first()
 			events := []*Event{one.Event, test.second.Event, test.later.Event}
-			found, err := follow(context.Background(), &fakeObjects{past: test.life.at}, &one.Head.Resource, 7, roomy())
-			g.Expect(err).NotTo(HaveOccurred())
-			known := newHistory(testDigester, events)
-			known.track = found
-			known = known.with(found.now(), "u1", true)
+			known := followed(t, test.life, events...)
 			g.Expect(known.fate(one.Event)).To(Equal(made))
 			g.Expect(known.fate(test.second.Event)).To(Equal(test.want))
 		})
@@ -242,11 +237,7 @@ func TestARetriedDeletionDidNotEndIt(t *testing.T) {
 	held := (&life{}).add(7, valued("1")).add(9, valued("2")).add(15, valued("2", going(0), keptBy("orphan"))).add(20, nil)
 	update, first := updated("7", "1", "2").at(8), deleted("7", "1").at(10)
 	again := deleted("9", "2").at(12).after(100 * time.Millisecond)
-	found, err := follow(t.Context(), &fakeObjects{past: held.at}, &first.Head.Resource, 7, roomy())
-	g.Expect(err).NotTo(HaveOccurred())
-	known := newHistory(testDigester, []*Event{update.Event, first.Event, again.Event})
-	known.track = found
-	known = known.with(found.now(), "u1", true)
+	known := followed(t, held, update.Event, first.Event, again.Event)
 	g.Expect(known.fate(first.Event)).To(Equal(notMade))
 	g.Expect(known.fate(again.Event)).To(Equal(made))
 }
@@ -262,13 +253,8 @@ func TestWhoWroteAllThatDiffers(t *testing.T) {
 	one.Head.Evidence = both.Head.Evidence[1:]
 	same := updated("7", "1", "2").byBob().after(50 * time.Millisecond)
 	same.Head.Evidence = both.Head.Evidence
-	found, err := follow(t.Context(), &fakeObjects{past: (&life{}).add(7, was).add(9, is).at}, &both.Head.Resource, 7, roomy())
-	g.Expect(err).NotTo(HaveOccurred())
-	among := func(events ...*Event) *history {
-		known := newHistory(testDigester, events)
-		known.track = found
-		return known.with(found.now(), "u1", true)
-	}
+	life := (&life{}).add(7, was).add(9, is)
+	among := func(events ...*Event) *history { return followed(t, life, events...) }
 	g.Expect(among(both.Event, one.Event).fate(both.Event)).To(Equal(made))
 	g.Expect(among(both.Event, one.Event).fate(one.Event)).To(Equal(notMade))
 	g.Expect(among(both.Event, same.Event).fate(both.Event)).To(Equal(contest))
@@ -371,11 +357,7 @@ func TestTheTrackTells(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			found, err := follow(context.Background(), &fakeObjects{past: test.life.at}, &test.event.Head.Resource, 7, roomy())
-			g.Expect(err).NotTo(HaveOccurred())
-			known := newHistory(testDigester, []*Event{test.event.Event})
-			known.track = found
-			g.Expect(known.with(found.now(), "u1", true).fate(test.event.Event)).To(Equal(test.want))
+			g.Expect(followed(t, test.life, test.event.Event).fate(test.event.Event)).To(Equal(test.want))
 		})
 	}
 }

@@ -39,11 +39,12 @@ func (h *history) onTrack(event *Event) fate {
 		return h.hasteningOnTrack(event, next)
 	case next != nil && !next.isDeleting():
 		return notMade
-	case next == nil && !h.complete && h.inTime(event, h.doneAt(event, next)) == made:
-		return unsure // Somebody may have removed it while nobody recorded.
-	default:
-		return h.inTime(event, h.doneAt(event, next))
 	}
+	judged := h.inTime(event, h.doneAt(event, next))
+	if next == nil && !h.complete && judged == made {
+		return unsure // Somebody may have removed it while nobody recorded.
+	}
+	return judged
 }
 
 // doneAt is a moment that had passed when what followed the event's version was done; zero when none is known.
@@ -60,7 +61,7 @@ func (h *history) doneAt(event *Event, next *footprint) time.Time {
 		number = next.number // It only lacks fields, which is not noted.
 	}
 	if h.ordered {
-		done = later(done, h.clock.before(number))
+		done = later(done, h.revisions.passedBy(number))
 	}
 	return done
 }
