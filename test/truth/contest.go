@@ -2,7 +2,6 @@ package truth
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -88,14 +87,4 @@ func (l *log) addContested(entry *testenv.AuditEntry, why string) {
 	for _, action := range []v1alpha1.Action{actions[entry.Verb], v1alpha1.ActionDelete} {
 		l.add(entry, l.answers[entry], func(f *Fact) { f.Contested, f.Doubt, f.Action = true, why, action })
 	}
-}
-
-// mayBeWiped says that the object's deletion may have been asked for by a request that failed while it deleted many objects.
-func (l *log) mayBeWiped(entry *testenv.AuditEntry, a *answer) bool {
-	asked := a.deletionAsked() // Cut to the second.
-	return !asked.IsZero() && slices.ContainsFunc(l.failedWipes, func(wipe *testenv.AuditEntry) bool {
-		return wipe.ObjectRef.Resource == entry.ObjectRef.Resource && wipe.ObjectRef.Namespace == entry.ObjectRef.Namespace &&
-			wipe.RequestReceivedTimestamp.Before(asked.Add(time.Second)) && wipe.StageTimestamp.After(asked) &&
-			wipe.RequestReceivedTimestamp.Before(entry.StageTimestamp)
-	})
 }

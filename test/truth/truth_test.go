@@ -150,6 +150,28 @@ func TestWhatTheLogCannotTell(t *testing.T) {
 			request(2, "alice", "create", 201, object(5, "1", "")),
 			request(3, "bob", "patch", 200, object(6, "2", "")),
 		}, 2},
+		"a request that failed may have deleted it first": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", held)),
+			request(20, "bob", "deletecollection", 400, `{"kind":"Status"}`),
+			request(20, "alice", "delete", 200, object(8, "1", held+going)),
+		}, 1},
+		"that failed long before": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", held)),
+			request(10, "bob", "deletecollection", 400, `{"kind":"Status"}`),
+			request(20, "alice", "delete", 200, object(8, "1", held+going)),
+		}, 2},
+		"somebody deletes what an update may have removed": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", held)),
+			request(20, "alice", "delete", 200, object(8, "1", held+going)),
+			request(40, "bob", "patch", 200, object(8, "1", going)),
+			request(40, "system:node:n", "delete", 200, object(9, "1", going)),
+		}, 2},
+		"after an update removed it": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", held)),
+			request(20, "alice", "delete", 200, object(8, "1", held+going)),
+			request(40, "bob", "patch", 200, object(8, "1", going)),
+			request(50, "system:node:n", "delete", 200, object(9, "1", going)),
+		}, 3},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -164,5 +186,26 @@ func TestWhatTheLogCannotTell(t *testing.T) {
 			}
 			g.Expect(sure).To(Equal(test.sure))
 		})
+	}
+}
+
+// TestTheKubeletMayHaveEndedIt: of two who end an object at the same time the log shows one.
+func TestTheKubeletMayHaveEndedIt(t *testing.T) {
+	for second, want := range map[int][]string{30: {"the kubelet ended the pod at the same time"}, 31: nil} {
+		g := NewWithT(t)
+		facts, err := Read([]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", "")),
+			request(20, "alice", "delete", 200, object(8, "1", going)),
+			request(30, "system:node:n", "delete", 200, object(9, "1", going)),
+			request(second, "bob", "delete", 200, object(9, "1", going)),
+		})
+		g.Expect(err).NotTo(HaveOccurred())
+		var doubts []string
+		for i := range facts {
+			if facts[i].Entry.User.Username == "bob" {
+				doubts = append(doubts, facts[i].Doubt)
+			}
+		}
+		g.Expect(doubts).To(Equal(want), "%d", second)
 	}
 }
