@@ -4,5 +4,7 @@
 // starts waits until it knows which of the others are alive, and accounts for the time up to its own start: a window
 // that nobody covered is told once, whichever replicas start at the same time.
 //
+// It also says since when somebody recorded without a break, and how long no sign of life could be given.
+//
 // It decides nothing about trails; who wants to know of a window is for the caller to tell.
 package presence
