@@ -13,7 +13,8 @@ const (
 	AcceptAccountAnnotation = "audit.trailkeeper.dev/accept-account"
 
 	// KeptLocallyAnnotation on an AuditEvent says that it waited in a replica's local file before it was stored, so that
-	// events of its time may be stored later than others.
+	// events of its time may be stored later than others. Its value is a resourceVersion from before the change was made,
+	// empty when the replica knew none.
 	KeptLocallyAnnotation = "audit.trailkeeper.dev/kept-locally"
 
 	// RotateKeyAnnotation on the Secret trailkeeper-ledger-key asks for another key; the operator removes it then.

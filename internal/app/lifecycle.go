@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -38,6 +40,7 @@ func (o *operator) newPresence(firstCall func() (time.Time, bool)) *presence.Pre
 			o.rules.Ready, o.certs.Ready, o.mgr.GetWebhookServer().StartedChecker(),
 		},
 		FirstCall: firstCall,
+		Head: o.head,
 		Started: func(ctx context.Context, at time.Time) {
 			if err := o.notices.Started(ctx, at); err != nil {
 				log.FromContext(ctx).Error(err, "Cannot tell every trail that this replica started")
@@ -48,6 +51,17 @@ func (o *operator) newPresence(firstCall func() (time.Time, bool)) *presence.Pre
 		},
 		Clock: o.clock,
 	})
+}
+
+// head is the API server's present resourceVersion. Asked by name in one namespace, it looks at one place.
+func (o *operator) head(ctx context.Context) (string, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("AuditEventList"))
+	err := o.direct.List(ctx, list, client.InNamespace(o.options.Namespace), client.MatchingFields{metav1.ObjectNameField: "none"})
+	if err != nil {
+		return "", fmt.Errorf("asking for an AuditEvent: %w", err)
+	}
+	return list.ResourceVersion, nil
 }
 
 // runManager runs the manager until the context ends, while this replica gives signs of life until it no longer answers.

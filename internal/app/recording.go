@@ -32,7 +32,7 @@ func (o *operator) addCertificates() error { return o.add(o.certs) }
 
 // addRecorder serves admission calls on every replica.
 func (o *operator) addRecorder() error {
-	store := recorder.NewStore(o.rest, o.options.Namespace, o.spill, &o.metrics.Recorder)
+	store := recorder.NewStore(o.rest, o.options.Namespace, o.spill, func() string { return o.presence.Position() }, &o.metrics.Recorder)
 	o.notices = recorder.NewNotices(o.rules, store, o.ruleSet.OperatorUsername, replicaName())
 	o.announcer = recorder.NewAnnouncer(o.notices, o.clock)
 	if err := o.add(o.announcer); err != nil {

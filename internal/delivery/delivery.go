@@ -165,7 +165,6 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			digester:       d.Digester,
 			clock:          d.Clock,
 			settle:         d.Settle,
-			positionBefore: d.feed.positionBefore,
 			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
 				return d.DeletesAreRecorded(key, ref)
 			},

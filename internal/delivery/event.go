@@ -32,8 +32,10 @@ type Event struct {
 	Status v1alpha1.AuditEventStatus
 	// Seen is when this replica knew that the event was stored, by its own clock.
 	Seen time.Time
-	// Late says that the event waited in a local file before it was stored.
-	Late bool
+	// Late says that the event waited in a local file before it was stored, and After is a resourceVersion from before its change was
+	// made; 0 when none is known.
+	Late  bool
+	After uint64
 	// Moved says that its ResourceVersion is a later one: somebody has explained it, and nothing says when it was stored.
 	Moved bool
 	// Straggler says that others that were made after it were stored before it, or that nobody knows when it was.
@@ -59,6 +61,7 @@ type wireEvent struct {
 	version         string
 	// late says that it waited in a local file, and noted that somebody has explained it since.
 	late, noted bool
+	after       string
 	// object is the whole AuditEvent and spec its spec, in the memory of whoever reads, and good until the next one is read.
 	object, spec []byte
 	status       v1alpha1.AuditEventStatus
@@ -107,9 +110,15 @@ func (w *wireEvent) scanMetadata(s *scan) {
 			w.version = s.text()
 		case "annotations":
 			s.object(func(name []byte) {
-				w.late = w.late || string(name) == v1alpha1.KeptLocallyAnnotation
-				w.noted = w.noted || string(name) == v1alpha1.NoteAnnotation
-				s.raw()
+				switch string(name) {
+				case v1alpha1.KeptLocallyAnnotation:
+					w.late, w.after = true, s.text()
+				case v1alpha1.NoteAnnotation:
+					w.noted = true
+					s.raw()
+				default:
+					s.raw()
+				}
 			})
 		default:
 			s.raw()
@@ -128,6 +137,7 @@ func (w *wireEvent) event() (Event, error) {
 		return Event{}, err
 	}
 	event.ResourceVersion = version
+	event.After, _ = parseVersion(w.after) // Older versions did not say.
 	s := scan{data: w.spec}
 	event.Head.scan(&s)
 	if s.err != nil {

@@ -27,8 +27,6 @@ type feed struct {
 	calm time.Time
 	// position is the resourceVersion up to which everything was given out; 0 before the first watch.
 	position uint64
-	// passed are positions of the last while, about one a second.
-	passed []passing
 	// partial says that other replicas deliver some of the trails.
 	partial atomic.Bool
 }
@@ -116,41 +114,6 @@ func (f *feed) watchOnce(ctx context.Context) error {
 	})
 }
 
-// passing is a position, and when the feed was there.
-type passing struct {
-	at       time.Time
-	position uint64
-}
-
-// clocks is how far the clocks of two replicas may be apart.
-const clocks = 2 * time.Second
-
-// noteLocked notes the position now and then.
-func (f *feed) noteLocked() {
-	now := f.clock.Now()
-	if last := len(f.passed) - 1; last >= 0 && now.Sub(f.passed[last].at) < time.Second {
-		return
-	}
-	f.passed = append(f.passed, passing{now, f.position})
-	if now.Sub(f.passed[0].at) > remembered+clocks {
-		f.passed = f.passed[1:]
-	}
-}
-
-// positionBefore is a resourceVersion that the API server had surely given out before a moment; 0 when it is not known.
-func (f *feed) positionBefore(moment time.Time) uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var position uint64
-	for _, p := range f.passed {
-		if p.at.Add(clocks).After(moment) {
-			break
-		}
-		position = p.position
-	}
-	return position
-}
-
 // trouble notes that the API server cannot be followed.
 func (f *feed) trouble() {
 	f.mu.Lock()
@@ -201,7 +164,7 @@ func (f *feed) at() uint64 {
 func (f *feed) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.position, f.passed = 0, nil
+	f.position = 0
 }
 
 // begin starts at head: whoever is not there yet has a gap.
@@ -209,7 +172,6 @@ func (f *feed) begin(head uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = head
-	f.noteLocked()
 	for _, box := range f.inboxes {
 		box.lose()
 	}
@@ -233,7 +195,6 @@ func (f *feed) give(ctx context.Context, version uint64, created *wireEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = max(f.position, version)
-	f.noteLocked()
 	if box := f.inboxes[event.Trail]; box != nil {
 		box.offer(&event)
 	}

@@ -13,30 +13,6 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// TestTheFeedKnowsWhereItWas, about, and never says that it was further.
-func TestTheFeedKnowsWhereItWas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		f := newFeed(nil, clock.RealClock{})
-		began := time.Now()
-		g.Expect(f.positionBefore(began)).To(BeZero())
-		f.begin(1000)
-		for range 4000 {
-			sleep(t.Context(), 100*time.Millisecond)
-			f.give(t.Context(), 1000+uint64(time.Since(began)/time.Millisecond), nil)
-		}
-		for ago := range 59 {
-			moment := time.Now().Add(-time.Duration(ago) * time.Second)
-			was := 1000 + uint64(moment.Sub(began)/time.Millisecond)
-			g.Expect(f.positionBefore(moment)).To(And(BeNumerically("<=", was), BeNumerically(">=", was-3500)), "%d s ago", ago)
-		}
-		g.Expect(f.positionBefore(began)).To(BeZero())
-		g.Expect(len(f.passed)).To(BeNumerically("<", 310))
-		f.reset()
-		g.Expect(f.positionBefore(time.Now())).To(BeZero())
-	})
-}
-
 // TestSubscribeMissesNothing: whatever the feed gives out while a trail subscribes, the inbox has everything past the
 // cursor, or says that it is behind.
 func TestSubscribeMissesNothing(t *testing.T) {

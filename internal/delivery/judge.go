@@ -46,8 +46,6 @@ type judge struct {
 
 	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
 	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
-	// positionBefore is a resourceVersion from before a moment, of the counter of AuditEvents; 0 when none is known.
-	positionBefore func(moment time.Time) uint64
 
 	// settle is how long after its recording an event is due.
 	settle time.Duration
@@ -133,12 +131,7 @@ func (j *judge) again(events, others []Event, verdicts []verdict, following bool
 
 // histories are what the events and the others show of the events' objects, by the object's uid.
 func (j *judge) histories(events, others []Event) map[string]*history {
-	all := make([]*Event, 0, len(events)+len(others))
-	for _, list := range [][]Event{events, others} {
-		for i := range list {
-			all = append(all, &list[i])
-		}
-	}
+	all := together(events, others)
 	inOrder(all)
 	// What came while a backlog was listed is in the list and in the inbox.
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })

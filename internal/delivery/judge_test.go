@@ -95,7 +95,6 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
 		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 		nearGap:            func(*v1alpha1.ResourceReference, time.Time) bool { return false },
-		positionBefore:     func(time.Time) uint64 { return 0 },
 	}, clock
 }
 
@@ -106,7 +105,7 @@ func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Ju
 	if err != nil {
 		panic(err)
 	}
-	j.recall(ctx, events, verdicts, false)
+	j.recall(ctx, events, others, verdicts, false)
 	j.again(events, others, verdicts, true)
 	for _, v := range verdicts {
 		judgements = append(judgements, v.Judgement)

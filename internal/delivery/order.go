@@ -24,6 +24,17 @@ func inOrder(events []*Event) {
 	noteSlowness(events)
 }
 
+// together are the events of both lists.
+func together(events, others []Event) []*Event {
+	all := make([]*Event, 0, len(events)+len(others))
+	for _, list := range [][]Event{events, others} {
+		for i := range list {
+			all = append(all, &list[i])
+		}
+	}
+	return all
+}
+
 // sharesCounter says that the object's versions can be compared with those of events. Both are revisions of etcd, if the
 // API server keeps them in the same one. What shows it is a version of the object between those of two of its events; an
 // event that is older than the version that it is based on disproves it.
@@ -76,6 +87,13 @@ func newRevisions(events []*Event) revisions {
 		known = append(known, revision{event.ResourceVersion, latest})
 	}
 	return known
+}
+
+// revisionsOf are what some events and others tell.
+func revisionsOf(events, others []Event) revisions {
+	all := together(events, others)
+	slices.SortFunc(all, func(a, b *Event) int { return cmp.Compare(a.ResourceVersion, b.ResourceVersion) })
+	return newRevisions(all)
 }
 
 // passedBy is a moment that had passed when a revision was made; zero when none is known.

@@ -67,7 +67,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	}
 	if open {
 		until := time.Now().Add(secondLook)
-		c.judge.recall(ctx, events, verdicts, c.box.isBehind()) // It takes about as long.
+		c.judge.recall(ctx, events, c.known, verdicts, c.box.isBehind()) // It takes about as long.
 		sleep(ctx, time.Until(until))
 		c.judge.again(events, c.around(len(events)), verdicts, following)
 	}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -23,8 +24,8 @@ const (
 )
 
 // recall looks for objects whose creation is in doubt, in what the API server remembers: who was created and deleted at once is not
-// there any more when it is read. behind says that events were recorded that are not known yet.
-func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, behind bool) {
+// there any more when it is read. others are further events that are known; behind says that events were recorded that are not known yet.
+func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []verdict, behind bool) {
 	asked := map[question][]int{}
 	for i := range events {
 		// An eviction of a pod that is going already is not recorded, and may have met the next one of the name.
@@ -42,7 +43,7 @@ func (j *judge) recall(ctx context.Context, events []Event, verdicts []verdict, 
 	}
 	var group sync.WaitGroup
 	for _, those := range asked {
-		group.Go(func() { j.recallIn(ctx, events, verdicts, those) })
+		group.Go(func() { j.recallIn(ctx, events, others, verdicts, those) })
 	}
 	group.Wait()
 	if len(asked) > 0 {
@@ -57,45 +58,61 @@ type question struct {
 }
 
 // recallIn looks for the objects of some of the events, which are of one place.
-func (j *judge) recallIn(ctx context.Context, events []Event, verdicts []verdict, those []int) {
+func (j *judge) recallIn(ctx context.Context, events, others []Event, verdicts []verdict, those []int) {
 	refs := make([]*v1alpha1.ResourceReference, 0, len(those))
 	since := uint64(math.MaxUint64)
 	for _, i := range those {
 		refs = append(refs, &events[i].Head.Resource)
-		since = min(since, j.storedAfter(&events[i]))
+		since = min(since, events[i].storedAfter())
 	}
-	appeared, err := j.objects.appeared(ctx, refs, since)
-	switch {
-	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
-		j.unwatched.add(refs[0], j.clock.Now())
-		return
-	case err != nil:
+	appeared, err := j.remember(ctx, refs, since)
+	if errors.Is(err, errForgotten) {
+		err = j.searchFor(ctx, events, others, verdicts, those)
+	} else if err == nil {
+		for _, i := range those {
+			verdicts[i] = recalled(appeared[events[i].Head.Resource.UID])
+		}
+	}
+	if err != nil {
 		log.FromContext(ctx).V(1).Info("Judging creations without what the API server remembers", "cause", err.Error(),
 			"resource", refs[0].Resource, "namespace", refs[0].Namespace, "creations", len(refs))
-		return
 	}
-	for _, i := range those {
-		verdicts[i] = verdict{Judgement: notPersisted}
-		if appeared[events[i].Head.Resource.UID] {
-			verdicts[i] = verdict{Judgement: persisted}
+}
+
+// remember asks the API server which of the objects were there after a revision, more than once where it has just started and does
+// not know yet who may do what.
+func (j *judge) remember(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error) {
+	for try := 1; ; try++ {
+		appeared, err := j.objects.appeared(ctx, refs, since)
+		if !apierrors.IsForbidden(err) && !apierrors.IsMethodNotSupported(err) {
+			return appeared, err
 		}
+		if try == readTries || j.objects.ready(ctx) == nil {
+			j.unwatched.add(refs[0], j.clock.Now())
+			return nil, err
+		}
+		sleep(ctx, time.Duration(try)*time.Second)
 	}
 }
 
 // storedAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when
 // none is known.
-func (j *judge) storedAfter(event *Event) uint64 {
-	if event.Straggler {
-		return j.positionBefore(event.Head.Time.Time)
+func (e *Event) storedAfter() uint64 {
+	switch {
+	case e.Late:
+		return e.After
+	case e.Moved:
+		return 0
+	default:
+		return e.ResourceVersion
 	}
-	return event.ResourceVersion
 }
 
 // canRecall says that the API server may remember whether the event's object was ever there.
 func (j *judge) canRecall(event *Event) bool {
 	now := j.clock.Now()
 	return event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.UID != "" && event.Status.Outcome == "" &&
-		(!event.Straggler || j.storedAfter(event) != 0) && now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
+		event.storedAfter() != 0 && now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
 }
 
 // denyEvictions judges the evictions that found no pod, and may have found one only that was never there.

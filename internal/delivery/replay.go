@@ -22,8 +22,11 @@ const (
 	replayDelay = 500 * time.Millisecond
 )
 
-// appeared says which objects of one place, by their uids, were there at any time after a revision. It fails when nobody can tell any
-// more.
+// errForgotten says that the API server cannot show what happened since a revision.
+var errForgotten = errors.New("the API server does not remember that far back")
+
+// appeared says which objects of one place, by their uids, were there at any time after a revision. It fails when the API server does
+// not remember.
 func (o *objects) appeared(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error) {
 	ref := refs[0]
 	if err := o.shareRevisions(ctx, ref); err != nil {
@@ -41,6 +44,9 @@ func (o *objects) appeared(ctx context.Context, refs []*v1alpha1.ResourceReferen
 		Param("timeoutSeconds", strconv.Itoa(int(replayTime.Seconds()))).
 		SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json").
 		Stream(ctx)
+	if isExpired(err) {
+		return nil, errors.Join(errForgotten, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("watching what %s %s/%s was: %w", ref.Resource, ref.Namespace, ref.Name, err)
 	}
@@ -55,14 +61,14 @@ func (o *objects) appeared(ctx context.Context, refs []*v1alpha1.ResourceReferen
 			return appeared, nil
 		}
 		if err != nil {
-			return nil, errors.Join(errTrackLost, err)
+			return nil, errors.Join(errForgotten, err)
 		}
 		kind, meta, err := readMetaFrame(read)
 		switch {
 		case err != nil:
 			return nil, err
 		case kind == "ERROR":
-			return nil, errors.Join(errTrackLost, failureOf(read))
+			return nil, errors.Join(errForgotten, failureOf(read))
 		case wanted[string(meta.UID)]:
 			appeared[string(meta.UID)] = true
 		}

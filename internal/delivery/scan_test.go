@@ -76,12 +76,12 @@ func TestScanReadsEveryField(t *testing.T) {
 func TestReadEvent(t *testing.T) {
 	g := NewWithT(t)
 	object := []byte(`{ "kind":"AuditEvent", "metadata" : {"uid":"u","name":"n","namespace":"s","resourceVersion":"12",
-		"annotations":{"audit.trailkeeper.dev/kept-locally":"true","audit.trailkeeper.dev/note":"because"},
+		"annotations":{"audit.trailkeeper.dev/kept-locally":"8","audit.trailkeeper.dev/note":"because"},
 		"managedFields":[{"fieldsV1":{"f:metadata":{"f:name":{}}}}]},
 		"spec":{"trailRef":{"uid":"t"}}, "status":{"outcome":"Unknown","message":"m","recordedResourceVersion":"9"}}`)
 	wire, err := readEvent(object)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(*wire).To(Equal(wireEvent{name: "n", namespace: "s", uid: "u", version: "12", late: true, noted: true,
+	g.Expect(*wire).To(Equal(wireEvent{name: "n", namespace: "s", uid: "u", version: "12", late: true, noted: true, after: "8",
 		object: object,
 		spec:   []byte(`{"trailRef":{"uid":"t"}}`),
 		status: v1alpha1.AuditEventStatus{Outcome: "Unknown", Message: "m", RecordedResourceVersion: "9"}}))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -46,6 +47,8 @@ type Options struct {
 	Ready []func(*http.Request) error
 	// FirstCall is when the API server called first; false before that.
 	FirstCall func() (time.Time, bool)
+	// Head is the API server's present resourceVersion, of the counter of AuditEvents.
+	Head func(ctx context.Context) (string, error)
 	// Started is called when this replica can record. It returns when it has told so, or cannot.
 	Started func(ctx context.Context, at time.Time)
 	// Tell tells a window, and fails when that is to be tried again. A window that is told twice must be stored once.
@@ -67,6 +70,8 @@ type Presence struct {
 	silent, spoke time.Time
 	// served says that since is final.
 	served bool
+	// position is what Position gives.
+	position string
 	// past is set when accounted is closed.
 	past      Past
 	accounted chan struct{}
@@ -113,6 +118,9 @@ func (p *Presence) Run(ctx context.Context) {
 			signed = true
 			group.Go(func() { p.account(ctx) })
 		}
+		if err := p.locate(ctx); err != nil && ctx.Err() == nil {
+			log.FromContext(ctx).V(1).Info("Going on with an older resourceVersion", "cause", err.Error())
+		}
 		p.sleep(ctx, renewEvery)
 	}
 }
@@ -143,6 +151,13 @@ func (p *Presence) Silence() (lasted, ago time.Duration) {
 	default:
 		return p.spoke.Sub(p.silent), p.options.Clock.Since(p.spoke)
 	}
+}
+
+// Position is where the API server was at the last sign of life; empty before the first.
+func (p *Presence) Position() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.position
 }
 
 // Stop marks that this replica stopped now, in good order. Run must have ended. It returns false when this replica was
@@ -183,6 +198,20 @@ func (p *Presence) sign(ctx context.Context, last bool) error {
 		return err
 	}
 	p.peers.note(parse(meta.Annotations).entries, p.options.Shards, p.options.Clock.Now())
+	return nil
+}
+
+// locate finds out where the API server is. What was found out before remains true where that fails.
+func (p *Presence) locate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	position, err := p.options.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("finding out the present resourceVersion: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.position = position
 	return nil
 }
 

@@ -35,6 +35,13 @@ func (b *fakeBoard) Patch(_ context.Context, changes map[string]*string, version
 	return meta, err
 }
 
+// head is the position of the API server that keeps the Lease.
+func (b *fakeBoard) head(context.Context) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strconv.Itoa(1000 + b.version), b.err
+}
+
 func (b *fakeBoard) patch(changes map[string]*string, version string) (*metav1.ObjectMeta, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,6 +121,7 @@ func (c *cluster) start(ready, called time.Duration) *replica {
 			return nil
 		}},
 		FirstCall: func() (time.Time, bool) { return began.Add(called), called > 0 && time.Since(began) >= called },
+		Head:      c.board.head,
 		Started:   func(context.Context, time.Time) { c.mu.Lock(); c.started++; c.mu.Unlock() },
 		Tell: func(_ context.Context, window Window) error {
 			c.mu.Lock()
@@ -366,6 +374,25 @@ func TestPast(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPosition is that of the last sign of life, also while none can be given.
+func TestPosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		r := c.start(time.Second, 0)
+		g.Expect(r.presence.Position()).To(BeEmpty())
+		pass(1100 * time.Millisecond)
+		g.Expect(r.presence.Position()).To(Equal("1001"))
+		c.board.fail(errors.New("away"))
+		pass(time.Minute)
+		g.Expect(r.presence.Position()).To(Or(Equal("1001"), Equal("1002")))
+		c.board.fail(nil)
+		pass(time.Minute)
+		g.Expect(strconv.Atoi(r.presence.Position())).To(BeNumerically(">", 1020))
+		r.kill()
+	})
 }
 
 func TestTheDeadAreForgotten(t *testing.T) {

@@ -57,7 +57,7 @@ func slowStore(t *testing.T, api *slowAPI) (*Store, *fakeSpill) {
 	client, err := rest.UnversionedRESTClientFor(config)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	kept := &fakeSpill{}
-	return NewStore(client, operatorNamespace, kept, &metrics.Register(prometheus.NewRegistry()).Recorder), kept
+	return NewStore(client, operatorNamespace, kept, func() string { return "" }, &metrics.Register(prometheus.NewRegistry()).Recorder), kept
 }
 
 // TestASlowPodCostsNoRecord: an eviction is recorded, without its pod, while there is still time to answer.

@@ -32,13 +32,14 @@ type Store struct {
 	client    rest.Interface
 	namespace string
 	spill     spiller
+	position  func() string
 	metrics   *metrics.Recorder
 }
 
 // NewStore returns a Store. Events of namespaces that are being deleted are kept in the operator's namespace. The
-// client must not limit its own rate.
-func NewStore(client rest.Interface, operatorNamespace string, spill spiller, metrics *metrics.Recorder) *Store {
-	return &Store{client: client, namespace: operatorNamespace, spill: spill, metrics: metrics}
+// client must not limit its own rate. position is a resourceVersion of the present or before it; empty when none is known.
+func NewStore(client rest.Interface, operatorNamespace string, spill spiller, position func() string, metrics *metrics.Recorder) *Store {
+	return &Store{client: client, namespace: operatorNamespace, spill: spill, position: position, metrics: metrics}
 }
 
 // errDisowned says that an event is only in the local file of a replica that the API server does not know any more: its pod was
@@ -74,10 +75,11 @@ func (s *Store) Record(ctx context.Context, event *v1alpha1.AuditEvent, durabili
 	return key, nil
 }
 
-// keep stores an event in the local file, marked as one that delivery sees later than others of its time.
+// keep stores an event in the local file, marked as one that delivery sees later than others of its time, with what is known of when
+// that was.
 func (s *Store) keep(ctx context.Context, event *v1alpha1.AuditEvent) error {
 	marked := *event
-	marked.Annotations = map[string]string{v1alpha1.KeptLocallyAnnotation: "true"}
+	marked.Annotations = map[string]string{v1alpha1.KeptLocallyAnnotation: s.position()}
 	body, err := json.Marshal(&marked)
 	if err != nil {
 		return fmt.Errorf("encoding an AuditEvent: %w", err)

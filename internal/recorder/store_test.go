@@ -86,7 +86,7 @@ func newStoreRig(t *testing.T, refusals map[string]*apierrors.StatusError) *stor
 	client, err := rest.UnversionedRESTClientFor(config)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	r := &storeRig{api: api, spill: &fakeSpill{}, registry: prometheus.NewRegistry()}
-	r.store = NewStore(client, operatorNamespace, r.spill, &metrics.Register(r.registry).Recorder)
+	r.store = NewStore(client, operatorNamespace, r.spill, func() string { return "4711" }, &metrics.Register(r.registry).Recorder)
 	return r
 }
 
@@ -181,7 +181,7 @@ func TestStoreSpillsUnderTheTrailsNamespace(t *testing.T) {
 	g.Expect(r.spill.records[0].Name).To(Equal("01j"))
 	var kept v1alpha1.AuditEvent
 	g.Expect(json.Unmarshal(r.spill.records[0].Body, &kept)).To(Succeed())
-	g.Expect(kept.Annotations).To(HaveKey(v1alpha1.KeptLocallyAnnotation))
+	g.Expect(kept.Annotations).To(HaveKeyWithValue(v1alpha1.KeptLocallyAnnotation, "4711"))
 	g.Expect(kept.Spec.ID).To(Equal("abc"))
 }
 

@@ -98,7 +98,7 @@ func newLocal([]string) (http.Handler, func(), error) {
 	compiled.Swap(rules.Compile([]v1alpha1.AuditTrail{trail}, rules.Options{OperatorNamespace: testenv.OperatorNamespace}))
 	counters := metrics.Register(prometheus.NewRegistry())
 	// Without a client, an event that the file does not take would end the process, rather than be measured as something else.
-	store := recorder.NewStore(nil, testenv.OperatorNamespace, file, &counters.Recorder)
+	store := recorder.NewStore(nil, testenv.OperatorNamespace, file, func() string { return "4711" }, &counters.Recorder)
 	handler := recorder.New(compiled, store, audit.NewDigester([]byte("bench")), &counters.Recorder, nil, clock.RealClock{}).
 		Handler(v1alpha1.FailurePolicyIgnore)
 	return handler, func() {

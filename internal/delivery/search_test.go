@@ -1,0 +1,55 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// TestWhatEtcdKnows: an API server that has just started remembers nothing, but shows what had the name at each revision.
+func TestWhatEtcdKnows(t *testing.T) {
+	another := func() *footprint { return valued("1", func(m *objectMeta) { m.UID = types.UID("u2") }) }
+	its := func() *footprint { return valued("1") }
+	for name, test := range map[string]struct {
+		past *life
+		// later is the revision of an event that was made well after the creation.
+		later uint64
+		// end is the present revision; far away when 0.
+		end  uint64
+		want ledger.Judgement
+	}{
+		"another one had the name for long after it": {(&life{}).add(5, another()).add(200, nil), 190, 0, notPersisted},
+		"another one has it still":                   {(&life{}).add(5, another()), 0, 0, notPersisted},
+		"nobody had it":                              {(&life{}).add(5, another()).add(12, nil), 15, 0, notPersisted},
+		"nobody had it up to the present":            {(&life{}).add(5, nil).add(30, nil), 0, 40, notPersisted},
+		"it had the name for a moment":               {(&life{}).add(5, another()).add(12, nil).add(13, its()).add(14, nil), 30, 0, persisted},
+		"it was there when the event was stored":     {(&life{}).add(5, its()).add(14, nil), 30, 0, persisted},
+		"another one took the name later":            {(&life{}).add(5, nil).add(20, another()).add(40, nil), 15, 0, notPersisted},
+		"too many revisions":                         {(&life{}).add(5, nil).add(2000, nil), 0, 0, goneSince},
+		"compacted":                                  {(&life{compacted: 11}).add(5, another()).add(200, nil), 190, 0, goneSince},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			creation, eviction := created().ofPod("u1"), evicted().ofPod("u2").on("3").after(-5*time.Millisecond)
+			creation.ResourceVersion, eviction.ResourceVersion = 10, 11
+			others := []Event{*eviction.Event}
+			if test.later != 0 {
+				later := updated("9", "1", "2").ofPod("u3").after(2 * unversioned)
+				later.ResourceVersion = test.later
+				others = append(others, *named(later, "other").Event)
+			}
+			past := func(revision uint64) (sight, uint64, error) {
+				if revision == 0 {
+					revision = test.end
+				}
+				return test.past.at(revision)
+			}
+			j, _ := newJudge(&fakeObjects{past: past, appears: func(uint64) (bool, error) { return false, errForgotten }})
+			g.Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, others)).To(HaveExactElements(test.want))
+		})
+	}
+}
