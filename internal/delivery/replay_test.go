@@ -79,7 +79,7 @@ func TestALateCreationIsRecalled(t *testing.T) {
 // TestAnEvictionOfWhatNeverWas: it found no pod, and the one that was being created was refused.
 func TestAnEvictionOfWhatNeverWas(t *testing.T) {
 	eviction := evicted().ofPod("").on(v1alpha1.NoVersion).after(5 * time.Millisecond)
-	events := []Event{*created().ofPod("u1").Event, *eviction.Event}
+	events := []Event{*created().ofPod("u1").at(10).Event, *eviction.at(11).Event}
 	for appeared, want := range map[bool][]ledger.Judgement{
 		false: {notPersisted, notPersisted},
 		true:  {persisted, goneSince},
@@ -129,7 +129,7 @@ func TestOnlySoManyPlacesAreAsked(t *testing.T) {
 	events := make([]Event, 0, 4*maxReplayed)
 	for i := range 2 * maxReplayed {
 		for range 2 {
-			event := created().ofPod("u1")
+			event := created().ofPod("u1").at(10)
 			event.Head.Resource.Namespace = fmt.Sprint(i)
 			events = append(events, *event.Event)
 		}
@@ -149,7 +149,7 @@ func TestOldCreationsAreLookedForOneByOne(t *testing.T) {
 	for old, want := range map[time.Duration]int{0: 1, 2 * lately: 3} {
 		var events []Event
 		for _, name := range []string{"a", "a", "b", "c"} {
-			events = append(events, *named(created().ofPod("u1"), name).Event)
+			events = append(events, *named(created().ofPod("u1").at(10), name).Event)
 		}
 		asked := make(chan struct{}, len(events))
 		j, clock := newJudge(&fakeObjects{appears: func(uint64) (bool, error) {
@@ -192,7 +192,7 @@ func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
 				}
 			}
 			j, _ := newJudge(objects)
-			events := []Event{*created().ofPod("u1").Event}
+			events := []Event{*created().ofPod("u1").at(10).Event}
 			verdicts, err := j.all(t.Context(), events, nil)
 			g.Expect(err).NotTo(HaveOccurred())
 			j.recall(t.Context(), events, nil, verdicts, true)
