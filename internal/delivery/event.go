@@ -40,6 +40,8 @@ type Event struct {
 	Moved bool
 	// Straggler says that others that were made after it were stored before it, or that nobody knows when it was.
 	Straggler bool
+	// Overdue says that events that are so much newer were stored before it that others of its time may be forgotten already.
+	Overdue bool
 	// Slow is how long storing events took at that time, at least.
 	Slow time.Duration
 	// Upsert says that the update's request went on to create another object of the name.

@@ -231,7 +231,7 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 // decide judges by what is known and what was read.
 func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgement {
 	ref := &event.Head.Resource
-	complete := j.nothingMissed(ref, event.Head.Time.Time)
+	complete := !event.Overdue && j.nothingMissed(ref, event.Head.Time.Time)
 	if ref.UID != "" {
 		switch known.with(seen, ref.UID, complete).fate(event) {
 		case made:

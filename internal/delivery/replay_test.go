@@ -76,6 +76,18 @@ func TestALateCreationIsRecalled(t *testing.T) {
 	g.Expect(asked).To(HaveExactElements(uint64(6)))
 }
 
+// TestAnOverdueCreation was stored when the deletion of its object was judged, and forgotten: that nothing is known of the object then
+// does not speak against it.
+func TestAnOverdueCreation(t *testing.T) {
+	for overdue, want := range map[time.Duration]ledger.Judgement{pastFor / 2: notPersisted, 2 * pastFor: persisted} {
+		creation := created().at(12).late()
+		creation.After = 6
+		newer := named(updated("9", "1", "2").ofPod("u3").after(overdue).at(11), "other")
+		j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return true, nil }})
+		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, []Event{*newer.Event})).To(HaveExactElements(want), "%s", overdue)
+	}
+}
+
 // TestAnEvictionOfWhatNeverWas: it found no pod, and the one that was being created was refused.
 func TestAnEvictionOfWhatNeverWas(t *testing.T) {
 	eviction := evicted().ofPod("").on(v1alpha1.NoVersion).after(5 * time.Millisecond)
