@@ -40,7 +40,7 @@ func (o *operator) newPresence(firstCall func() (time.Time, bool)) *presence.Pre
 			o.rules.Ready, o.certs.Ready, o.mgr.GetWebhookServer().StartedChecker(),
 		},
 		FirstCall: firstCall,
-		Head: o.head,
+		Head:      o.head,
 		Started: func(ctx context.Context, at time.Time) {
 			if err := o.notices.Started(ctx, at); err != nil {
 				log.FromContext(ctx).Error(err, "Cannot tell every trail that this replica started")

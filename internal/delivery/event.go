@@ -42,6 +42,8 @@ type Event struct {
 	Straggler bool
 	// Overdue says that events that are so much newer were stored before it that others of its time may be forgotten already.
 	Overdue bool
+	// Held says that the API server stored nothing for a while at that time: the change may have been made much later.
+	Held bool
 	// Slow is how long storing events took at that time, at least.
 	Slow time.Duration
 	// Upsert says that the update's request went on to create another object of the name.

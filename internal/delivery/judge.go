@@ -47,6 +47,9 @@ type judge struct {
 	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
 	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
 
+	// stalled says whether the API server stored nothing for a while after a moment.
+	stalled func(moment time.Time) bool
+
 	// settle is how long after its recording an event is due.
 	settle time.Duration
 
@@ -133,6 +136,9 @@ func (j *judge) again(events, others []Event, verdicts []verdict, following bool
 func (j *judge) histories(events, others []Event) map[string]*history {
 	all := together(events, others)
 	inOrder(all)
+	for _, event := range all {
+		event.Held = j.stalled(event.Head.Time.Time)
+	}
 	// What came while a backlog was listed is in the list and in the inbox.
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })
 	findPods(all)

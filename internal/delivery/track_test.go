@@ -302,6 +302,11 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 	}
 }
 
+func (a attempt) held() attempt {
+	a.Held = true
+	return a
+}
+
 // seen says when this replica knew the event, after it was made.
 func (a attempt) seen(later time.Duration) attempt {
 	a.Seen = eventTime.Add(later)
@@ -328,6 +333,7 @@ func TestTheTrackTells(t *testing.T) {
 		"an update, refused":                       {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("3")).add(10, valued("2")), notMade},
 		"an update, by somebody later":             {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
 		"an update, held up as its event was":      {updated("7", "1", "2").late().seen(time.Hour), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
+		"an update, held up by the API server":     {updated("7", "1", "2").held(), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
 		"an update, by somebody after the event":   {updated("7", "1", "2").late().seen(time.Second), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
 		"an update, written at once":               {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), made},
 		"an update that nobody noted":              {updated("7", "1", "2"), (&life{}).add(7, valued("1", writtenAt(time.Minute))).add(9, valued("2", writtenAt(time.Minute))), made},

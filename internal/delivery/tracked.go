@@ -67,9 +67,9 @@ func (h *history) doneAt(event *Event, next *footprint) time.Time {
 }
 
 // inTime judges a change that was made after a moment: long after the event it was somebody's whose change was not recorded, unless the
-// event itself was stored as late; and a while after it perhaps, where not everything was recorded.
+// API server made it wait as long; and a while after it perhaps, where not everything was recorded.
 func (h *history) inTime(event *Event, done time.Time) fate {
-	held := event.Late && !done.After(event.Seen)
+	held := event.Held || event.Late && !done.After(event.Seen)
 	switch apart := done.Sub(event.Head.Time.Time); {
 	case apart > stretched(unversioned+cut, event) && !held:
 		return notMade

@@ -47,6 +47,29 @@ func TestPeersAreThoseWhoLive(t *testing.T) {
 	})
 }
 
+// TestASlowSignOfLife: the API server stored nothing while it waited.
+func TestASlowSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		a := c.start(0, 0)
+		pass(time.Minute)
+		lasted, _ := a.presence.Silence()
+		g.Expect(lasted).To(BeZero())
+		c.board.delay(slowSign / 2)
+		pass(time.Minute)
+		lasted, _ = a.presence.Silence()
+		g.Expect(lasted).To(BeZero())
+		c.board.delay(3 * time.Second)
+		pass(renewEvery + 3*time.Second)
+		lasted, ago := a.presence.Silence()
+		g.Expect(lasted).To(Equal(3 * time.Second))
+		g.Expect(ago).To(BeNumerically("<=", renewEvery))
+		c.board.delay(0)
+		a.kill()
+	})
+}
+
 // TestAnOutageKeepsThePeers: when nobody could give signs of life, nobody was silent.
 func TestAnOutageKeepsThePeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,6 +22,8 @@ const (
 	renewEvery = 2 * time.Second
 	// watchFor is how long a replica watches whether another is alive. It compares what it saw, not clocks.
 	watchFor = 3 * renewEvery
+	// slowSign is how long a sign of life takes when the API server does not store anything for a while.
+	slowSign = time.Second
 	// readyPoll is how often a replica asks itself whether it is ready.
 	readyPoll = 50 * time.Millisecond
 )
@@ -108,8 +110,9 @@ func (p *Presence) Run(ctx context.Context) {
 	defer group.Wait()
 	group.Go(func() { p.options.Started(ctx, ready) })
 	for signed := false; ctx.Err() == nil; {
+		began := p.options.Clock.Now()
 		err := p.sign(ctx, false)
-		p.note(err)
+		p.note(began, err)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try again")
@@ -125,21 +128,23 @@ func (p *Presence) Run(ctx context.Context) {
 	}
 }
 
-// note notes whether a sign of life could be given.
-func (p *Presence) note(err error) {
+// note notes whether a sign of life could be given, and whether it took long.
+func (p *Presence) note(began time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, speaks := p.options.Clock.Now(), p.silent.IsZero() || !p.spoke.IsZero()
 	switch {
 	case err != nil && speaks:
-		p.silent, p.spoke = now, time.Time{}
+		p.silent, p.spoke = began, time.Time{}
 	case err == nil && !speaks:
 		p.spoke = now
+	case err == nil && now.Sub(began) > slowSign:
+		p.silent, p.spoke = began, now
 	}
 }
 
-// Silence is how long no sign of life could be given, the last time that this was so, and for how long they could since; 0 while they
-// cannot. So long the API server has not stored anything, or not for this replica.
+// Silence is how long no sign of life could be given, or one took, the last time that this was so, and for how long they could since; 0
+// while they cannot. So long the API server has not stored anything, or not for this replica.
 func (p *Presence) Silence() (lasted, ago time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -24,9 +24,14 @@ type fakeBoard struct {
 	annotations map[string]string
 	version     int
 	err         error
+	took        time.Duration
 }
 
 func (b *fakeBoard) Patch(_ context.Context, changes map[string]*string, version string) (*metav1.ObjectMeta, error) {
+	b.mu.Lock()
+	took := b.took
+	b.mu.Unlock()
+	<-time.After(took)
 	meta, err := b.patch(changes, version)
 	if len(changes) == 0 {
 		// Those who read at the same time all have read before one of them writes.
@@ -71,6 +76,13 @@ func (b *fakeBoard) fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.err = err
+}
+
+// delay lets each patch take so long.
+func (b *fakeBoard) delay(took time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.took = took
 }
 
 func (b *fakeBoard) state() state {
