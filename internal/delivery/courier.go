@@ -229,10 +229,13 @@ func (c *courier) dueEvents() []Event {
 
 // settle is how long after an event was stored it may be judged: while events of the same time still come from local
 // files, what they tell is not known yet.
-func (c *courier) settle() time.Duration {
+func (c *courier) settle() time.Duration { return c.delivery.Settle + c.lateness() }
+
+// lateness is how late events come from local files.
+func (c *courier) lateness() time.Duration {
 	now := c.clock().Now()
 	c.box.show(func(events []Event) { c.lag.note(events, now) })
-	return c.delivery.Settle + max(c.lag.at(now), min(c.delivery.Waiting(), maxLag))
+	return max(c.lag.at(now), min(c.delivery.Waiting(), maxLag))
 }
 
 // wait returns when the feed has something, or after a while.

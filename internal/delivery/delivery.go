@@ -180,6 +180,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 	if before := trail.Status.Delivery; before != nil {
 		c.inherited = before.Pending - before.Packed
 	}
+	c.judge.forgotten = func() time.Time { return c.past.forgotten }
 	asked := c.judge.nothingMissed
 	c.judge.nothingMissed = func(ref *v1alpha1.ResourceReference, since time.Time) bool {
 		return !c.refusedSince(since) && asked(ref, since)

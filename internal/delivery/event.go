@@ -40,7 +40,7 @@ type Event struct {
 	Moved bool
 	// Straggler says that others that were made after it were stored before it, or that nobody knows when it was.
 	Straggler bool
-	// Overdue says that events that are so much newer were stored before it that others of its time may be forgotten already.
+	// Overdue says that others of its time that were stored before it are forgotten already.
 	Overdue bool
 	// Held says that the API server stored nothing for a while at that time: the change may have been made much later.
 	Held bool

@@ -50,6 +50,9 @@ type judge struct {
 	// stalled says whether the API server stored nothing for a while after a moment.
 	stalled func(moment time.Time) bool
 
+	// forgotten is the latest moment of which a judged event was forgotten because of its age.
+	forgotten func() time.Time
+
 	// settle is how long after its recording an event is due.
 	settle time.Duration
 
@@ -138,6 +141,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	inOrder(all)
 	for _, event := range all {
 		event.Held = j.stalled(event.Head.Time.Time)
+		event.Overdue = event.Late && event.Head.Time.Time.Before(j.forgotten())
 	}
 	// What came while a backlog was listed is in the list and in the inbox.
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })

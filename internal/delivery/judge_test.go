@@ -94,6 +94,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 		objects: objects, digester: audit.NewDigester([]byte("key")), clock: clock,
 		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
 		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
+		forgotten:          func() time.Time { return time.Time{} },
 		stalled:            func(time.Time) bool { return false },
 		nearGap:            func(*v1alpha1.ResourceReference, time.Time) bool { return false },
 	}, clock

@@ -13,11 +13,9 @@ const straggling = time.Second
 // inOrder sorts events by when they were stored, and marks the stragglers.
 func inOrder(events []*Event) {
 	slices.SortStableFunc(events, func(a, b *Event) int { return cmp.Compare(a.ResourceVersion, b.ResourceVersion) })
-	var latest, last time.Time
+	var latest time.Time
 	for _, event := range events {
 		at := event.Head.Time.Time
-		event.Overdue = last.Sub(at) > pastFor
-		last = later(last, at)
 		event.Straggler = event.Late || event.Moved || latest.Sub(at) > straggling
 		if at.After(latest) && !event.Late {
 			latest = at

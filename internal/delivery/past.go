@@ -19,10 +19,13 @@ const (
 type past struct {
 	events []Event
 	newest time.Time
+	// forgotten is the latest moment of which an event was forgotten because of its age.
+	forgotten time.Time
 }
 
-// add remembers events that were judged. Of most of them the spec is not needed any more.
-func (p *past) add(events []Event) {
+// add remembers events that were judged, and forgets what is much older than the newest: by how much events come late, and pastFor. Of
+// most of them the spec is not needed any more.
+func (p *past) add(events []Event, late time.Duration) {
 	for _, event := range events {
 		if event.Head.Action != v1alpha1.ActionDelete {
 			event.Spec = nil
@@ -33,7 +36,8 @@ func (p *past) add(events []Event) {
 		p.events = append(p.events, event)
 	}
 	old := max(0, len(p.events)-maxPast)
-	for old < len(p.events) && p.newest.Sub(p.events[old].Head.Time.Time) > pastFor {
+	for old < len(p.events) && p.newest.Sub(p.events[old].Head.Time.Time) > pastFor+late {
+		p.forgotten = later(p.forgotten, p.events[old].Head.Time.Time)
 		old++
 	}
 	p.events = p.events[old:] // What is left is moved when there is no room for more, and not for each one that is added.
@@ -45,5 +49,5 @@ func (p *past) addDelivered(event Event) {
 	if event.Status.Outcome == "" && applies(&event.Head) {
 		event.Status.Outcome = v1alpha1.OutcomePersisted
 	}
-	p.add([]Event{event})
+	p.add([]Event{event}, maxLag) // Nobody knows how late events came.
 }

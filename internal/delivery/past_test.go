@@ -40,15 +40,19 @@ func TestThePastIsBounded(t *testing.T) {
 	at := func(version uint64, pause time.Duration) []Event {
 		return []Event{{ResourceVersion: version, Head: Head{Time: metav1.NewMicroTime(eventTime.Add(pause))}}}
 	}
-	p.add(events)
-	p.add(at(maxPast, time.Second))
+	p.add(events, 0)
+	p.add(at(maxPast, time.Second), 0)
 	g.Expect(p.events).To(HaveLen(maxPast))
 	g.Expect(p.events[0].ResourceVersion).To(BeEquivalentTo(1), "the oldest is forgotten")
 	g.Expect(p.events[0].Spec).To(BeNil())
 	g.Expect(events[0].Spec).NotTo(BeNil())
 
-	p.add(at(maxPast+1, pastFor+time.Second))
-	g.Expect(versionsOf(p.events)).To(Equal([]uint64{maxPast, maxPast + 1}), "what is too old is forgotten")
+	g.Expect(p.forgotten).To(BeZero())
+	p.add(at(maxPast+1, pastFor+time.Second), 2*time.Second)
+	g.Expect(p.events).To(HaveLen(maxPast), "they may still count for what comes late")
+	p.add(at(maxPast+1, pastFor+time.Second), 0)
+	g.Expect(versionsOf(p.events)).To(Equal([]uint64{maxPast, maxPast + 1, maxPast + 1}), "what is too old is forgotten")
+	g.Expect(p.forgotten).To(Equal(eventTime))
 }
 
 // TestANewLeaderKnowsThePast: the first of two rivals is below the cursor, and was found made.

@@ -171,7 +171,7 @@ func (c *courier) keep(events []Event) {
 
 // leave takes the first events from the queue; they were judged.
 func (c *courier) leave(count int) {
-	c.past.add(c.queue[:count])
+	c.past.add(c.queue[:count], c.lateness())
 	c.queue = c.queue[count:]
 }
 

@@ -79,12 +79,12 @@ func TestALateCreationIsRecalled(t *testing.T) {
 // TestAnOverdueCreation was stored when the deletion of its object was judged, and forgotten: that nothing is known of the object then
 // does not speak against it.
 func TestAnOverdueCreation(t *testing.T) {
-	for overdue, want := range map[time.Duration]ledger.Judgement{pastFor / 2: notPersisted, 2 * pastFor: persisted} {
+	for forgotten, want := range map[time.Duration]ledger.Judgement{-time.Second: notPersisted, time.Second: persisted} {
 		creation := created().at(12).late()
 		creation.After = 6
-		newer := named(updated("9", "1", "2").ofPod("u3").after(overdue).at(11), "other")
 		j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return true, nil }})
-		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, []Event{*newer.Event})).To(HaveExactElements(want), "%s", overdue)
+		j.forgotten = func() time.Time { return creation.Head.Time.Add(forgotten) }
+		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, nil)).To(HaveExactElements(want), "%s", forgotten)
 	}
 }
 
