@@ -26,6 +26,14 @@ func inTheLongForm(t *testing.T) {
 	}
 }
 
+// TestOracleOneFaultAfterAnother: each comes when what the one before left behind is hardly done.
+func TestOracleOneFaultAfterAnother(t *testing.T) {
+	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyFail})
+	w.startKubelet()
+	w.workThrough(size(2*faulty, 1200), w.kill(other), w.stopEtcd, w.kill(leader), w.restartAPIServer)
+	w.expectTruth()
+}
+
 // TestOracleRollingRestart: replicas are told to stop one after the other, and nothing is lost and nothing refused.
 func TestOracleRollingRestart(t *testing.T) {
 	w := newWorld(t, options{replicas: 3, policy: v1alpha1.FailurePolicyFail})
@@ -50,7 +58,7 @@ func TestOracleReplicaKilled(t *testing.T) {
 		t.Run(string(policy), func(t *testing.T) {
 			w := newWorld(t, options{replicas: 2, policy: policy})
 			w.startKubelet()
-			w.workThrough(faulty, w.kill(func(leader int) int { return 1 - leader }))
+			w.workThrough(faulty, w.kill(other))
 			w.expectTruth()
 		})
 	}
@@ -62,11 +70,16 @@ func TestOracleLeaderKilled(t *testing.T) {
 		t.Run(string(policy), func(t *testing.T) {
 			w := newWorld(t, options{replicas: 2, policy: policy})
 			w.startKubelet()
-			w.workThrough(faulty, w.kill(func(leader int) int { return leader }))
+			w.workThrough(faulty, w.kill(leader))
 			w.expectTruth()
 		})
 	}
 }
+
+// leader and other are the replica to kill, of two.
+func leader(leader int) int { return leader }
+
+func other(leader int) int { return 1 - leader }
 
 // kill ends a replica as kill -9 does, and starts it again some seconds later. What the killed replica was being asked
 // then goes unrecorded under Ignore.
@@ -139,12 +152,14 @@ func TestOracleEtcdStopped(t *testing.T) {
 	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyFail})
 	w.startKubelet()
-	w.workThrough(faulty, func(ctx context.Context) error {
-		w.env.StopEtcd()
-		pause(ctx, 3*time.Second)
-		return w.env.StartEtcd(ctx)
-	})
+	w.workThrough(faulty, w.stopEtcd)
 	w.expectTruth()
+}
+
+func (w *world) stopEtcd(ctx context.Context) error {
+	w.env.StopEtcd()
+	pause(ctx, 3*time.Second)
+	return w.env.StartEtcd(ctx)
 }
 
 func TestOracleAPIServerRestarted(t *testing.T) {

@@ -30,7 +30,7 @@ func (l *log) readDelete(entry *testenv.AuditEntry, a *answer) {
 		case askedBefore:
 			f.Doubt = "it may only have hastened a deletion"
 		case l.mayBeWiped(entry, a):
-			f.Doubt = "a request that failed while it deleted many objects may have come first"
+			f.Doubt = "a request that deleted many objects may have come first"
 		}
 		if evicted && since.After(entry.RequestReceivedTimestamp.Add(-settled)) {
 			f.Doubt = "it was evicted just before, which the log does not show"
@@ -84,12 +84,14 @@ func (l *log) isDeletedMeanwhile(entry *testenv.AuditEntry, a *answer) bool {
 	})
 }
 
-// mayBeWiped says that the object's deletion may have been asked for by a request that failed while it deleted many objects.
+// mayBeWiped says that the object's deletion may have been asked for by a request that deleted many objects: one that shows it, or
+// failed and so shows none.
 func (l *log) mayBeWiped(entry *testenv.AuditEntry, a *answer) bool {
 	asked := a.deletionAsked() // Cut to the second.
-	return !asked.IsZero() && slices.ContainsFunc(l.failedWipes, func(wipe *testenv.AuditEntry) bool {
+	return !asked.IsZero() && slices.ContainsFunc(l.wipes, func(wipe *testenv.AuditEntry) bool {
 		return wipe.ObjectRef.Resource == entry.ObjectRef.Resource && wipe.ObjectRef.Namespace == entry.ObjectRef.Namespace &&
 			wipe.RequestReceivedTimestamp.Before(asked.Add(time.Second)) && wipe.StageTimestamp.After(asked) &&
-			wipe.RequestReceivedTimestamp.Before(entry.StageTimestamp)
+			wipe.RequestReceivedTimestamp.Before(entry.StageTimestamp) &&
+			(!succeeded(wipe) || l.answers[wipe].shows(uidOf(a)))
 	})
 }

@@ -33,8 +33,8 @@ type log struct {
 	evicted map[string][]*testenv.AuditEntry
 	// evictions are when anybody tried to evict a pod, by namespace/name.
 	evictions map[string][]time.Time
-	// failedWipes are the requests that failed while they deleted many objects.
-	failedWipes []*testenv.AuditEntry
+	// wipes are the requests that deleted many objects, also those that failed meanwhile.
+	wipes []*testenv.AuditEntry
 	// unanswered are when requests came whose answer does not tell what became of them.
 	unanswered map[place][]time.Time
 	facts      []Fact
@@ -77,8 +77,8 @@ func (l *log) look(entry *testenv.AuditEntry) error {
 	if isUnanswered(entry) {
 		l.unanswered[placeOf(entry)] = append(l.unanswered[placeOf(entry)], entry.RequestReceivedTimestamp)
 	}
-	if !succeeded(entry) && entry.Verb == "deletecollection" {
-		l.failedWipes = append(l.failedWipes, entry)
+	if entry.Verb == "deletecollection" && !isDryRun(entry) {
+		l.wipes = append(l.wipes, entry)
 	}
 	if !succeeded(entry) || isDryRun(entry) {
 		return nil

@@ -155,6 +155,16 @@ func TestWhatTheLogCannotTell(t *testing.T) {
 			request(20, "bob", "deletecollection", 400, `{"kind":"Status"}`),
 			request(20, "alice", "delete", 200, object(8, "1", held+going)),
 		}, 1},
+		"a request for many objects may have deleted it first": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", held)),
+			request(20, "bob", "deletecollection", 200, `{"items":[`+object(5, "1", held)+`]}`),
+			request(20, "alice", "delete", 200, object(8, "1", held+going)),
+		}, 1},
+		"a request for others": {[]testenv.AuditEntry{
+			request(1, "alice", "create", 201, object(5, "1", held)),
+			request(20, "bob", "deletecollection", 200, `{"items":[]}`),
+			request(20, "alice", "delete", 200, object(8, "1", held+going)),
+		}, 2},
 		"that failed long before": {[]testenv.AuditEntry{
 			request(1, "alice", "create", 201, object(5, "1", held)),
 			request(10, "bob", "deletecollection", 400, `{"kind":"Status"}`),

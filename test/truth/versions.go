@@ -28,6 +28,11 @@ type answer struct {
 	content string
 }
 
+// shows says that a list has an object.
+func (a *answer) shows(uid string) bool {
+	return slices.ContainsFunc(a.Items, func(item struct{ Metadata metav1.ObjectMeta }) bool { return string(item.Metadata.UID) == uid })
+}
+
 func readAnswer(entry *testenv.AuditEntry) (*answer, error) {
 	a := &answer{}
 	if len(entry.ResponseObject) == 0 {
