@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -19,8 +19,9 @@ const (
 	remembered = 5 * time.Minute
 	// lately is for how long creations of a kind in a namespace are looked for together: what happened to all others is read with them.
 	lately = time.Minute
-	// maxReplayed bounds the places in which creations are looked for at once.
-	maxReplayed = 32
+	// maxReplayed bounds the questions that are asked at once, and maxQuestions those that are asked for events that are judged together.
+	maxReplayed  = 32
+	maxQuestions = 8 * maxReplayed
 )
 
 // recall looks for objects whose creation is in doubt, in what the API server remembers: who was created and deleted at once is not
@@ -37,15 +38,19 @@ func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []v
 		if j.clock.Now().Sub(events[i].Head.Time.Time) > lately {
 			at.name = events[i].Head.Resource.Name
 		}
-		if _, known := asked[at]; known || len(asked) < maxReplayed {
+		if _, known := asked[at]; known || len(asked) < maxQuestions {
 			asked[at] = append(asked[at], i)
 		}
 	}
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(maxReplayed)
 	for _, those := range asked {
-		group.Go(func() { j.recallIn(ctx, events, others, verdicts, those) })
+		group.Go(func() error {
+			j.recallIn(ctx, events, others, verdicts, those)
+			return nil // Without it, what is known decides.
+		})
 	}
-	group.Wait()
+	_ = group.Wait()
 	if len(asked) > 0 {
 		denyEvictions(events, verdicts)
 	}

@@ -138,8 +138,8 @@ func TestWhatTheAPIServerForgot(t *testing.T) {
 // TestOnlySoManyPlacesAreAsked at once, and each of them once.
 func TestOnlySoManyPlacesAreAsked(t *testing.T) {
 	g := NewWithT(t)
-	events := make([]Event, 0, 4*maxReplayed)
-	for i := range 2 * maxReplayed {
+	events := make([]Event, 0, 4*maxQuestions)
+	for i := range 2 * maxQuestions {
 		for range 2 {
 			event := created().ofPod("u1").at(10)
 			event.Head.Resource.Namespace = fmt.Sprint(i)
@@ -153,7 +153,7 @@ func TestOnlySoManyPlacesAreAsked(t *testing.T) {
 	}})
 	j.deletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
 	judgeAll(j, t.Context(), events, nil)
-	g.Expect(asked).To(HaveLen(maxReplayed))
+	g.Expect(asked).To(HaveLen(maxQuestions))
 }
 
 // TestOldCreationsAreLookedForOneByOne: what happened to all others since is too much to read.
