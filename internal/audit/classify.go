@@ -161,17 +161,10 @@ func requestInfo(r *admissionv1.AdmissionRequest) v1alpha1.RequestInfo {
 
 // FieldManager is what the client says of itself; empty when it says nothing.
 func FieldManager(r *admissionv1.AdmissionRequest) string {
-	if len(r.Options.Raw) == 0 {
-		return ""
-	}
-	var options struct {
-		FieldManager string `json:"fieldManager"`
-	}
 	// Options that cannot be read lose a hint, not the record.
-	if json.Unmarshal(r.Options.Raw, &options) != nil {
-		return ""
-	}
-	return options.FieldManager
+	manager, _ := lookUp(r.Options.Raw, "/fieldManager")
+	name, _ := manager.(string)
+	return name
 }
 
 func kindString(k metav1.GroupVersionKind) string {

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"regexp"
 	"slices"
 	"time"
 
@@ -75,11 +74,11 @@ func (c *Change) fill(spec *v1alpha1.AuditEventSpec, before, after object, patch
 	spec.Redacted = redacted
 }
 
-// labelValue is what Kubernetes accepts as the value of a label.
-var labelValue = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?$`)
+// maxLabel is the longest value of a label. An object's name, which is checked already, is one unless it is longer.
+const maxLabel = 63
 
 func labels(trail string) map[string]string {
-	if !labelValue.MatchString(trail) {
+	if len(trail) > maxLabel {
 		return nil
 	}
 	return map[string]string{v1alpha1.TrailLabel: trail}

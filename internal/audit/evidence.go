@@ -128,8 +128,11 @@ func compare(before, after any, pointer string, places *[]place) {
 func compareObjects(before, after object, pointer string, places *[]place) {
 	for key, old := range before {
 		now, ok := after[key]
-		if !ok {
+		switch {
+		case !ok:
 			now = absent{}
+		case sameScalar(old, now):
+			continue // Most values are, and cost no more than that.
 		}
 		compare(old, now, pointer+"/"+escape(key), places)
 	}
@@ -137,6 +140,15 @@ func compareObjects(before, after object, pointer string, places *[]place) {
 		if _, ok := before[key]; !ok {
 			compare(absent{}, now, pointer+"/"+escape(key), places)
 		}
+	}
+}
+
+func sameScalar(a, b any) bool {
+	switch a.(type) {
+	case string, json.Number, bool, nil:
+		return a == b
+	default:
+		return false
 	}
 }
 

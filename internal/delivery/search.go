@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// maxProbes bounds the revisions at which the creations of one place are looked for.
-const maxProbes = 256
+const (
+	// maxProbes bounds the looks for the creations of one place, and searchTime how long they take: as many revisions as a busy cluster has
+	// in the seconds in which each of some could have been made.
+	maxProbes  = 2048
+	searchTime = 20 * time.Second
+)
 
 // searcher looks for objects at each revision at which they could have been made. That takes many more reads than a watch does, but etcd
 // still knows what an API server that has just started does not.
@@ -17,6 +22,31 @@ type searcher struct {
 	objects reader
 	known   revisions
 	left    int
+	// had is who had a name at a revision; empty where nobody had.
+	had map[probe]string
+}
+
+// probe is where one look is taken.
+type probe struct {
+	name     string
+	revision uint64
+}
+
+// at is the uid of what had the name at a revision; empty when nobody had it.
+func (s *searcher) at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (string, error) {
+	where := probe{ref.Name, revision}
+	if uid, known := s.had[where]; known {
+		return uid, nil
+	}
+	if s.left--; s.left < 0 {
+		return "", errTrackLost
+	}
+	seen, _, err := s.objects.at(ctx, ref, revision)
+	if err != nil {
+		return "", err
+	}
+	s.had[where] = string(seen.meta.UID)
+	return s.had[where], nil
 }
 
 // wasThere says whether an event's object was ever there after a revision. It fails when nobody can tell any more, or not with so few
@@ -30,21 +60,18 @@ func (s *searcher) wasThere(ctx context.Context, event *Event, after uint64) (bo
 	// Later than that nobody makes it any more.
 	until := event.Head.Time.Add(stretched(unversioned, event))
 	for revision := after; revision <= end && !s.known.passedBy(revision).After(until); {
-		if s.left--; s.left < 0 {
-			return false, errTrackLost
-		}
-		seen, _, err := s.objects.at(ctx, ref, revision)
+		uid, err := s.at(ctx, ref, revision)
 		switch {
 		case err != nil:
 			return false, err
-		case !seen.exists:
+		case uid == "":
 			revision++
-		case string(seen.meta.UID) == ref.UID:
+		case uid == ref.UID:
 			return true, nil
-		case now.exists && now.meta.UID == seen.meta.UID:
+		case now.exists && string(now.meta.UID) == uid:
 			return false, nil // Another one has had the name ever since.
 		default:
-			if revision, err = s.endOf(ctx, ref, string(seen.meta.UID), revision, end); err != nil {
+			if revision, err = s.endOf(ctx, ref, uid, revision, end); err != nil {
 				return false, err
 			}
 		}
@@ -64,7 +91,9 @@ func (s *searcher) endOf(ctx context.Context, ref *v1alpha1.ResourceReference, u
 
 // searchFor looks for the objects of those of the events, which are of one place.
 func (j *judge) searchFor(ctx context.Context, events, others []Event, verdicts []verdict, those []int) error {
-	s := &searcher{objects: j.objects, known: revisionsOf(events, others), left: maxProbes}
+	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	s := &searcher{objects: j.objects, known: revisionsOf(events, others), left: maxProbes, had: map[probe]string{}}
 	var failures []error
 	for _, i := range those {
 		there, err := s.wasThere(ctx, &events[i], events[i].storedAfter())

@@ -3,8 +3,10 @@ package delivery
 import "time"
 
 const (
-	// slowFor is how long before and after an event others tell how slow the API server was.
-	slowFor = 5 * time.Second
+	// slowBefore and slowAfter are how long before and after an event others tell how slow the API server was for its request. What came
+	// sooner was stored when it came.
+	slowBefore = straggling
+	slowAfter  = 5 * time.Second
 	// storings is how many times as long as storing an event the request may take that the event is of: it is validated by others,
 	// and stored itself.
 	storings = 2
@@ -13,7 +15,7 @@ const (
 // noteSlowness gives each event how long it took to store events at that time, as far as they tell: one that was stored after
 // others were made and stored took as long as they are younger. events are in the order in which they were stored.
 func noteSlowness(events []*Event) {
-	var before, after slowness
+	before, after := slowness{within: slowBefore}, slowness{within: slowAfter}
 	var latest time.Time
 	for _, event := range events {
 		at := event.Head.Time.Time
@@ -43,8 +45,9 @@ func noteSlowness(events []*Event) {
 
 // slowness is the most that storing took lately.
 type slowness struct {
-	most time.Duration
-	when time.Time
+	within time.Duration
+	most   time.Duration
+	when   time.Time
 }
 
 func (s *slowness) note(at time.Time, took time.Duration) {
@@ -54,7 +57,7 @@ func (s *slowness) note(at time.Time, took time.Duration) {
 }
 
 func (s *slowness) at(moment time.Time) time.Duration {
-	if moment.Sub(s.when).Abs() > slowFor {
+	if moment.Sub(s.when).Abs() > s.within {
 		return 0
 	}
 	return s.most

@@ -17,6 +17,7 @@ func TestASlowAPIServerTellsLess(t *testing.T) {
 		"it answers at once":              {created().at(119).after(600 * ms), []fate{notMade, made}},
 		"it is slow":                      {created().at(119).after(200 * ms), []fate{contest, contest}},
 		"it was slow long before":         {created().at(91).after(-time.Minute), []fate{notMade, made}},
+		"it was slow a moment before":     {created().at(99).after(-2 * time.Second), []fate{notMade, made}},
 		"an event waited in a file":       {created().at(119).after(-400 * ms).late(), []fate{notMade, made}},
 		"it was slow a few seconds later": {created().at(150).after(3 * time.Second), []fate{contest, contest}},
 	}
@@ -24,9 +25,10 @@ func TestASlowAPIServerTellsLess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			first, second := deleted("110", "1").at(115), deleted("110", "1").byBob().after(600*ms).at(118)
 			before := created().at(90).after(900*ms - time.Minute)
+			shortly := created().at(98).after(-1400 * ms)
 			after := created().at(149).after(3400 * ms)
 			own := []*Event{first.Event, second.Event, created().at(100).Event, completed("120").after(700 * ms).at(130).Event}
-			inOrder(append([]*Event{before.Event, test.slow.Event, after.Event}, own...))
+			inOrder(append([]*Event{before.Event, shortly.Event, test.slow.Event, after.Event}, own...))
 			h := newHistory(testDigester, own)
 			NewWithT(t).Expect([]fate{h.fate(first.Event), h.fate(second.Event)}).To(Equal(test.want))
 		})

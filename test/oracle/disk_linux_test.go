@@ -11,6 +11,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -98,13 +99,16 @@ func TestOracleNowhere(t *testing.T) {
 			return err
 		}
 		pause(ctx, 5*time.Second)
-		err = w.admin.Delete(ctx, &large[0])
-		NewWithT(t).Expect(err).To(MatchError(ContainSubstring("must record this change")))
+		var refused error
+		for i := 0; refused == nil && i < len(large); i++ {
+			refused = w.admin.Delete(ctx, &large[i]) // The journal has its room already.
+		}
+		NewWithT(t).Expect(refused).To(MatchError(ContainSubstring("must record this change")))
 		if err := os.Remove(filler); err != nil {
 			return err
 		}
 		for i := range large {
-			if err := w.admin.Delete(ctx, &large[i]); err != nil {
+			if err := client.IgnoreNotFound(w.admin.Delete(ctx, &large[i])); err != nil {
 				return err
 			}
 		}
