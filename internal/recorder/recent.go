@@ -37,6 +37,8 @@ type recent struct {
 // call is one recording, perhaps still going on.
 type call struct {
 	key string
+	// request is the uid of the review that came first.
+	request string
 	// deletion is who deletes what; empty for other changes.
 	deletion string
 	until    time.Time
@@ -45,13 +47,17 @@ type call struct {
 	err      error
 }
 
-// isOver says that the recording ended, and is too long ago to count.
-func (c *call) isOver(now time.Time) bool {
+// isSame says that another call is of the same change: of the same request, while that is being recorded, or so soon after it that it is
+// no request of its own. Somebody who tries again while recording hangs makes another change.
+func (c *call) isSame(request string, now time.Time) bool {
+	if now.Before(c.until) {
+		return true
+	}
 	select {
 	case <-c.done:
-		return !now.Before(c.until)
-	default:
 		return false
+	default:
+		return c.request == request
 	}
 }
 
@@ -60,9 +66,9 @@ func newRecent(clock clock.PassiveClock) *recent {
 }
 
 // once calls record unless that was done for the key a moment ago, and returns what it returned. A failure is
-// forgotten, so that the next call tries again. deletion is who deletes what, for a change that is a deletion.
-func (r *recent) once(key, deletion string, record func() (types.NamespacedName, error)) (types.NamespacedName, error) {
-	mine, first := r.begin(key, deletion)
+// forgotten, so that the next call tries again. request is the review's uid, and deletion who deletes what, for a change that is a deletion.
+func (r *recent) once(key, request, deletion string, record func() (types.NamespacedName, error)) (types.NamespacedName, error) {
+	mine, first := r.begin(key, request, deletion)
 	if !first {
 		<-mine.done
 		return mine.stored, mine.err
@@ -85,15 +91,15 @@ func (r *recent) deleted(deletion string) (types.NamespacedName, bool) {
 	return types.NamespacedName{}, false
 }
 
-func (r *recent) begin(key, deletion string) (_ *call, first bool) {
+func (r *recent) begin(key, request, deletion string) (_ *call, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.prune()
 	now := r.clock.Now()
-	if earlier, ok := r.calls[key]; ok && !earlier.isOver(now) {
+	if earlier, ok := r.calls[key]; ok && earlier.isSame(request, now) {
 		return earlier, false
 	}
-	mine := &call{key: key, deletion: deletion, until: now.Add(recentFor), done: make(chan struct{})}
+	mine := &call{key: key, request: request, deletion: deletion, until: now.Add(recentFor), done: make(chan struct{})}
 	r.calls[key] = mine
 	return mine, true
 }
@@ -103,7 +109,9 @@ func (r *recent) end(mine *call) {
 	defer r.mu.Unlock()
 	close(mine.done)
 	if mine.err != nil {
-		delete(r.calls, mine.key)
+		if r.calls[mine.key] == mine {
+			delete(r.calls, mine.key)
+		}
 		return
 	}
 	r.ended = append(r.ended, mine)

@@ -264,7 +264,7 @@ func (r *Recorder) recordOne(ctx context.Context, change *audit.Change, match *r
 			return first, nil
 		}
 	}
-	stored, err := r.recent.once(trail+change.ID(), deletion, func() (types.NamespacedName, error) {
+	stored, err := r.recent.once(trail+change.ID(), event.Spec.Request.UID, deletion, func() (types.NamespacedName, error) {
 		return r.store.Record(ctx, event, match.Trail.Durability)
 	})
 	if err == nil {

@@ -259,7 +259,7 @@ func TestRecentIsBounded(t *testing.T) {
 	r := newRecent(clocktesting.NewFakePassiveClock(time.Now()))
 	record := func() (types.NamespacedName, error) { return types.NamespacedName{}, nil }
 	for i := range maxRecent + 100 {
-		_, err := r.once(string(rune(i)), "", record)
+		_, err := r.once(string(rune(i)), "", "", record)
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	g.Expect(len(r.calls)).To(BeNumerically("<=", maxRecent+1))
@@ -278,13 +278,44 @@ func TestARecordingIsRememberedFromItsFirstCall(t *testing.T) {
 		return types.NamespacedName{}, nil
 	}
 	for range 2 {
-		_, err := r.once("a", "", record)
+		_, err := r.once("a", "", "", record)
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	g.Expect(calls).To(Equal(1))
 	clock.SetTime(clock.Now().Add(recentFor / 2))
-	_, err := r.once("a", "", record)
+	_, err := r.once("a", "", "", record)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(calls).To(Equal(2))
 	g.Expect(r.calls).To(HaveLen(1))
+}
+
+// TestAHangingRecordingIsOfItsRequest: the API server may repeat that call; somebody else's, or the same user's next try, is another change.
+func TestAHangingRecordingIsOfItsRequest(t *testing.T) {
+	g := NewWithT(t)
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	r := newRecent(clock)
+	first, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := r.once("a", "1", "", func() (types.NamespacedName, error) {
+			first <- struct{}{}
+			<-first
+			return types.NamespacedName{Name: "first"}, nil
+		})
+		ended <- err
+	}()
+	<-first
+	clock.SetTime(clock.Now().Add(recentFor))
+	second := func() (types.NamespacedName, error) { return types.NamespacedName{Name: "second"}, nil }
+	again, isFirst := r.begin("a", "1", "")
+	g.Expect(isFirst).To(BeFalse())
+	stored, err := r.once("a", "2", "", second)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(stored.Name).To(Equal("second"))
+	close(first)
+	g.Expect(<-ended).To(Succeed())
+	<-again.done
+	g.Expect(again.stored.Name).To(Equal("first"))
+	stored, err = r.once("a", "3", "", func() (types.NamespacedName, error) { return types.NamespacedName{Name: "third"}, nil })
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(stored.Name).To(Equal("second"), "what the first one's end leaves")
 }
