@@ -278,6 +278,18 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 	}
 }
 
+// TestOtherEventsTellWhenAnObjectWasRemoved: long after somebody wanted to remove its finalizers, it was somebody else.
+func TestOtherEventsTellWhenAnObjectWasRemoved(t *testing.T) {
+	removal := completed("7").deleting(0).at(8)
+	life := (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(60, nil)
+	for pause, want := range map[time.Duration]ledger.Judgement{time.Second: persisted, 20 * time.Second: notPersisted} {
+		elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(pause)
+		j, _ := newJudge(&fakeObjects{past: life.at})
+		got := judgeAll(j, t.Context(), []Event{*removal.Event}, []Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})
+		NewWithT(t).Expect(got).To(HaveExactElements(want), "%s", pause)
+	}
+}
+
 // TestAnUndoneUpdateWasMade: somebody whose change is not recorded wrote back what it had changed, or wrote what it was to change.
 func TestAnUndoneUpdateWasMade(t *testing.T) {
 	undone := (&life{}).add(7, valued("1")).add(9, valued("2")).add(10, valued("1"))

@@ -154,6 +154,8 @@ func (h *history) completionOnTrack(event *Event) fate {
 		return notMade
 	case h.ordered && !event.Straggler && event.ResourceVersion > h.track.removed:
 		return notMade // It was removed before the event was stored.
+	case h.ordered && h.inTime(event, h.revisions.passedBy(h.track.removed)) == notMade:
+		return notMade // It was still there long after the event, and somebody removed it whose event is not known yet.
 	case !h.complete:
 		return unsure
 	case len(h.track.last().meta.Finalizers) > 0 && removesFinalizers(event) && !h.mayHaveEndedOtherwise(event):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -80,6 +83,18 @@ func TestOracleDiskFull(t *testing.T) {
 	w.expectTruth()
 }
 
+// makeMaps makes ConfigMaps that nobody else knows.
+func (w *world) makeMaps(ctx context.Context, count int) ([]corev1.ConfigMap, error) {
+	made := make([]corev1.ConfigMap, count)
+	for i := range made {
+		made[i].Namespace, made[i].GenerateName = metav1.NamespaceDefault, "small-"
+		if err := w.admin.Create(ctx, &made[i]); err != nil {
+			return nil, fmt.Errorf("making a ConfigMap: %w", err)
+		}
+	}
+	return made, nil
+}
+
 // TestOracleNowhere: what can be recorded nowhere is refused under Fail.
 func TestOracleNowhere(t *testing.T) {
 	inTheLongForm(t)
@@ -91,6 +106,10 @@ func TestOracleNowhere(t *testing.T) {
 	w.startKubelet()
 	filler := filepath.Join(dir, "filler")
 	w.workThrough(faulty, func(ctx context.Context) error {
+		small, err := w.makeMaps(ctx, 800)
+		if err != nil {
+			return err
+		}
 		large, err := w.fillEtcd(ctx)
 		if err != nil {
 			return err
@@ -100,8 +119,8 @@ func TestOracleNowhere(t *testing.T) {
 		}
 		pause(ctx, 5*time.Second)
 		var refused error
-		for i := 0; refused == nil && i < len(large); i++ {
-			refused = w.admin.Delete(ctx, &large[i]) // The journal has its room already.
+		for i := 0; refused == nil && i < len(small); i++ {
+			refused = w.admin.Delete(ctx, &small[i]) // The journal has room already, for about a thousand events.
 		}
 		NewWithT(t).Expect(refused).To(MatchError(ContainSubstring("must record this change")))
 		if err := os.Remove(filler); err != nil {
