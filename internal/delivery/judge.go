@@ -209,11 +209,12 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
-			// An API server that has just started does not know yet who may do what.
+			// An API server that has just started does not know yet who may do what, and gets to know one role after the other.
 			if err := j.objects.ready(ctx); err != nil {
 				return verdict{}, err
 			}
-			if cached {
+			if try < readTries-1 {
+				sleep(ctx, time.Duration(try)*time.Second)
 				continue
 			}
 			j.forbidden.add(ref, j.clock.Now())

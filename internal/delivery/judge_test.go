@@ -23,6 +23,8 @@ type fakeObjects struct {
 	mu                 sync.Mutex
 	cached, consistent sight
 	cachedErr, err     error
+	// errFor is for how many reads err counts; for all of them when 0.
+	errFor int
 	// reads are the consistent flags of the reads so far.
 	reads []bool
 	// shown is what a list shows, when lists are allowed and complete; surveys counts them.
@@ -42,6 +44,9 @@ func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads = append(f.reads, consistent)
+	if consistent && f.errFor > 0 && len(f.reads) > f.errFor {
+		return f.consistent, nil
+	}
 	if consistent {
 		return f.consistent, f.err
 	}
@@ -162,7 +167,10 @@ func TestJudgeReadsTheCacheFirst(t *testing.T) {
 			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{err: errAway}, notReadable, []bool{false, true, true},
 		},
 		"the cache fails":        {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
-		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true}},
+		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true, true}},
+		"not allowed for a moment": {
+			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden, errFor: 2, consistent: seen("u1", "8")}, persisted, []bool{false, true, true},
+		},
 		"not allowed at first":   {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, consistent: seen("u1", "8")}, persisted, []bool{false, true}},
 		"cannot be read at all":  {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: notSupported}, notReadable, []bool{false}},
 		"a connection":           {changed(v1alpha1.ActionConnect, ""), &fakeObjects{}, ledger.Judgement{}, nil},
@@ -189,12 +197,12 @@ func TestJudgeRemembersForAMinuteWhatItMayNotRead(t *testing.T) {
 	for range 3 {
 		g.Expect(judgeOne(t, j, event)).To(Equal(notAllowed))
 	}
-	g.Expect(objects.reads).To(HaveLen(2), "cached and consistently")
+	g.Expect(objects.reads).To(HaveLen(3), "cached, and twice consistently")
 
 	elsewhere := changed(v1alpha1.ActionCreate, "u1")
 	elsewhere.Head.Resource.Namespace = "elsewhere"
 	g.Expect(judgeOne(t, j, elsewhere)).To(Equal(notAllowed))
-	g.Expect(objects.reads).To(HaveLen(4), "rights differ from namespace to namespace")
+	g.Expect(objects.reads).To(HaveLen(6), "rights differ from namespace to namespace")
 
 	clock.SetTime(eventTime.Add(forbiddenFor + time.Second))
 	objects.cachedErr, objects.cached = nil, seen("u1", "8")
