@@ -166,8 +166,8 @@ func TestJudgeReadsTheCacheFirst(t *testing.T) {
 		"the cache says no and the rest fails": {
 			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{err: errAway}, notReadable, []bool{false, true, true},
 		},
-		"the cache fails":        {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
-		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true, true}},
+		"the cache fails": {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
+		"not allowed":     {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true, true}},
 		"not allowed for a moment": {
 			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden, errFor: 2, consistent: seen("u1", "8")}, persisted, []bool{false, true, true},
 		},
