@@ -204,7 +204,7 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 	if j.forbidden.has(ref, j.clock.Now()) {
 		return verdict{Judgement: notAllowed}, nil
 	}
-	for try := range readTries {
+	for try, denied := 0, 0; try < readTries+denied; try++ {
 		cached := try == 0
 		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
@@ -213,15 +213,15 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 			if err := j.objects.ready(ctx); err != nil {
 				return verdict{}, err
 			}
-			if try < readTries-1 {
-				sleep(ctx, time.Duration(try)*time.Second)
+			if denied++; denied < readTries {
+				sleep(ctx, time.Duration(denied-1)*time.Second)
 				continue
 			}
 			j.forbidden.add(ref, j.clock.Now())
 			return verdict{Judgement: notAllowed}, nil
 		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):
 			return verdict{Judgement: notReadable}, nil
-		case err != nil && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && ctx.Err() == nil && try == readTries-1:
+		case err != nil && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && ctx.Err() == nil && try >= readTries-1:
 			return verdict{}, err
 		case err != nil:
 			sleep(ctx, time.Duration(try)*time.Second)

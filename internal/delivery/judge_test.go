@@ -23,8 +23,8 @@ type fakeObjects struct {
 	mu                 sync.Mutex
 	cached, consistent sight
 	cachedErr, err     error
-	// errFor is for how many reads err counts; for all of them when 0.
-	errFor int
+	// errs are what the first consistent reads fail with.
+	errs []error
 	// reads are the consistent flags of the reads so far.
 	reads []bool
 	// shown is what a list shows, when lists are allowed and complete; surveys counts them.
@@ -44,8 +44,10 @@ func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads = append(f.reads, consistent)
-	if consistent && f.errFor > 0 && len(f.reads) > f.errFor {
-		return f.consistent, nil
+	if consistent && len(f.errs) > 0 {
+		err := f.errs[0]
+		f.errs = f.errs[1:]
+		return sight{}, err
 	}
 	if consistent {
 		return f.consistent, f.err
@@ -169,7 +171,11 @@ func TestJudgeReadsTheCacheFirst(t *testing.T) {
 		"the cache fails": {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
 		"not allowed":     {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true, true}},
 		"not allowed for a moment": {
-			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden, errFor: 2, consistent: seen("u1", "8")}, persisted, []bool{false, true, true},
+			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, errs: []error{forbidden}, consistent: seen("u1", "8")}, persisted, []bool{false, true, true},
+		},
+		"away, and then not allowed for a moment": {
+			changed(v1alpha1.ActionCreate, "u1"),
+			&fakeObjects{cachedErr: errAway, errs: []error{errAway, forbidden}, consistent: seen("u1", "8")}, persisted, []bool{false, true, true, true},
 		},
 		"not allowed at first":   {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, consistent: seen("u1", "8")}, persisted, []bool{false, true}},
 		"cannot be read at all":  {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: notSupported}, notReadable, []bool{false}},
