@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"github.com/wI2L/jsondiff"
 )
 
 // jsonCases are values in which decoders and encoders differ.
@@ -44,6 +45,33 @@ func FuzzJSON(f *testing.F) {
 		encoded, err := json.Marshal(want)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(string(appendValue(nil, got))).To(Equal(string(encoded)))
+	})
+}
+
+// FuzzDiff: what two objects have in common makes no difference to how they differ.
+func FuzzDiff(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"a":1,"b":{"c":[1,2],"d":{}},"e":null}`, `{"a":1,"b":{"c":[1,3,4],"d":{"f":1}}}`},
+		{`{"a":{},"b":{"c":{}}}`, `{"a":{},"b":{"c":{"d":{}}},"e":{}}`},
+		{`{"a":{"b":1}}`, `{"a":[1]}`}, {`{"a":1}`, `{"a":"1"}`}, {`{"a":1}`, `{"a":1.0}`}, {`{"a":null}`, `{}`}, {`{}`, `{"a":null}`},
+		{`{"a/b":{"~":1},"x":[{"y":1}]}`, `{"a/b":{"~":2},"x":[{"y":2}]}`},
+	} {
+		f.Add([]byte(seed[0]), []byte(seed[1]))
+	}
+	f.Fuzz(func(t *testing.T, rawBefore, rawAfter []byte) {
+		if !json.Valid(rawBefore) || !json.Valid(rawAfter) {
+			return
+		}
+		before, err := decode(rawBefore)
+		after, otherErr := decode(rawAfter)
+		if err != nil || otherErr != nil || before == nil || after == nil {
+			return
+		}
+		g := NewWithT(t)
+		want, err := jsondiff.CompareWithoutMarshal(before, after)
+		g.Expect(err).NotTo(HaveOccurred())
+		got := diff(before, after)
+		g.Expect(got.String()).To(Equal(want.String()))
 	})
 }
 
