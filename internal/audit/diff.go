@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/wI2L/jsondiff"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -10,60 +11,79 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// diff is the difference as RFC 6902 operations, as the library gives them; none when one of the objects is absent.
+// diff is the difference as RFC 6902 operations, in the order of the members' names; none when one of the objects is absent.
 func diff(before, after object) jsondiff.Patch {
 	if before == nil || after == nil {
 		return nil
 	}
-	before, after = differing(before, after)
-	if before == nil && after == nil {
-		return nil
-	}
-	patch, err := jsondiff.CompareWithoutMarshal(before, after)
-	if err != nil {
-		// Only values that are not JSON fail, and both sides were decoded from JSON.
-		panic(fmt.Sprintf("comparing two JSON objects: %v", err))
+	return appendDiff(nil, before, after, "")
+}
+
+// appendDiff adds how two objects differ. Lists are left to the library, which is a lot of work for what is nearly the same.
+func appendDiff(patch jsondiff.Patch, before, after object, pointer string) jsondiff.Patch {
+	for _, key := range keysOf(before, after) {
+		old, was := before[key]
+		now, is := after[key]
+		if was && is && sameScalar(old, now) {
+			continue
+		}
+		at := pointer + "/" + escape(key)
+		switch {
+		case !is:
+			patch = append(patch, jsondiff.Operation{Type: jsondiff.OperationRemove, Path: at, OldValue: old})
+		case !was:
+			patch = append(patch, jsondiff.Operation{Type: jsondiff.OperationAdd, Path: at, Value: now})
+		default:
+			patch = appendValues(patch, old, now, at)
+		}
 	}
 	return patch
 }
 
-// differing are two objects without the members in which they are the same, at any depth; nil where nothing is left. They are all that the
-// library needs to see, and most of an object is not in them.
-func differing(before, after object) (differingBefore, differingAfter object) {
-	keep := func(key string, old, now any) {
-		differingBefore, differingAfter = with(differingBefore, key, old), with(differingAfter, key, now)
-	}
-	for key, old := range before {
-		now, ok := after[key]
-		if !ok {
-			differingBefore = with(differingBefore, key, old)
-			continue
+// appendValues adds how two values differ that are not the same scalar.
+func appendValues(patch jsondiff.Patch, before, after any, pointer string) jsondiff.Patch {
+	switch old := before.(type) {
+	case object:
+		if now, ok := after.(object); ok {
+			return appendDiff(patch, old, now, pointer)
 		}
-		oldObject, wasObject := old.(object)
-		nowObject, isObject := now.(object)
-		switch {
-		case wasObject && isObject:
-			if oldRest, nowRest := differing(oldObject, nowObject); oldRest != nil || nowRest != nil {
-				keep(key, oldRest, nowRest)
-			}
-		case !sameScalar(old, now) && !reflect.DeepEqual(old, now):
-			keep(key, old, now)
+	case []any:
+		if now, ok := after.([]any); ok {
+			return appendLists(patch, old, now, pointer)
 		}
 	}
-	for key, now := range after {
-		if _, ok := before[key]; !ok {
-			differingAfter = with(differingAfter, key, now)
-		}
-	}
-	return differingBefore, differingAfter
+	return append(patch, jsondiff.Operation{Type: jsondiff.OperationReplace, Path: pointer, OldValue: before, Value: after})
 }
 
-func with(o object, key string, value any) object {
-	if o == nil {
-		o = object{}
+func appendLists(patch jsondiff.Patch, before, after []any, pointer string) jsondiff.Patch {
+	if reflect.DeepEqual(before, after) {
+		return patch
 	}
-	o[key] = value
-	return o
+	inside, err := jsondiff.CompareWithoutMarshal(before, after)
+	if err != nil {
+		// Only values that are not JSON fail, and both sides were decoded from JSON.
+		panic(fmt.Sprintf("comparing two JSON lists: %v", err))
+	}
+	for _, operation := range inside {
+		operation.Path = pointer + operation.Path
+		patch = append(patch, operation)
+	}
+	return patch
+}
+
+// keysOf are the names of the members of either object, sorted.
+func keysOf(before, after object) []string {
+	keys := make([]string, 0, len(before)+1)
+	for key := range before {
+		keys = append(keys, key)
+	}
+	for key := range after {
+		if _, known := before[key]; !known {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // changes are the operations that an event shows: the whole object for a Create or a Delete, the difference, which is patch, otherwise.

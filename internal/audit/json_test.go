@@ -48,7 +48,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzDiff: what two objects have in common makes no difference to how they differ.
+// FuzzDiff: the differences are the library's.
 func FuzzDiff(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"a":1,"b":{"c":[1,2],"d":{}},"e":null}`, `{"a":1,"b":{"c":[1,3,4],"d":{"f":1}}}`},
@@ -71,7 +71,10 @@ func FuzzDiff(f *testing.F) {
 		want, err := jsondiff.CompareWithoutMarshal(before, after)
 		g.Expect(err).NotTo(HaveOccurred())
 		got := diff(before, after)
-		g.Expect(got.String()).To(Equal(want.String()))
+		g.Expect(got).To(HaveLen(len(want)))
+		for i := range got {
+			g.Expect(change(&got[i])).To(Equal(change(&want[i])))
+		}
 	})
 }
 
