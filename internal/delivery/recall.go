@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,8 @@ const (
 	remembered = 5 * time.Minute
 	// lately is for how long creations of a kind in a namespace are looked for together: what happened to all others is read with them.
 	lately = time.Minute
+	// recallTime bounds how long all that takes, for events that are judged together: their trail waits for it.
+	recallTime = 20 * time.Second
 	// maxReplayed bounds the questions that are asked at once, and maxQuestions those that are asked for events that are judged together.
 	maxReplayed  = 32
 	maxQuestions = 8 * maxReplayed
@@ -42,11 +45,14 @@ func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []v
 			asked[at] = append(asked[at], i)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
+	known := sync.OnceValue(func() revisions { return revisionsOf(events, others) })
 	var group errgroup.Group
 	group.SetLimit(maxReplayed)
 	for _, those := range asked {
 		group.Go(func() error {
-			j.recallIn(ctx, events, others, verdicts, those)
+			j.recallIn(ctx, events, known, verdicts, those)
 			return nil // Without it, what is known decides.
 		})
 	}
@@ -63,7 +69,7 @@ type question struct {
 }
 
 // recallIn looks for the objects of some of the events, which are of one place.
-func (j *judge) recallIn(ctx context.Context, events, others []Event, verdicts []verdict, those []int) {
+func (j *judge) recallIn(ctx context.Context, events []Event, known func() revisions, verdicts []verdict, those []int) {
 	refs := make([]*v1alpha1.ResourceReference, 0, len(those))
 	since := uint64(math.MaxUint64)
 	for _, i := range those {
@@ -72,7 +78,7 @@ func (j *judge) recallIn(ctx context.Context, events, others []Event, verdicts [
 	}
 	appeared, err := j.remember(ctx, refs, since)
 	if errors.Is(err, errForgotten) {
-		err = j.searchFor(ctx, events, others, verdicts, those)
+		err = j.searchFor(ctx, events, known(), verdicts, those)
 	} else if err == nil {
 		for _, i := range those {
 			verdicts[i] = recalled(appeared[events[i].Head.Resource.UID])

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-const (
-	// maxProbes bounds the looks for the creations of one place, and searchTime how long they take: as many revisions as a busy cluster has
-	// in the seconds in which each of some could have been made.
-	maxProbes  = 2048
-	searchTime = 20 * time.Second
-)
+// maxProbes bounds the looks for the creations of one place: as many revisions as a busy cluster has in the seconds in which each of
+// some could have been made.
+const maxProbes = 2048
 
 // searcher looks for objects at each revision at which they could have been made. That takes many more reads than a watch does, but etcd
 // still knows what an API server that has just started does not.
@@ -57,9 +53,9 @@ func (s *searcher) wasThere(ctx context.Context, event *Event, after uint64) (bo
 	if err != nil {
 		return false, err
 	}
-	// Later than that nobody makes it any more.
+	// Later than that nobody makes it any more, unless the API server made it wait.
 	until := event.Head.Time.Add(stretched(unversioned, event))
-	for revision := after; revision <= end && !s.known.passedBy(revision).After(until); {
+	for revision := after; revision <= end && (event.Held || !s.known.passedBy(revision).After(until)); {
 		uid, err := s.at(ctx, ref, revision)
 		switch {
 		case err != nil:
@@ -89,11 +85,9 @@ func (s *searcher) endOf(ctx context.Context, ref *v1alpha1.ResourceReference, u
 	return removed, err
 }
 
-// searchFor looks for the objects of those of the events, which are of one place.
-func (j *judge) searchFor(ctx context.Context, events, others []Event, verdicts []verdict, those []int) error {
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
-	s := &searcher{objects: j.objects, known: revisionsOf(events, others), left: maxProbes, had: map[probe]string{}}
+// searchFor looks for the objects of those of the events, which are of one place. known tells when revisions were made.
+func (j *judge) searchFor(ctx context.Context, events []Event, known revisions, verdicts []verdict, those []int) error {
+	s := &searcher{objects: j.objects, known: known, left: maxProbes, had: map[probe]string{}}
 	var failures []error
 	for _, i := range those {
 		there, err := s.wasThere(ctx, &events[i], events[i].storedAfter())

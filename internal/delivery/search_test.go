@@ -10,6 +10,19 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
+// TestWhatEtcdKnowsOfAStall: what waited may have been made long after it was admitted.
+func TestWhatEtcdKnowsOfAStall(t *testing.T) {
+	creation, eviction := created().ofPod("u1").at(10), evicted().ofPod("u2").on("3").after(-5*time.Millisecond).at(11)
+	later := named(updated("9", "1", "2").ofPod("u3").after(2*unversioned).at(15), "other")
+	past := (&life{}).add(5, nil).add(20, valued("1")).add(21, nil)
+	for stalled, want := range map[bool]ledger.Judgement{false: notPersisted, true: persisted} {
+		j, _ := newJudge(&fakeObjects{past: past.at, appears: func(uint64) (bool, error) { return false, errForgotten }})
+		j.stalled = func(time.Time) bool { return stalled }
+		got := judgeAll(j, t.Context(), []Event{*creation.Event}, []Event{*eviction.Event, *later.Event})
+		NewWithT(t).Expect(got).To(HaveExactElements(want), "stalled: %t", stalled)
+	}
+}
+
 // TestWhatEtcdKnows: an API server that has just started remembers nothing, but shows what had the name at each revision.
 func TestWhatEtcdKnows(t *testing.T) {
 	another := func() *footprint { return valued("1", func(m *objectMeta) { m.UID = types.UID("u2") }) }
