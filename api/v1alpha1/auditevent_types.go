@@ -271,6 +271,15 @@ type RequestInfo struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	RequestResource string `json:"requestResource,omitempty"`
+
+	// propagationPolicy is what a deletion asked to become of the object's dependents; absent when it left that to the kind.
+	// +optional
+	// +kubebuilder:validation:Enum=Orphan;Background;Foreground
+	PropagationPolicy metav1.DeletionPropagation `json:"propagationPolicy,omitempty"`
+
+	// gracePeriodSeconds is how long a deletion gave the object to end; absent when it left that to the kind or the object.
+	// +optional
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
 }
 
 // ChangeOp is an operation of RFC 6902.

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -108,19 +107,6 @@ func inGrace(o object) bool {
 	return ok && seconds != "0"
 }
 
-// changesPropagation says that a deletion asks for another treatment of dependents than an earlier one did: the API server
-// keeps that in finalizers of its own.
-func (c *Change) changesPropagation() bool {
-	var options metav1.DeleteOptions
-	if json.Unmarshal(c.request.Options.Raw, &options) != nil || options.PropagationPolicy == nil {
-		return false
-	}
-	finalizers, _ := field(c.before, "metadata", "finalizers").([]any)
-	policy := *options.PropagationPolicy
-	return slices.Contains(finalizers, any(metav1.FinalizerOrphanDependents)) != (policy == metav1.DeletePropagationOrphan) ||
-		slices.Contains(finalizers, any(metav1.FinalizerDeleteDependents)) != (policy == metav1.DeletePropagationForeground)
-}
-
 // IsEviction says that the request asks for a pod's deletion by a name that its object is not of.
 func IsEviction(r *admissionv1.AdmissionRequest) bool {
 	return r.Operation == admissionv1.Create && r.Resource.Resource == "pods" && r.SubResource == "eviction"
@@ -149,7 +135,10 @@ func actorOf(user *authenticationv1.UserInfo, class v1alpha1.ActorType) v1alpha1
 }
 
 func requestInfo(r *admissionv1.AdmissionRequest) v1alpha1.RequestInfo {
-	info := v1alpha1.RequestInfo{UID: string(r.UID), FieldManager: FieldManager(r)}
+	asked := deletionOf(r)
+	info := v1alpha1.RequestInfo{
+		UID: string(r.UID), FieldManager: FieldManager(r), PropagationPolicy: asked.policy, GracePeriodSeconds: asked.grace,
+	}
 	if r.RequestKind != nil && *r.RequestKind != r.Kind {
 		info.RequestKind = kindString(*r.RequestKind)
 	}
@@ -183,13 +172,5 @@ func DryRun(r *admissionv1.AdmissionRequest) bool {
 	if r.DryRun != nil && *r.DryRun {
 		return true
 	}
-	if r.SubResource != "eviction" {
-		return false
-	}
-	var eviction struct {
-		DeleteOptions struct {
-			DryRun []string `json:"dryRun"`
-		} `json:"deleteOptions"`
-	}
-	return json.Unmarshal(r.Object.Raw, &eviction) == nil && len(eviction.DeleteOptions.DryRun) > 0
+	return r.SubResource == "eviction" && len(evictionOptions(r).DryRun) > 0
 }

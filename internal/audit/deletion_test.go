@@ -2,9 +2,12 @@ package audit
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -95,4 +98,45 @@ func TestAScaleOfNothingShowsItsObject(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(got).To(Equal(want), replicas)
 	}
+}
+
+// TestWhatADeletionAsks is part of the record, and tells requests apart.
+func TestWhatADeletionAsks(t *testing.T) {
+	asking := func(options string) *Change {
+		return newChange(t, request(operation(admissionv1.Delete), objects(meta(``), ""), func(r *admissionv1.AdmissionRequest) {
+			r.Options.Raw = []byte(options)
+		}))
+	}
+	evicting := func(options string) *Change {
+		return newChange(t, request(operation(admissionv1.Create), kind("", "Pod", "pods", "eviction"),
+			objects(meta(``), `{"metadata":{"name":"web"},"deleteOptions":`+options+`}`)))
+	}
+	for name, test := range map[string]struct {
+		change *Change
+		policy metav1.DeletionPropagation
+		grace  *int64
+	}{
+		"nothing":              {asking(``), "", nil},
+		"in the foreground":    {asking(`{"propagationPolicy":"Foreground"}`), "Foreground", nil},
+		"at once":              {asking(`{"gracePeriodSeconds":0,"propagationPolicy":"Background"}`), "Background", ptr.To[int64](0)},
+		"orphans, as of old":   {asking(`{"orphanDependents":true}`), "Orphan", nil},
+		"no orphans":           {asking(`{"orphanDependents":false}`), "Background", nil},
+		"what nobody knows":    {asking(`{"propagationPolicy":"Sideways"}`), "", nil},
+		"in an eviction":       {evicting(`{"gracePeriodSeconds":5,"propagationPolicy":"Orphan"}`), "Orphan", ptr.To[int64](5)},
+		"an eviction, nothing": {evicting(`null`), "", nil},
+		"of an update, nothing": {newChange(t, request(func(r *admissionv1.AdmissionRequest) {
+			r.Options.Raw = []byte(`{"propagationPolicy":"Orphan","gracePeriodSeconds":1}`)
+		})), "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			event := test.change.Event(Wanted{Level: v1alpha1.LevelMetadata}, "e", time.Now())
+			g.Expect(event.Spec.Request.PropagationPolicy).To(Equal(test.policy))
+			g.Expect(event.Spec.Request.GracePeriodSeconds).To(Equal(test.grace))
+		})
+	}
+	g := NewWithT(t)
+	g.Expect(asking(`{"gracePeriodSeconds":0}`).ID()).NotTo(Equal(asking(``).ID()))
+	g.Expect(asking(`{"propagationPolicy":"Orphan"}`).ID()).NotTo(Equal(asking(`{"propagationPolicy":"Background"}`).ID()))
+	g.Expect(asking(`{"propagationPolicy":"Orphan"}`).ID()).To(Equal(asking(`{"orphanDependents":true}`).ID()), "it is the same request")
 }

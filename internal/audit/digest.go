@@ -8,6 +8,9 @@ import (
 	"sync"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
 // digestBytes is how much of a digest is kept: enough that no two values of a cluster collide by chance.
@@ -78,8 +81,13 @@ func (c *Change) identify() string {
 		// server does not validate these twice, and repeats a call under the same uid.
 		return c.digester.Digest([]any{string(c.request.UID), content})
 	}
-	return c.digester.Digest([]any{
+	named := []any{
 		c.resource.UID, c.resource.Group, c.resource.Resource, c.resource.Namespace, c.resource.Name,
 		string(c.action), c.resource.Subresource, c.actor.Username, c.resource.ResourceVersion, content,
-	})
+	}
+	if c.action == v1alpha1.ActionDelete {
+		// Who asks for the same object's deletion in another way does not ask for the same.
+		named = append(named, string(c.info.PropagationPolicy), ptr.Deref(c.info.GracePeriodSeconds, -1))
+	}
+	return c.digester.Digest(named)
 }

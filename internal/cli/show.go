@@ -125,6 +125,12 @@ func requestText(spec *v1alpha1.AuditEventSpec) string {
 	if spec.Request.RequestKind != "" {
 		parts = append(parts, "asked for as "+spec.Request.RequestKind)
 	}
+	if spec.Request.PropagationPolicy != "" {
+		parts = append(parts, "propagation policy "+string(spec.Request.PropagationPolicy))
+	}
+	if grace := spec.Request.GracePeriodSeconds; grace != nil {
+		parts = append(parts, fmt.Sprintf("grace period %d s", *grace))
+	}
 	return strings.Join(parts, ", ")
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	"k8s.io/utils/clock"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -120,29 +119,6 @@ func TestWhatWaitsInFilesIsAwaited(t *testing.T) {
 		links := b.links(t)
 		g.Expect(links).To(HaveLen(2))
 		g.Expect(links[0].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
-	})
-}
-
-// TestAStall is known from when the API server last stored something to when it did again, and a little around that.
-func TestAStall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		began := time.Now()
-		d := &Delivery{Options: Options{Clock: clock.RealClock{}}}
-		for _, ended := range []bool{false, true} {
-			sleep(t.Context(), time.Minute)
-			d.Silence = func() (lasted, ago time.Duration) {
-				if ended {
-					return 30 * time.Second, time.Since(began.Add(time.Minute))
-				}
-				return 30 * time.Second, 0
-			}
-			for moment, want := range map[time.Duration]bool{27: false, 29: true, 45: true, 60: true, 63: false} {
-				g.Expect(d.stalled(began.Add(moment*time.Second))).To(Equal(want), "%d s, %t", moment, ended)
-			}
-		}
-		d.Silence = func() (lasted, ago time.Duration) { return 0, 0 }
-		g.Expect(d.stalled(time.Now())).To(BeFalse())
 	})
 }
 

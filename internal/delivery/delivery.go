@@ -171,7 +171,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			nearGap: func(ref *v1alpha1.ResourceReference, moment time.Time) bool {
 				return d.NearGap != nil && d.NearGap(key, ref, moment)
 			},
-			stalled: d.stalled,
+			stalled: d.Stalled,
 			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
 				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
 			},
@@ -188,13 +188,6 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 	c.trail.Store(trail)
 	c.scribe = d.newScribe(c, trail)
 	return c, nil
-}
-
-// stalled says that the API server stored nothing for a while after a moment, the last time that this was so.
-func (d *Delivery) stalled(moment time.Time) bool {
-	lasted, ago := d.Silence()
-	to := d.Clock.Now().Add(-ago)
-	return lasted > 0 && moment.After(to.Add(-lasted-cut)) && moment.Before(to.Add(cut))
 }
 
 // placesOf are the namespaces in which a trail's events are kept.

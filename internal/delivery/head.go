@@ -18,7 +18,10 @@ type Head struct {
 		Username string             `json:"username"`
 	} `json:"actor"`
 	Resource v1alpha1.ResourceReference `json:"resource"`
-	Evidence []v1alpha1.Evidence        `json:"evidence"`
+	Request  struct {
+		PropagationPolicy metav1.DeletionPropagation `json:"propagationPolicy"`
+	} `json:"request"`
+	Evidence []v1alpha1.Evidence `json:"evidence"`
 }
 
 // scan reads a spec.
@@ -37,6 +40,8 @@ func (h *Head) scan(s *scan) {
 			h.scanActor(s)
 		case "resource":
 			scanResource(s, &h.Resource)
+		case "request":
+			h.scanRequest(s)
 		case "evidence":
 			h.scanEvidence(s)
 		default:
@@ -53,6 +58,16 @@ func (h *Head) scanActor(s *scan) {
 		case "username":
 			h.Actor.Username = s.text()
 		default:
+			s.raw()
+		}
+	})
+}
+
+func (h *Head) scanRequest(s *scan) {
+	s.object(func(name []byte) {
+		if string(name) == "propagationPolicy" {
+			h.Request.PropagationPolicy = metav1.DeletionPropagation(s.text())
+		} else {
 			s.raw()
 		}
 	})

@@ -47,7 +47,7 @@ type judge struct {
 	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
 	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
 
-	// stalled says whether the API server stored nothing for a while after a moment.
+	// stalled says whether a change of a moment may have waited while the API server stored nothing.
 	stalled func(moment time.Time) bool
 
 	// forgotten is the latest moment of which a judged event was forgotten because of its age.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
 )
@@ -87,6 +89,7 @@ func (h *history) beats(event, other *Event) bool {
 	near = stretched(near, event, other)
 	retried := h.wasRetried(event)
 	wroteAll, otherDid := h.wroteAll(event, other)
+	fits, otherFits := h.mayHaveLeft(event), h.mayHaveLeft(other)
 	switch {
 	case other.Status.Outcome == v1alpha1.OutcomePersisted:
 		return false
@@ -94,6 +97,8 @@ func (h *history) beats(event, other *Event) bool {
 		return true
 	case wroteAll != otherDid:
 		return wroteAll
+	case fits != otherFits:
+		return fits
 	case retried != h.wasRetried(other):
 		return !retried
 	case apart.Abs() > near:
@@ -127,6 +132,31 @@ func (h *history) wroteAll(one, two *Event) (oneDid, twoDid bool) {
 		return false, false
 	}
 	return slices.Equal(written, one.Head.Evidence), slices.Equal(written, two.Head.Evidence)
+}
+
+// mayHaveLeft says that what followed is what the deletion would have left: who asks for something to become of the dependents first has
+// the object marked with a finalizer of the API server's.
+func (h *history) mayHaveLeft(event *Event) bool {
+	ref, policy := &event.Head.Resource, event.Head.Request.PropagationPolicy
+	if !asksForDeletion(event) || isEviction(event) || !h.isTracked(event) || ignoresPropagation[metav1.GroupResource{Group: ref.Group, Resource: ref.Resource}] {
+		return true
+	}
+	at, _ := h.track.at(baseOf(event))
+	was, left := keepsDependents(&h.track.steps[at]), dependents{}
+	if next := h.track.after(baseOf(event)); next != nil {
+		left = keepsDependents(next)
+	}
+	if policy == "" { // Some kinds orphan what depends on them when nothing is said.
+		return left.deletedFirst == was.deletedFirst
+	}
+	return left == dependents{policy == metav1.DeletePropagationOrphan, policy == metav1.DeletePropagationForeground}
+}
+
+// ignoresPropagation are the kinds whose deletion leaves the same whatever it asks to become of dependents: nothing depends on an event,
+// and a definition's own finalizer waits for its resources.
+var ignoresPropagation = map[metav1.GroupResource]bool{
+	{Resource: "events"}: true, {Group: "events.k8s.io", Resource: "events"}: true,
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}: true,
 }
 
 // isWholeUpdate says that the event is of an update that saw the whole object: a Scale shows a part of it.

@@ -242,6 +242,48 @@ func TestARetriedDeletionDidNotEndIt(t *testing.T) {
 	g.Expect(known.fate(again.Event)).To(Equal(made))
 }
 
+func (a attempt) asking(policy metav1.DeletionPropagation) attempt {
+	a.Head.Request.PropagationPolicy = policy
+	return a
+}
+
+func (a attempt) ofKind(group, resource string) attempt {
+	a.Head.Resource.Group, a.Head.Resource.Resource = group, resource
+	return a
+}
+
+// TestWhatADeletionAsksForTellsWhoseItWas: two ask for the deletion of one version, and for different things to become of dependents.
+func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
+	const none, background, foreground, orphan = "", metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan
+	removed := (&life{}).add(7, valued("1")).add(20, nil)
+	marked := func(finalizers ...string) *life {
+		return (&life{}).add(7, valued("1", keptBy("a"))).add(20, valued("1", going(0), keptBy(append(finalizers, "a")...)))
+	}
+	for name, test := range map[string]struct {
+		life     *life
+		one, two metav1.DeletionPropagation
+		kind     string
+		want     []fate
+	}{
+		"removed at once":              {removed, none, foreground, "configmaps", []fate{made, notMade}},
+		"removed, not to be orphaned":  {removed, orphan, background, "configmaps", []fate{notMade, made}},
+		"removed, both would":          {removed, none, background, "configmaps", []fate{contest, contest}},
+		"removed, neither would":       {removed, orphan, foreground, "configmaps", []fate{contest, contest}},
+		"dependents first":             {marked("foregroundDeletion"), none, foreground, "configmaps", []fate{notMade, made}},
+		"orphans":                      {marked("orphan"), orphan, foreground, "configmaps", []fate{made, notMade}},
+		"orphans, as some kinds leave": {marked("orphan"), none, background, "configmaps", []fate{made, notMade}},
+		"of a kind that ignores it":    {removed, none, foreground, "events", []fate{contest, contest}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			one := deleted("7", "1").at(10).asking(test.one).ofKind("", test.kind)
+			two := deleted("7", "1").at(11).byBob().after(50*time.Millisecond).asking(test.two).ofKind("", test.kind)
+			known := followed(t, test.life, one.Event, two.Event)
+			g.Expect([]fate{known.fate(one.Event), known.fate(two.Event)}).To(Equal(test.want))
+		})
+	}
+}
+
 // TestWhoWroteAllThatDiffers: an object shows both of two users' updates, and differs in more than one of them wrote.
 func TestWhoWroteAllThatDiffers(t *testing.T) {
 	g := NewWithT(t)

@@ -70,6 +70,40 @@ func TestASlowSignOfLife(t *testing.T) {
 	})
 }
 
+// TestASilenceIsRemembered when others have followed, with a little before and after it.
+func TestASilenceIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		a := c.start(0, 0)
+		pass(time.Minute)
+		before := time.Now()
+		c.board.fail(errors.New("no API server"))
+		pass(30 * time.Second)
+		g.Expect(a.presence.Stalled(before.Add(-renewEvery - clocks))).To(BeFalse())
+		g.Expect(a.presence.Stalled(before)).To(BeTrue())
+		g.Expect(a.presence.Stalled(time.Now())).To(BeTrue(), "it lasts")
+		c.board.fail(nil)
+		pass(renewEvery)
+		for range maxSilences - 1 {
+			pass(time.Minute)
+			between := time.Now().Add(-20 * time.Second)
+			g.Expect(a.presence.Stalled(between)).To(BeFalse())
+			c.board.delay(3 * time.Second)
+			pass(renewEvery + 3*time.Second)
+			c.board.delay(0)
+			pass(renewEvery)
+		}
+		g.Expect(a.presence.Stalled(before.Add(15*time.Second))).To(BeTrue(), "others have followed")
+		pass(time.Minute)
+		c.board.delay(3 * time.Second)
+		pass(renewEvery + 3*time.Second)
+		g.Expect(a.presence.Stalled(before.Add(15*time.Second))).To(BeFalse(), "there are too many")
+		c.board.delay(0)
+		a.kill()
+	})
+}
+
 // TestAnOutageKeepsThePeers: when nobody could give signs of life, nobody was silent.
 func TestAnOutageKeepsThePeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,8 +22,6 @@ const (
 	renewEvery = 2 * time.Second
 	// watchFor is how long a replica watches whether another is alive. It compares what it saw, not clocks.
 	watchFor = 3 * renewEvery
-	// slowSign is how long a sign of life takes when the API server does not store anything for a while.
-	slowSign = time.Second
 	// readyPoll is how often a replica asks itself whether it is ready.
 	readyPoll = 50 * time.Millisecond
 )
@@ -67,9 +65,8 @@ type Presence struct {
 	mu sync.Mutex
 	// since is when this replica began to record; zero before that.
 	since time.Time
-	// silent is since when no sign of life could be given, the last time that this was so, and spoke when they could again; zero while
-	// they cannot.
-	silent, spoke time.Time
+	// silences are when no sign of life could be given.
+	silences silences
 	// served says that since is final.
 	served bool
 	// position is what Position gives.
@@ -112,7 +109,9 @@ func (p *Presence) Run(ctx context.Context) {
 	for signed := false; ctx.Err() == nil; {
 		began := p.options.Clock.Now()
 		err := p.sign(ctx, false)
-		p.note(began, err)
+		p.mu.Lock()
+		p.silences.note(began, p.options.Clock.Now(), err == nil)
+		p.mu.Unlock()
 		switch {
 		case err != nil && ctx.Err() == nil:
 			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try again")
@@ -125,36 +124,6 @@ func (p *Presence) Run(ctx context.Context) {
 			log.FromContext(ctx).V(1).Info("Going on with an older resourceVersion", "cause", err.Error())
 		}
 		p.sleep(ctx, renewEvery)
-	}
-}
-
-// note notes whether a sign of life could be given, and whether it took long.
-func (p *Presence) note(began time.Time, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now, speaks := p.options.Clock.Now(), p.silent.IsZero() || !p.spoke.IsZero()
-	switch {
-	case err != nil && speaks:
-		p.silent, p.spoke = began, time.Time{}
-	case err == nil && !speaks:
-		p.spoke = now
-	case err == nil && now.Sub(began) > slowSign:
-		p.silent, p.spoke = began, now
-	}
-}
-
-// Silence is how long no sign of life could be given, or one took, the last time that this was so, and for how long they could since; 0
-// while they cannot. So long the API server has not stored anything, or not for this replica.
-func (p *Presence) Silence() (lasted, ago time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.silent.IsZero():
-		return 0, 0
-	case p.spoke.IsZero():
-		return p.options.Clock.Since(p.silent), 0
-	default:
-		return p.spoke.Sub(p.silent), p.options.Clock.Since(p.spoke)
 	}
 }
 

@@ -158,6 +158,7 @@ function facts(spec, metadata) {
   const { actor, resource, request } = spec;
   const list = [
     ["User", actor.username], ["Kind of user", actor.type], ["Groups", actor.groups?.join(", ")], ["Client", request?.fieldManager],
+    ["Dependents", request?.propagationPolicy], ["Grace", request?.gracePeriodSeconds !== undefined && `${request.gracePeriodSeconds} s`],
     ["Object", [resource.group || "core", resource.version, resource.resource].join("/")], ["Object's uid", resource.uid],
     ["Cause", spec.cause && [spec.cause.action, spec.cause.kind, spec.cause.name].filter(Boolean).join(" ")],
     ["Redacted", spec.redacted?.join(", ")], ["Trail", `${spec.trailRef.namespace}/${spec.trailRef.name}`], ["Event", `${metadata.namespace}/${metadata.name}`],

@@ -40,26 +40,6 @@ func delivered(ctx context.Context, rig *Rig, size Size, into *report.Report) er
 	return nil
 }
 
-// grown measures how the manager's memory grows with the backlog.
-func grown(ctx context.Context, rig *Rig, size Size, into *report.Report) error {
-	short, err := rig.drain(ctx, size.Objects, size.Backlog)
-	if err != nil {
-		return err
-	}
-	long, err := rig.drain(ctx, size.Objects, size.Grown)
-	if err != nil {
-		return err
-	}
-	into.Add("delivery.rss_growth_ratio", float64(long.after.PeakRSS)/float64(short.after.PeakRSS),
-		fmt.Sprintf("%d events, of %d", size.Grown, size.Backlog), report.AtMost(1.1))
-	for _, each := range []*drain{short, long} {
-		row := remark("delivery, committed", fmt.Sprintf("%d events", each.events), each.String())
-		row.PerSecond = float64(each.events) / each.committed.Seconds()
-		into.AddRow(row)
-	}
-	return nil
-}
-
 // firstEventBytes is the size of one event as the API server stores it.
 func (r *Rig) firstEventBytes(ctx context.Context, namespace string) (int, error) {
 	var list v1alpha1.AuditEventList

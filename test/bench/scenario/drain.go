@@ -44,7 +44,13 @@ func (r *Rig) drain(ctx context.Context, objects, events int) (*drain, error) {
 	if err := r.waitForShards(ctx); err != nil {
 		return nil, err
 	}
+	return r.delivery(ctx, trail, events, func() error { return r.suspend(ctx, trail, false) })
+}
+
+// delivery measures the delivery of a trail's events that wait, from when it may begin.
+func (r *Rig) delivery(ctx context.Context, trail *v1alpha1.AuditTrail, events int, start func() error) (*drain, error) {
 	d := &drain{trail: trail, events: events}
+	var err error
 	if d.before, err = r.usage(); err != nil {
 		return nil, err
 	}
@@ -54,7 +60,7 @@ func (r *Rig) drain(ctx context.Context, objects, events int) (*drain, error) {
 	}
 	r.arrivals.begin()
 	began := time.Now()
-	if err := r.suspend(ctx, trail, false); err != nil {
+	if err := start(); err != nil {
 		return nil, err
 	}
 	if err := r.waitForArrivals(ctx, events, deliveryTime); err != nil {

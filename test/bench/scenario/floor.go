@@ -1,10 +1,12 @@
 package scenario
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/spill"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 	"github.com/trailkeeper/trailkeeper/test/bench/load"
 	"github.com/trailkeeper/trailkeeper/test/bench/report"
@@ -23,6 +26,10 @@ import (
 // admits, and does nothing else: neither looks at the object, nor delivers. No recorder that stores AuditEvents in the API server
 // before it answers can be faster.
 const FloorCommand = "floor-webhook"
+
+// LocalFloorCommand makes it a webhook that puts the review into the spill file, as it came, before it admits. No recorder that waits
+// for the disk before it answers can be much faster.
+const LocalFloorCommand = "local-floor-webhook"
 
 // floorName is what stands for an event's name in its template.
 const floorName = "EVENT-NAME"
@@ -46,7 +53,7 @@ func newFloor(args []string) (http.Handler, func(), error) {
 		return nil, nil, fmt.Errorf("reading the event's template: %w", err)
 	}
 	store := func(w http.ResponseWriter, r *http.Request) {
-		uid, err := readUID(r)
+		uid, err := readUID(r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -59,6 +66,35 @@ func newFloor(args []string) (http.Handler, func(), error) {
 		writeAllowed(w, uid)
 	}
 	return http.HandlerFunc(store), func() {}, nil
+}
+
+// newLocalFloor has a file that nobody replays.
+func newLocalFloor([]string) (http.Handler, func(), error) {
+	dir, err := os.MkdirTemp("", "trailkeeper-bench-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the floor's folder: %w", err)
+	}
+	file, err := spill.Open(filepath.Join(dir, "spill"), spill.Options{MaxBytes: 1 << 30})
+	if err != nil {
+		return nil, nil, err
+	}
+	store := func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		uid, err := readUID(io.TeeReader(r.Body, &body))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := file.Append(r.Context(), spill.Record{Namespace: floorNamespace, Name: string(uid), Body: body.Bytes()}); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writeAllowed(w, uid)
+	}
+	return http.HandlerFunc(store), func() {
+		_ = file.Close()
+		_ = os.RemoveAll(dir)
+	}, nil
 }
 
 func eventsPath(namespace string) string {
@@ -74,29 +110,39 @@ func floored(ctx context.Context, rig *Rig, size Size, into *report.Report) erro
 	}
 	rig.manager.Stop()
 	// The scenarios that follow need it, whatever becomes of this one.
-	return errors.Join(rig.measureFloor(ctx, template, size, into), rig.runManager(ctx))
+	return errors.Join(rig.measureFloors(ctx, template, size, into), rig.runManager(ctx))
 }
 
-func (r *Rig) measureFloor(ctx context.Context, template string, size Size, into *report.Report) error {
-	webhook, err := r.startWebhook(ctx, FloorCommand, r.managerOptions.Kubeconfig, template)
-	if err != nil {
+func (r *Rig) measureFloors(ctx context.Context, template string, size Size, into *report.Report) error {
+	if err := r.startFloor(ctx, "floor", floorNamespace, FloorCommand, r.managerOptions.Kubeconfig, template); err != nil {
 		return err
 	}
-	if err := testenv.Create(ctx, r.admin, webhookConfiguration("floor", floorNamespace, webhook.at)); err != nil {
+	if err := r.startFloor(ctx, "local-floor", localFloorNamespace, LocalFloorCommand); err != nil {
 		return err
 	}
 	run := &recorderRun{Rig: r, size: size, results: make([][configurations][]load.Result, len(phases))}
-	used := []configuration{withNoop, withFloor}
+	used := []configuration{withNoop, withFloor, withLocalFloor}
 	if err := run.warmUp(ctx, "floor", used...); err != nil {
 		return err
 	}
 	if err := run.rounds(ctx, "floor", used); err != nil {
 		return err
 	}
-	run.reportRows(into, withFloor)
-	into.Add("recorder.replicated.floor_added_p50_ms", run.addedP50(withFloor), "ms", report.Target{})
-	into.Add("recorder.replicated.floor_ratio", run.saturatedRatio(withFloor), "of the no-op webhook's rate", report.Target{})
+	run.reportRows(into, used...)
+	for _, floor := range []target{{c: withFloor, name: "recorder.replicated"}, {c: withLocalFloor, name: "recorder.local"}} {
+		into.Add(floor.name+".floor_added_p50_ms", run.addedP50(floor.c), "ms", report.Target{})
+		into.Add(floor.name+".floor_ratio", run.saturatedRatio(floor.c), "of the no-op webhook's rate", report.Target{})
+	}
 	return nil
+}
+
+// startFloor starts a webhook for the ConfigMaps of a namespace.
+func (r *Rig) startFloor(ctx context.Context, name, namespace, command string, args ...string) error {
+	webhook, err := r.startWebhook(ctx, command, args...)
+	if err != nil {
+		return err
+	}
+	return testenv.Create(ctx, r.admin, webhookConfiguration(name, namespace, webhook.at))
 }
 
 // floorTemplate is the file of an event that the recorder itself made of such a ConfigMap.

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -19,7 +20,7 @@ const NoopCommand = "noop-webhook"
 
 // admit does the least that a webhook can do.
 func admit(w http.ResponseWriter, r *http.Request) {
-	uid, err := readUID(r)
+	uid, err := readUID(r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -27,13 +28,13 @@ func admit(w http.ResponseWriter, r *http.Request) {
 	writeAllowed(w, uid)
 }
 
-func readUID(r *http.Request) (types.UID, error) {
+func readUID(body io.Reader) (types.UID, error) {
 	var review struct {
 		Request struct {
 			UID types.UID `json:"uid"`
 		} `json:"request"`
 	}
-	err := json.NewDecoder(r.Body).Decode(&review)
+	err := json.NewDecoder(body).Decode(&review)
 	return review.Request.UID, err
 }
 

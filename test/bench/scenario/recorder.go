@@ -24,15 +24,16 @@ const (
 	withReplicated
 	withLocal
 	withFloor
+	withLocalFloor
 	configurations
 )
 
 var (
-	configurationNames = [configurations]string{"no webhook", "no-op webhook", "recorder", "recorder, Local", "floor"}
-	namespaces         = [configurations]string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, floorNamespace}
+	configurationNames = [configurations]string{"no webhook", "no-op webhook", "recorder", "recorder, Local", "floor", "floor, Local"}
+	namespaces         = [configurations]string{bareNamespace, noopNamespace, recorderNamespace, localNamespace, floorNamespace, localFloorNamespace}
 )
 
-// compared are those of one run; the floor is measured by itself.
+// compared are those of one run; the floors are measured by themselves.
 var compared = []configuration{withNothing, withNoop, withReplicated, withLocal}
 
 // target is what a durability has to hold.

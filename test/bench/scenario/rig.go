@@ -16,14 +16,15 @@ import (
 
 // Namespaces of ConfigMaps. Each is served by one configuration, so that nothing is switched between measurements.
 const (
-	bareNamespace     = "bench-bare"
-	noopNamespace     = "bench-noop"
-	recorderNamespace = "bench-recorder"
-	localNamespace    = "bench-local"
-	floorNamespace    = "bench-floor"
-	backlogNamespace  = "bench-backlog"
-	watchedNamespace  = "bench-watched"
-	queryNamespace    = "bench-query"
+	bareNamespace       = "bench-bare"
+	noopNamespace       = "bench-noop"
+	recorderNamespace   = "bench-recorder"
+	localNamespace      = "bench-local"
+	floorNamespace      = "bench-floor"
+	localFloorNamespace = "bench-local-floor"
+	backlogNamespace    = "bench-backlog"
+	watchedNamespace    = "bench-watched"
+	queryNamespace      = "bench-query"
 )
 
 const (

@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -51,10 +53,21 @@ func newWatcher(args []string) (http.Handler, func(), error) {
 	return handler, func() { stop(); <-ended; _ = frames.Close() }, nil
 }
 
-// openWatch begins a watch of AuditEvents, whose frames come one a line.
+// openWatch begins a watch of AuditEvents that are stored from now on, whose frames come one a line.
 func openWatch(ctx context.Context, client *http.Client, host string) (io.ReadCloser, error) {
-	// Without a resourceVersion the API server would read each event from etcd for this watch alone.
-	address := host + "/apis/" + v1alpha1.GroupVersion.String() + "/auditevents?watch=true&resourceVersion=0"
+	address := host + "/apis/" + v1alpha1.GroupVersion.String() + "/auditevents?"
+	newest, err := getBody(ctx, client, address+"limit=1")
+	if err != nil {
+		return nil, err
+	}
+	var list metav1.PartialObjectMetadataList
+	if err := errors.Join(json.NewDecoder(newest).Decode(&list), newest.Close()); err != nil {
+		return nil, fmt.Errorf("decoding a list of AuditEvents: %w", err)
+	}
+	return getBody(ctx, client, address+"watch=true&resourceVersion="+list.ResourceVersion)
+}
+
+func getBody(ctx context.Context, client *http.Client, address string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody) //nolint:gosec // It is the benchmark's own control plane.
 	if err != nil {
 		return nil, err

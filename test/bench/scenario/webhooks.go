@@ -17,12 +17,13 @@ import (
 // webhooks are what the benchmark's program can be, by its first argument: webhooks that run in a process of their own,
 // so that what they use can be told from what the load uses. Each takes further arguments, and returns its handler and how to end it.
 var webhooks = map[string]func(args []string) (_ http.Handler, end func(), err error){
-	NoopCommand:     func([]string) (http.Handler, func(), error) { return http.HandlerFunc(admit), func() {}, nil },
-	FloorCommand:    newFloor,
-	BaselineCommand: newBaseline,
-	LocalCommand:    newLocal,
-	ReceiverCommand: newReceiver,
-	WatcherCommand:  newWatcher,
+	NoopCommand:       func([]string) (http.Handler, func(), error) { return http.HandlerFunc(admit), func() {}, nil },
+	FloorCommand:      newFloor,
+	LocalFloorCommand: newLocalFloor,
+	BaselineCommand:   newBaseline,
+	LocalCommand:      newLocal,
+	ReceiverCommand:   newReceiver,
+	WatcherCommand:    newWatcher,
 }
 
 // IsWebhook says whether the program's first argument makes it a webhook.
