@@ -277,7 +277,8 @@ type RequestInfo struct {
 	// +kubebuilder:validation:Enum=Orphan;Background;Foreground
 	PropagationPolicy metav1.DeletionPropagation `json:"propagationPolicy,omitempty"`
 
-	// gracePeriodSeconds is how long a deletion gave the object to end; absent when it left that to the kind or the object.
+	// gracePeriodSeconds is how long a deletion gave the object to end; absent when it did not say. Of a pod the API server fills in the
+	// pod's own.
 	// +optional
 	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
 }

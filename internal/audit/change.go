@@ -76,8 +76,8 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 
 // Noise says that the request changes nothing that is worth a record: an update without a difference that does not end a
 // deletion, the deletion of
-// what only its finalizers keep from being gone, the eviction of a pod that is being deleted, or the kubelet's deletion
-// of a pod whose deletion somebody has already asked for.
+// what only its finalizers keep from being gone, the eviction of a pod that is being deleted and that something still keeps, or the
+// kubelet's deletion of a pod whose deletion somebody has already asked for.
 func (c *Change) Noise() bool {
 	switch c.request.Operation {
 	case admissionv1.Update:
@@ -85,7 +85,7 @@ func (c *Change) Noise() bool {
 	case admissionv1.Delete:
 		return c.alreadyDeleting && (c.actor.Type == v1alpha1.ActorNode || c.keptByFinalizers(c.before) && !inGrace(c.before) && !c.changesPropagation())
 	case admissionv1.Create:
-		return c.evicted != nil && c.alreadyDeleting
+		return c.evicted != nil && c.alreadyDeleting && (inGrace(c.evicted) || c.keptByFinalizers(c.evicted))
 	default:
 		return false
 	}

@@ -54,6 +54,24 @@ func TestDeletionsThatChangeNothing(t *testing.T) {
 	}
 }
 
+// TestEvictionsOfWhatIsGoing are recorded only where they end the pod.
+func TestEvictionsOfWhatIsGoing(t *testing.T) {
+	for name, test := range map[string]struct {
+		pod   string
+		noise bool
+	}{
+		"it is not going":      {meta(``), false},
+		"it has grace left":    {meta(`,` + going + `,"deletionGracePeriodSeconds":30`), true},
+		"a finalizer keeps it": {meta(`,` + going + `,"deletionGracePeriodSeconds":0,` + held), true},
+		"nothing keeps it":     {meta(`,` + going + `,"deletionGracePeriodSeconds":0`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			change := newChange(t, request(operation(admissionv1.Create), kind("", "Pod", "pods", "eviction"), objects(test.pod, `{"metadata":{"name":"web"}}`)))
+			NewWithT(t).Expect(change.Noise()).To(Equal(test.noise))
+		})
+	}
+}
+
 // TestTheSecondHalfOfADeletion is of a pod: other kinds know no grace, so somebody asks for something else.
 func TestTheSecondHalfOfADeletion(t *testing.T) {
 	for resource, want := range map[string]bool{"pods": true, "deployments": false} {

@@ -161,7 +161,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		committed: progressOf(trail),
 		reserve:   reserve{full: trail.BacklogIsFull()},
 		judge: &judge{
-			objects:  &objects{client: d.REST},
+			objects:  &patient{&objects{client: d.REST}, d.hasJustStarted},
 			digester: d.Digester,
 			clock:    d.Clock,
 			settle:   d.Settle,

@@ -10,14 +10,20 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
-// evicting is how long after an eviction the API server may look for its pod. How long before it the creation of a pod may have been
-// admitted that was not stored yet is the time within which two requests meet.
-const evicting = 20 * time.Millisecond
+// evicting is how long after an eviction the API server may look for its pod: others validate it first. How long before it the creation
+// of a pod may have been admitted that was not stored yet is the time within which two requests meet.
+const evicting = 200 * time.Millisecond
 
 // foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
 // later, when somebody may have created it.
 func foundNone(head *Head) bool {
 	return head.Action == v1alpha1.ActionDelete && head.Resource.Subresource == "eviction" && head.Resource.ResourceVersion == v1alpha1.NoVersion
+}
+
+// findsNone says that the event is of the eviction of a pod that was being deleted, and that nothing kept any more. The API server
+// first notes on the pod that it is evicted, which removes such a pod as any update does, and then answers that there is none.
+func findsNone(event *Event) bool {
+	return isEviction(event) && event.Head.Resource.DeletionTime != nil
 }
 
 // findPods gives each eviction for which there was no pod the one that somebody was creating at that moment, rather one of which
@@ -72,7 +78,7 @@ func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid st
 	var distance time.Duration
 	for _, pod := range creations {
 		apart := pod.Head.Time.Sub(eviction.Head.Time.Time)
-		if apart < -stretched(race, eviction, pod) || apart > evicting {
+		if apart < -stretched(race, eviction, pod) || apart > stretched(evicting, eviction, pod) {
 			continue
 		}
 		if apart = apart.Abs(); known[pod.Head.Resource.UID] {

@@ -76,6 +76,7 @@ func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
 		"it was created and went":        {[]attempt{creation, held}, sight{}, []ledger.Judgement{persisted, persisted, persisted}},
 		"neither was seen":               {[]attempt{creation}, sight{}, []ledger.Judgement{goneSince, goneSince}},
 		"another one was created":        {[]attempt{created().ofPod("u2").after(40 * ms), creation, held}, sight{}, []ledger.Judgement{persisted, goneSince, persisted, persisted}},
+		"created a moment later":         {[]attempt{created().ofPod("u1").after(110 * ms)}, going, []ledger.Judgement{persisted, persisted}},
 		"it was created much later":      {[]attempt{created().ofPod("u1").after(3 * time.Second)}, fresh, []ledger.Judgement{notPersisted, persisted}},
 		"one was created a second later": {nil, younger, []ledger.Judgement{notPersisted}},
 		"somebody else deleted it later": {[]attempt{creation, deleted("7", "1").ofPod("u1").after(3 * time.Second)}, sight{}, []ledger.Judgement{notPersisted, persisted, persisted}},
@@ -91,6 +92,27 @@ func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
 			j, _ := newJudge(&fakeObjects{cached: test.seen, consistent: test.seen})
 			got := judgeAll(j, t.Context(), events, nil)
 			NewWithT(t).Expect(got).To(Equal(test.want))
+		})
+	}
+}
+
+// TestAnEvictionOfWhatIsGoing may have ended the pod, and tells that an update before it did not.
+func TestAnEvictionOfWhatIsGoing(t *testing.T) {
+	bare := (&life{}).add(7, valued("1", going(0))).add(20, nil)
+	for name, test := range map[string]struct {
+		apart time.Duration
+		want  ledger.Judgement
+	}{
+		"a while later": {600 * time.Millisecond, notPersisted},
+		"at once":       {100 * time.Millisecond, goneSince},
+	} {
+		t.Run(name, func(t *testing.T) {
+			update := completed("7").deleting(0).ofKind("pods").at(10)
+			update.Head.Evidence[0].Was = update.Head.Evidence[0].Digest
+			eviction := evicted().ofPod("u1").on("7").deleting(0).ofKind("pods").at(12).after(test.apart)
+			j, _ := newJudge(&fakeObjects{past: bare.at})
+			got := judgeAll(j, t.Context(), []Event{*update.Event, *eviction.Event}, nil)
+			NewWithT(t).Expect(got).To(HaveExactElements(test.want, foundGoing))
 		})
 	}
 }

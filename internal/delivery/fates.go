@@ -18,7 +18,7 @@ func (h *history) alone(event *Event) fate {
 	switch {
 	case event.Status.Outcome == v1alpha1.OutcomePersisted:
 		return made
-	case event.Status.Outcome == v1alpha1.OutcomeNotPersisted, h.isStale(event):
+	case event.Status.Outcome == v1alpha1.OutcomeNotPersisted, h.isStale(event), findsNone(event):
 		return notMade
 	case h.isTracked(event):
 		return h.onTrack(event)

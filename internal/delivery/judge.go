@@ -29,6 +29,7 @@ type reader interface {
 	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
 		visit func(name string, seen sight)) (complete bool, err error)
 	at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (seen sight, shown uint64, err error)
+	shareRevisions(ctx context.Context, ref *v1alpha1.ResourceReference) error
 	appeared(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error)
 	// ready fails when the API server does not even let the operator read its own events.
 	ready(ctx context.Context) error
@@ -107,6 +108,7 @@ func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, err
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	j.lookSoonAfter(ctx, events, histories, verdicts)
 	j.lookBack(ctx, events, histories, verdicts)
 	return verdicts, nil
 }
@@ -184,6 +186,8 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 		return ledger.Judgement{Outcome: event.Status.Outcome, Message: event.Status.Message}, true
 	case event.Followed && event.Head.Action == v1alpha1.ActionCreate:
 		return persisted, true
+	case findsNone(event):
+		return foundGoing, true
 	}
 	switch known.fate(event) {
 	case made:

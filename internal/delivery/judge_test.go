@@ -36,6 +36,8 @@ type fakeObjects struct {
 	past func(revision uint64) (sight, uint64, error)
 	// appears says whether an object was ever there after a revision; nobody can tell where it is nil.
 	appears func(since uint64) (bool, error)
+	// apart is why revisions say nothing of objects.
+	apart error
 	// notReady is why the API server does not know yet who may do what.
 	notReady error
 }
@@ -87,6 +89,11 @@ func (f *fakeObjects) appeared(_ context.Context, refs []*v1alpha1.ResourceRefer
 		seen[ref.UID] = appeared
 	}
 	return seen, err
+}
+
+// shareRevisions fails as a test says.
+func (f *fakeObjects) shareRevisions(context.Context, *v1alpha1.ResourceReference) error {
+	return f.apart
 }
 
 // ready fails as a test says.

@@ -16,6 +16,7 @@ import (
 var (
 	persisted    = ledger.Judgement{Outcome: v1alpha1.OutcomePersisted}
 	notPersisted = ledger.Judgement{Outcome: v1alpha1.OutcomeNotPersisted, Message: "The change was admitted but not made: a later check, a quota or a conflict refused it"}
+	foundGoing   = ledger.Judgement{Outcome: v1alpha1.OutcomeNotPersisted, Message: "The pod was going already: the API server may have ended it, and answers that there is none"}
 	goneSince    = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The object was gone before the change could be confirmed"}
 	contested    = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "Somebody else asked for the same at the same time, and only one of the two was made"}
 	overwritten  = ledger.Judgement{Outcome: v1alpha1.OutcomeUnknown, Message: "The object was changed again before the change could be confirmed"}

@@ -177,7 +177,7 @@ func (j *judge) lookBack(ctx context.Context, events []Event, histories map[stri
 	_ = group.Wait()
 	for i := range events {
 		known := histories[events[i].Head.Resource.UID]
-		if known.track != nil && applies(&events[i].Head) && events[i].Status.Outcome == "" && known.isTracked(&events[i]) {
+		if known.track != nil && applies(&events[i].Head) && events[i].Status.Outcome == "" && !findsNone(&events[i]) && known.isTracked(&events[i]) {
 			now := known.track.now()
 			verdicts[i] = verdict{j.decide(&events[i], known, now), &now, known.track}
 		}
@@ -203,7 +203,7 @@ func (j *judge) followed(ctx context.Context, event *Event, from uint64, room *a
 func (j *judge) wantsTrack(event *Event, known *history, v *verdict) bool {
 	ref := &event.Head.Resource
 	switch {
-	case !applies(&event.Head), event.Status.Outcome != "", event.Head.Action == v1alpha1.ActionCreate, known.since(event) == 0,
+	case !applies(&event.Head), event.Status.Outcome != "", findsNone(event), event.Head.Action == v1alpha1.ActionCreate, known.since(event) == 0,
 		v.Judgement == notAllowed, v.Judgement == notReadable, j.trackless.has(ref, j.clock.Now()):
 		return false
 	case v.Outcome == v1alpha1.OutcomeUnknown, isEviction(event), event.Head.Action == v1alpha1.ActionDelete && ref.DeletionTime != nil:

@@ -247,8 +247,8 @@ func (a attempt) asking(policy metav1.DeletionPropagation) attempt {
 	return a
 }
 
-func (a attempt) ofKind(group, resource string) attempt {
-	a.Head.Resource.Group, a.Head.Resource.Resource = group, resource
+func (a attempt) ofKind(resource string) attempt {
+	a.Head.Resource.Resource = resource
 	return a
 }
 
@@ -276,8 +276,8 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			one := deleted("7", "1").at(10).asking(test.one).ofKind("", test.kind)
-			two := deleted("7", "1").at(11).byBob().after(50*time.Millisecond).asking(test.two).ofKind("", test.kind)
+			one := deleted("7", "1").at(10).asking(test.one).ofKind(test.kind)
+			two := deleted("7", "1").at(11).byBob().after(50*time.Millisecond).asking(test.two).ofKind(test.kind)
 			known := followed(t, test.life, one.Event, two.Event)
 			g.Expect([]fate{known.fate(one.Event), known.fate(two.Event)}).To(Equal(test.want))
 		})

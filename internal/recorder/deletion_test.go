@@ -61,7 +61,8 @@ func TestAnEvictionIsRecordedWithItsPod(t *testing.T) {
 	}{
 		"of a pod":                      {pod + `}}`, nil, 1, "u1", "7"},
 		"of a pod that is not there":    {"", nil, 1, "", v1alpha1.NoVersion},
-		"of a pod that is going":        {pod + marked + `}}`, nil, 0, "", ""},
+		"of a pod that is going":        {pod + marked + `,"deletionGracePeriodSeconds":30}}`, nil, 0, "", ""},
+		"of a pod that it ends":         {pod + marked + `,"deletionGracePeriodSeconds":0}}`, nil, 1, "u1", "7"},
 		"of a pod that cannot be found": {"", errStore, 1, "", ""},
 	}
 	for name, test := range tests {

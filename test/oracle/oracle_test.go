@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -120,8 +121,11 @@ func (w *world) compare(trail *v1alpha1.AuditTrail, facts []truth.Fact, events [
 		return !w.isMeant(c.Spec.Time.Time)
 	})
 	d := truth.Compare(facts, claims)
-	// Of what the API server did not log nobody knows whether it happened.
+	// Of what the API server did not log nobody knows whether it happened. Where it did, the next try of it changed nothing.
 	unlogged := func(c truth.Claim) bool { return w.isBlind(c.Spec.Time.Time) }
+	d.Missed = slices.DeleteFunc(d.Missed, func(f truth.Fact) bool {
+		return slices.ContainsFunc(d.Extra, func(c truth.Claim) bool { return unlogged(c) && isEarlierTry(&c, &f) })
+	})
 	d.Extra, d.Duplicated = slices.DeleteFunc(d.Extra, unlogged), slices.DeleteFunc(d.Duplicated, unlogged)
 	if trail.Spec.Recording.FailurePolicy == v1alpha1.FailurePolicyIgnore {
 		// What was missed must lie in a gap; a change lasts from its request to its answer.
@@ -140,6 +144,13 @@ func (w *world) compare(trail *v1alpha1.AuditTrail, facts []truth.Fact, events [
 		w.say("%s/%s: %d missed in gaps", trail.Namespace, trail.Name, missed-len(d.Missed))
 	}
 	return d
+}
+
+// isEarlierTry says that the claim is of what made the version that the fact's request only showed.
+func isEarlierTry(c *truth.Claim, f *truth.Fact) bool {
+	resource := &c.Spec.Resource
+	return f.Before != 0 && resource.UID == f.UID && resource.ResourceVersion == strconv.FormatUint(f.Before, 10) &&
+		c.Spec.Action == f.Action && slices.Contains(f.Users, c.Spec.Actor.Username) && c.Spec.Time.Time.Before(f.Entry.RequestReceivedTimestamp)
 }
 
 // isMeant says that the trails recorded at a moment, and that what they recorded has been listed.

@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+const (
+	// lateAfter is how long after a change was admitted what its object shows may be another one's, whose event is not known yet.
+	lateAfter = 10 * time.Second
+	// maxHindsight bounds how many objects are looked at as they were, for events that are judged together.
+	maxHindsight = 256
+)
+
+// lookSoonAfter judges again what was judged long after it was admitted, by what its object was a moment after that: whoever asks for the
+// same once more, when it was refused at first, may be the one who made it.
+func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
+	var group errgroup.Group
+	group.SetLimit(readers)
+	counters := comparing{objects: j.objects, known: map[place]func() bool{}}
+	left := maxHindsight
+	for i := range events {
+		event, v := &events[i], &verdicts[i]
+		known := histories[event.Head.Resource.UID]
+		until := event.Head.Time.Add(stretched(unversioned+cut, event))
+		if !j.mayBeAnothers(event, v, until) {
+			continue
+		}
+		revision := known.revisions.after(until)
+		if left--; revision == 0 || left < 0 {
+			continue
+		}
+		group.Go(func() error {
+			ref := &event.Head.Resource
+			if !counters.with(ctx, ref) {
+				return nil
+			}
+			then, _, err := j.objects.at(ctx, ref, revision)
+			if err != nil {
+				log.FromContext(ctx).V(1).Info("Judging by what an object is now", "cause", err.Error(),
+					"resource", ref.Resource, "namespace", ref.Namespace, "name", ref.Name)
+				return nil
+			}
+			*v = verdict{Judgement: j.decide(event, known, then), seen: &then}
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// mayBeAnothers says that what an object shows now, and seems to prove a change, may have been done after a moment at which the change
+// itself was made, if it was.
+func (j *judge) mayBeAnothers(event *Event, v *verdict, until time.Time) bool {
+	ref := &event.Head.Resource
+	if v.seen == nil || v.Outcome != v1alpha1.OutcomePersisted || event.Held || event.Late || ref.UID == "" ||
+		j.clock.Now().Sub(event.Head.Time.Time) < lateAfter || j.trackless.has(ref, j.clock.Now()) {
+		return false
+	}
+	switch event.Head.Action {
+	case v1alpha1.ActionUpdate:
+		return v.seen.meta.written.After(until)
+	case v1alpha1.ActionDelete:
+		return asksForDeletion(event) && !isEviction(event)
+	default:
+		return false
+	}
+}
+
+// after is a revision at which a moment had passed; 0 when none is known.
+func (r revisions) after(moment time.Time) uint64 {
+	at, _ := slices.BinarySearchFunc(r, moment, func(known revision, moment time.Time) int { return known.at.Compare(moment) })
+	if at == len(r) {
+		return 0
+	}
+	return r[at].number
+}
+
+// comparing finds out once for each place whether its objects count with the AuditEvents.
+type comparing struct {
+	objects reader
+
+	mu    sync.Mutex
+	known map[place]func() bool
+}
+
+func (c *comparing) with(ctx context.Context, ref *v1alpha1.ResourceReference) bool {
+	c.mu.Lock()
+	ask := c.known[placeOf(ref)]
+	if ask == nil {
+		ask = sync.OnceValue(func() bool { return c.objects.shareRevisions(ctx, ref) == nil })
+		c.known[placeOf(ref)] = ask
+	}
+	c.mu.Unlock()
+	return ask()
+}

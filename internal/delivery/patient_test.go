@@ -1,0 +1,85 @@
+package delivery
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// hesitant forbids everything until a moment, as an API server does that has just started.
+type hesitant struct {
+	*fakeObjects
+	until time.Time
+	asked int
+}
+
+func (h *hesitant) forbidden() error {
+	if h.asked++; time.Now().Before(h.until) {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)
+	}
+	return nil
+}
+
+func (h *hesitant) read(context.Context, *v1alpha1.ResourceReference, bool, bool) (sight, error) {
+	return seen("u1", "8"), h.forbidden()
+}
+
+func (h *hesitant) at(context.Context, *v1alpha1.ResourceReference, uint64) (sight, uint64, error) {
+	return seen("u1", "8"), 9, h.forbidden()
+}
+
+func (h *hesitant) appeared(context.Context, []*v1alpha1.ResourceReference, uint64) (map[string]bool, error) {
+	return map[string]bool{"u1": true}, h.forbidden()
+}
+
+// TestAnAPIServerThatHasJustStartedIsAskedAgain for what it forbids, each of which would not be asked for a minute otherwise.
+func TestAnAPIServerThatHasJustStartedIsAskedAgain(t *testing.T) {
+	ref := &changed(v1alpha1.ActionUpdate, "u1").Head.Resource
+	questions := map[string]func(ctx context.Context, p *patient) error{
+		"read": func(ctx context.Context, p *patient) error {
+			_, err := p.read(ctx, ref, true, true)
+			return err
+		},
+		"past": func(ctx context.Context, p *patient) error {
+			_, _, err := p.at(ctx, ref, 7)
+			return err
+		},
+		"watch": func(ctx context.Context, p *patient) error {
+			_, err := p.appeared(ctx, []*v1alpha1.ResourceReference{ref}, 7)
+			return err
+		},
+	}
+	for name, test := range map[string]struct {
+		// lasted and ago are those of the last silence; forbidden is for how long the API server hesitates.
+		lasted, ago, forbidden time.Duration
+		asked                  int
+		allowed                bool
+	}{
+		"it started a moment ago":    {10 * time.Second, time.Second, 2 * time.Second, 3, true},
+		"it still does not answer":   {10 * time.Second, 0, 2 * time.Second, 3, true},
+		"it is not allowed":          {10 * time.Second, time.Second, time.Hour, patientTries, false},
+		"it started a while ago":     {10 * time.Second, time.Minute, 2 * time.Second, 1, false},
+		"it has been there all time": {0, 0, 2 * time.Second, 1, false},
+		"nothing is forbidden":       {10 * time.Second, time.Second, 0, 1, true},
+	} {
+		for kind, ask := range questions {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := NewWithT(t)
+					d := &Delivery{Options: Options{Silence: func() (time.Duration, time.Duration) { return test.lasted, test.ago }}}
+					objects := &hesitant{fakeObjects: &fakeObjects{}, until: time.Now().Add(test.forbidden)}
+					err := ask(t.Context(), &patient{objects, d.hasJustStarted})
+					g.Expect(objects.asked).To(Equal(test.asked))
+					g.Expect(err == nil).To(Equal(test.allowed))
+				})
+			})
+		}
+	}
+}
