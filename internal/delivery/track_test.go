@@ -277,7 +277,7 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			one := deleted("7", "1").at(10).asking(test.one).ofKind(test.kind)
-			two := deleted("7", "1").at(11).byBob().after(50*time.Millisecond).asking(test.two).ofKind(test.kind)
+			two := deleted("7", "1").at(11).byBob().after(50 * time.Millisecond).asking(test.two).ofKind(test.kind)
 			known := followed(t, test.life, one.Event, two.Event)
 			g.Expect([]fate{known.fate(one.Event), known.fate(two.Event)}).To(Equal(test.want))
 		})
