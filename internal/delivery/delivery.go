@@ -39,6 +39,8 @@ type Delivery struct {
 	// maxChunk is how large a chunk's data becomes, about, in bytes.
 	maxChunk int
 	chunks   *chunks
+	// found is what the searches of all trails found out.
+	found found
 
 	mu       sync.Mutex
 	held     map[int]*holding
@@ -172,6 +174,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 				return d.NearGap != nil && d.NearGap(key, ref, moment)
 			},
 			stalled: d.Stalled,
+			found:   &d.found,
 			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
 				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
 			},

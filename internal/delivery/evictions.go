@@ -10,9 +10,14 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
-// evicting is how long after an eviction the API server may look for its pod: others validate it first. How long before it the creation
-// of a pod may have been admitted that was not stored yet is the time within which two requests meet.
-const evicting = 200 * time.Millisecond
+const (
+	// evicting is how long after an eviction the API server may look for its pod. How long before it the creation of a pod may have been
+	// admitted that was not stored yet is the time within which two requests meet.
+	evicting = 20 * time.Millisecond
+	// evictingLater is how long it may be when others take their time to validate the eviction. So late a pod is only looked for where
+	// more is known of it than that somebody asked for its creation.
+	evictingLater = 300 * time.Millisecond
+)
 
 // foundNone says that the event is of an eviction for which the recorder found no pod. The API server looks for it a moment
 // later, when somebody may have created it.
@@ -45,7 +50,7 @@ func findPods(events []*Event) {
 		switch {
 		case !nameOnly(event):
 		case foundNone(&event.Head):
-			event.Head.Resource.UID = nearest(event, pods[objectName(event)], known)
+			event.Head.Resource.UID = nearest(event, pods[objectName(event)], known, evicting)
 		default:
 			event.Head.Resource.UID = lastBefore(event, events)
 		}
@@ -73,12 +78,17 @@ func lastBefore(eviction *Event, events []*Event) (uid string) {
 	return uid
 }
 
-// nearest is the uid of the pod that was being created when the eviction came; empty when there was none.
-func nearest(eviction *Event, creations []*Event, known map[string]bool) (uid string) {
+// nearest is the uid of the pod that was being created when the eviction came, or so long after it, or a little longer where it is known
+// that there was such a pod; empty when there was none.
+func nearest(eviction *Event, creations []*Event, known map[string]bool, within time.Duration) (uid string) {
 	var distance time.Duration
 	for _, pod := range creations {
 		apart := pod.Head.Time.Sub(eviction.Head.Time.Time)
-		if apart < -stretched(race, eviction, pod) || apart > stretched(evicting, eviction, pod) {
+		after := within
+		if known[pod.Head.Resource.UID] {
+			after = evictingLater
+		}
+		if apart < -stretched(race, eviction, pod) || apart > stretched(after, eviction, pod) {
 			continue
 		}
 		if apart = apart.Abs(); known[pod.Head.Resource.UID] {

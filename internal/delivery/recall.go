@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -21,7 +22,7 @@ const (
 	// lately is for how long creations of a kind in a namespace are looked for together: what happened to all others is read with them.
 	lately = time.Minute
 	// recallTime bounds how long all that takes, for events that are judged together: their trail waits for it.
-	recallTime = 20 * time.Second
+	recallTime = 30 * time.Second
 	// maxReplayed bounds the questions that are asked at once, and maxQuestions those that are asked for events that are judged together.
 	maxReplayed  = 32
 	maxQuestions = 8 * maxReplayed
@@ -60,6 +61,7 @@ func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []v
 	if len(asked) > 0 {
 		denyEvictions(events, verdicts)
 	}
+	admitEvictions(events, verdicts, asked)
 }
 
 // question is what is asked for at once: of a kind in a namespace, one name or all of them.
@@ -76,10 +78,13 @@ func (j *judge) recallIn(ctx context.Context, events []Event, known func() revis
 		refs = append(refs, &events[i].Head.Resource)
 		since = min(since, events[i].storedAfter())
 	}
-	appeared, err := j.remember(ctx, refs, since)
-	if errors.Is(err, errForgotten) {
+	appeared, err := j.objects.appeared(ctx, refs, since)
+	switch {
+	case errors.Is(err, errForgotten):
 		err = j.searchFor(ctx, events, known(), verdicts, those)
-	} else if err == nil {
+	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
+		j.unwatched.add(refs[0], j.clock.Now())
+	case err == nil:
 		for _, i := range those {
 			verdicts[i] = recalled(appeared[events[i].Head.Resource.UID])
 		}
@@ -87,22 +92,6 @@ func (j *judge) recallIn(ctx context.Context, events []Event, known func() revis
 	if err != nil {
 		log.FromContext(ctx).V(1).Info("Judging creations without what the API server remembers", "cause", err.Error(),
 			"resource", refs[0].Resource, "namespace", refs[0].Namespace, "creations", len(refs))
-	}
-}
-
-// remember asks the API server which of the objects were there after a revision, more than once where it has just started and does
-// not know yet who may do what.
-func (j *judge) remember(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error) {
-	for try := 1; ; try++ {
-		appeared, err := j.objects.appeared(ctx, refs, since)
-		if !apierrors.IsForbidden(err) && !apierrors.IsMethodNotSupported(err) {
-			return appeared, err
-		}
-		if try == readTries || j.objects.ready(ctx) == nil {
-			j.unwatched.add(refs[0], j.clock.Now())
-			return nil, err
-		}
-		sleep(ctx, time.Duration(try)*time.Second)
 	}
 }
 
@@ -137,6 +126,31 @@ func denyEvictions(events []Event, verdicts []verdict) {
 	for i := range events {
 		if foundNone(&events[i].Head) && never[events[i].Head.Resource.UID] {
 			verdicts[i] = verdict{Judgement: notPersisted}
+		}
+	}
+}
+
+// admitEvictions judges evictions that found no pod, and may have found one that was created a little later and is going, or gone: asked
+// are the creations of what is gone, although nothing is known of its deletion.
+func admitEvictions(events []Event, verdicts []verdict, asked map[question][]int) {
+	appeared := map[types.NamespacedName][]*Event{}
+	for i := range events {
+		if seen := verdicts[i].seen; events[i].Head.Action == v1alpha1.ActionCreate && seen != nil && seen.meta.DeletionTimestamp != nil {
+			appeared[objectName(&events[i])] = append(appeared[objectName(&events[i])], &events[i])
+		}
+	}
+	for _, those := range asked {
+		for _, i := range those {
+			if verdicts[i].Judgement == persisted {
+				appeared[objectName(&events[i])] = append(appeared[objectName(&events[i])], &events[i])
+			}
+		}
+	}
+	for i := range events {
+		event := &events[i]
+		if foundNone(&event.Head) && event.Head.Resource.UID == "" && verdicts[i].Judgement == notPersisted &&
+			nearest(event, appeared[objectName(event)], nil, evictingLater) != "" {
+			verdicts[i] = verdict{Judgement: goneSince}
 		}
 	}
 }

@@ -62,6 +62,28 @@ func TestACreationThatNobodyCanSee(t *testing.T) {
 	}
 }
 
+// TestAnEvictionMayHaveMetACreationThatIsGone: it found no pod, and nothing else tells why one is gone that was created a moment later.
+func TestAnEvictionMayHaveMetACreationThatIsGone(t *testing.T) {
+	for name, test := range map[string]struct {
+		apart    time.Duration
+		appeared bool
+		want     []ledger.Judgement
+	}{
+		"it was there":       {60 * time.Millisecond, true, []ledger.Judgement{goneSince, persisted}},
+		"it was never there": {60 * time.Millisecond, false, []ledger.Judgement{notPersisted, notPersisted}},
+		"it came too late":   {2 * evictingLater, true, []ledger.Judgement{notPersisted, persisted}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eviction, creation := evicted().ofPod("").on(v1alpha1.NoVersion).at(11), created().ofPod("u1").after(test.apart).at(12)
+			creation.Head.Resource.Resource = "pods"
+			j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return test.appeared, nil }})
+			j.deletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
+			got := judgeAll(j, t.Context(), []Event{*eviction.Event, *creation.Event}, nil)
+			NewWithT(t).Expect(got).To(Equal(test.want))
+		})
+	}
+}
+
 // TestALateCreationIsRecalled from before it was admitted: it was stored after its object.
 func TestALateCreationIsRecalled(t *testing.T) {
 	g := NewWithT(t)
