@@ -155,6 +155,7 @@ func TestWhatADeletionAsks(t *testing.T) {
 	}
 	g := NewWithT(t)
 	g.Expect(asking(`{"gracePeriodSeconds":0}`).ID()).NotTo(Equal(asking(``).ID()))
+	g.Expect(asking(`{"gracePeriodSeconds":0}`).Deletion()).NotTo(Equal(asking(``).Deletion()))
 	g.Expect(asking(`{"propagationPolicy":"Orphan"}`).ID()).NotTo(Equal(asking(`{"propagationPolicy":"Background"}`).ID()))
 	g.Expect(asking(`{"propagationPolicy":"Orphan"}`).ID()).To(Equal(asking(`{"orphanDependents":true}`).ID()), "it is the same request")
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"strconv"
+	"strings"
 	"sync"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -54,12 +56,13 @@ func (d Digester) Digest(value any) string {
 // ID names the change: the same for each trail's copy, and for repeated calls of the API server for one change.
 func (c *Change) ID() string { return c.id }
 
-// Deletion names who deletes which object; empty when the request does not.
+// Deletion names who deletes which object, and how; empty when the request does not.
 func (c *Change) Deletion() string {
 	if c.request.Operation != admissionv1.Delete || c.resource.UID == "" {
 		return ""
 	}
-	return c.resource.UID + "/" + c.actor.Username
+	grace := strconv.FormatInt(ptr.Deref(c.info.GracePeriodSeconds, -1), 10)
+	return strings.Join([]string{c.resource.UID, string(c.info.PropagationPolicy), grace, c.actor.Username}, "/")
 }
 
 // EndsDeletion says that the request is for the second half of a pod's deletion without grace: the API server marks the

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
 )
@@ -189,19 +191,26 @@ func (h *history) hasFirstHalf(event *Event) bool {
 	return false
 }
 
-// earlierDeletions are those that the event's user asked for up to a while before it, of an older version.
+// earlierDeletions are those that the event's user asked for up to a while before it, of an older version and in the same way: each
+// validation of one request shows the same options.
 func (h *history) earlierDeletions(event *Event, within time.Duration) []*Event {
 	var earlier []*Event
 	for base, events := range h.byBase {
 		for _, other := range events {
 			apart := event.Head.Time.Sub(other.Head.Time.Time)
 			if base < baseOf(event) && other.Head.Action == v1alpha1.ActionDelete && other.Head.Actor.Username == event.Head.Actor.Username &&
-				apart >= 0 && apart <= within {
+				apart >= 0 && apart <= within && asksTheSame(event, other) {
 				earlier = append(earlier, other)
 			}
 		}
 	}
 	return earlier
+}
+
+// asksTheSame says that two deletions are asked for with the same options.
+func asksTheSame(a, b *Event) bool {
+	one, two := &a.Head.Request, &b.Head.Request
+	return one.PropagationPolicy == two.PropagationPolicy && ptr.Equal(one.GracePeriodSeconds, two.GracePeriodSeconds)
 }
 
 // ofUpdate judges an update by the first version after it that shows one of its places.

@@ -19,7 +19,8 @@ type Head struct {
 	} `json:"actor"`
 	Resource v1alpha1.ResourceReference `json:"resource"`
 	Request  struct {
-		PropagationPolicy metav1.DeletionPropagation `json:"propagationPolicy"`
+		PropagationPolicy  metav1.DeletionPropagation `json:"propagationPolicy"`
+		GracePeriodSeconds *int64                     `json:"gracePeriodSeconds"`
 	} `json:"request"`
 	Evidence []v1alpha1.Evidence `json:"evidence"`
 }
@@ -65,9 +66,12 @@ func (h *Head) scanActor(s *scan) {
 
 func (h *Head) scanRequest(s *scan) {
 	s.object(func(name []byte) {
-		if string(name) == "propagationPolicy" {
+		switch string(name) {
+		case "propagationPolicy":
 			h.Request.PropagationPolicy = metav1.DeletionPropagation(s.text())
-		} else {
+		case "gracePeriodSeconds":
+			s.into(&h.Request.GracePeriodSeconds)
+		default:
 			s.raw()
 		}
 	})

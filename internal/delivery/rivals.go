@@ -175,7 +175,7 @@ func (h *history) wasRetried(event *Event) bool {
 			apart := other.Head.Time.Sub(event.Head.Time.Time)
 			if apart >= 0 && apart <= stretched(retriedWithin, event, other) && other.Head.Action == v1alpha1.ActionDelete &&
 				other.Head.Resource.Subresource == event.Head.Resource.Subresource &&
-				other.Head.Actor.Username == event.Head.Actor.Username && sameResult(event, other) {
+				other.Head.Actor.Username == event.Head.Actor.Username && asksTheSame(event, other) && sameResult(event, other) {
 				return true
 			}
 		}

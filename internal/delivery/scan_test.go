@@ -42,6 +42,8 @@ func filled(value reflect.Value, n *int) {
 		value.Set(reflect.MakeSlice(value.Type(), 2, 2))
 		filled(value.Index(0), n)
 		filled(value.Index(1), n)
+	case reflect.Int64:
+		value.SetInt(int64(*n))
 	case reflect.String:
 		value.SetString(strings.Repeat("é\"\\\n", *n))
 	default:

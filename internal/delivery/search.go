@@ -121,7 +121,7 @@ func (f *found) find(uid string, search func() (bool, error)) (bool, error) {
 	if f == nil {
 		return search()
 	}
-	there, err, _ := f.searches.Do(uid, func() (any, error) {
+	answer, err, _ := f.searches.Do(uid, func() (any, error) {
 		if there, known := f.known(uid); known {
 			return there, nil
 		}
@@ -131,7 +131,8 @@ func (f *found) find(uid string, search func() (bool, error)) (bool, error) {
 		}
 		return there, err
 	})
-	return there == true, err
+	there, _ := answer.(bool)
+	return there, err
 }
 
 func (f *found) known(uid string) (there, known bool) {

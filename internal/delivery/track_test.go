@@ -173,6 +173,26 @@ func TestASecondDeletionIsTriedAgain(t *testing.T) {
 	}
 }
 
+// TestADeletionThatIsAskedForOtherwise is no second half of one before it, although the same user asked for that.
+func TestADeletionThatIsAskedForOtherwise(t *testing.T) {
+	ended := (&life{}).add(7, valued("1")).add(9, valued("1", going(0))).add(20, nil)
+	for name, test := range map[string]struct {
+		grace *int64
+		want  fate
+	}{
+		"without grace, too":         {ptr.To[int64](0), notMade},
+		"and does not say how":       {nil, unsure},
+		"with grace, which has gone": {ptr.To[int64](5), unsure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second := deleted("7", "1").at(8), deleted("9", "1").deleting(0).at(12).after(time.Second)
+			first.Head.Request.GracePeriodSeconds, second.Head.Request.GracePeriodSeconds = ptr.To[int64](0), test.grace
+			known := followed(t, ended, first.ofKind("pods").Event, second.ofKind("pods").Event)
+			NewWithT(t).Expect(known.fate(second.Event)).To(Equal(test.want))
+		})
+	}
+}
+
 // TestASecondDeletionChangesTheFirst: two ask at once for the deletion of what has dependents, and for something else to become of
 // them. When those are to be left alone, that may end the object.
 func TestASecondDeletionChangesTheFirst(t *testing.T) {
