@@ -176,7 +176,9 @@ func (h *history) ofHastening(event *Event) fate {
 // hasFirstHalf says that the same user asked for the deletion just before it was noted on the object, and that the event came as soon
 // as it was.
 func (h *history) hasFirstHalf(event *Event) bool {
-	if event.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) > stretched(cut, event) {
+	marked := h.revisions.madeBy(baseOf(event))
+	if event.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) > stretched(cut, event) ||
+		h.ordered && !marked.IsZero() && event.Head.Time.Sub(marked) > stretched(race, event) {
 		return false
 	}
 	for _, first := range h.earlierDeletions(event, secondHalf) {

@@ -20,7 +20,8 @@ const (
 )
 
 // lookSoonAfter judges again what was judged long after it was admitted, by what its object was a moment after that: whoever asks for the
-// same once more, when it was refused at first, may be the one who made it.
+// same once more, when it was refused at first, may be the one who made it. That is only needed where the event of the second try may not
+// be known yet.
 func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
 	var group errgroup.Group
 	group.SetLimit(readers)

@@ -85,8 +85,9 @@ func (v *verdict) isOpen(event *Event, following bool) bool {
 	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action != v1alpha1.ActionCreate && following)
 }
 
-// all judges events in their order. others are further events that are known.
-func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, error) {
+// all judges events in their order. others are further events that are known. following says that all that was recorded up to now is
+// among them, as it is not in a backlog.
+func (j *judge) all(ctx context.Context, events, others []Event, following bool) ([]verdict, error) {
 	histories := j.histories(events, others)
 	verdicts := make([]verdict, len(events))
 	var open []openCase
@@ -111,7 +112,9 @@ func (j *judge) all(ctx context.Context, events, others []Event) ([]verdict, err
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	j.lookSoonAfter(ctx, events, histories, verdicts)
+	if !following {
+		j.lookSoonAfter(ctx, events, histories, verdicts)
+	}
 	j.lookBack(ctx, events, histories, verdicts)
 	return verdicts, nil
 }

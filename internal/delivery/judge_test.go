@@ -117,7 +117,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 // judgeAll is the judge's judgements alone.
 func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Judgement { //nolint:revive // As the method.
 	var judgements []ledger.Judgement
-	verdicts, err := j.all(ctx, events, others)
+	verdicts, err := j.all(ctx, events, others, false)
 	if err != nil {
 		panic(err)
 	}
@@ -235,7 +235,7 @@ func TestJudgeConcludesNothingFromAnAPIServerThatIsAway(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewWithT(t)
 				j, _ := newJudge(objects)
-				_, err := j.all(t.Context(), []Event{*changed(v1alpha1.ActionCreate, "u1")}, nil)
+				_, err := j.all(t.Context(), []Event{*changed(v1alpha1.ActionCreate, "u1")}, nil, false)
 				g.Expect(err).To(HaveOccurred())
 			})
 		})

@@ -104,3 +104,15 @@ func (r revisions) passedBy(number uint64) time.Time {
 	}
 	return r[at-1].at
 }
+
+// madeBy is a moment at which a revision had been made, but for how long storing takes; zero when none is known.
+func (r revisions) madeBy(number uint64) time.Time {
+	at, found := slices.BinarySearchFunc(r, number, func(known revision, number uint64) int { return cmp.Compare(known.number, number) })
+	if found {
+		at++
+	}
+	if at == len(r) {
+		return time.Time{}
+	}
+	return r[at].at
+}

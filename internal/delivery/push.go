@@ -54,22 +54,23 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
 // recorded before it, but may not have been known yet.
 func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judgement, error) {
-	verdicts, err := c.judge.all(ctx, events, c.around(len(events)))
+	following := func() bool { return len(c.ahead) == 0 && !c.box.isBehind() }
+	verdicts, err := c.judge.all(ctx, events, c.around(len(events)), following())
 	if err == nil && c.awaitAccount(ctx, events, verdicts) {
-		verdicts, err = c.judge.all(ctx, events, c.around(len(events)))
+		verdicts, err = c.judge.all(ctx, events, c.around(len(events)), following())
 	}
 	if err != nil {
 		return nil, err
 	}
-	open, following := false, len(c.ahead) == 0 && !c.box.isBehind()
+	open := false
 	for i := range verdicts {
-		open = open || verdicts[i].isOpen(&events[i], following)
+		open = open || verdicts[i].isOpen(&events[i], following())
 	}
 	if open {
 		until := time.Now().Add(secondLook)
 		c.judge.recall(ctx, events, c.known, verdicts, c.box.isBehind()) // It takes about as long.
 		sleep(ctx, time.Until(until))
-		c.judge.again(events, c.around(len(events)), verdicts, following)
+		c.judge.again(events, c.around(len(events)), verdicts, following())
 	}
 	if c.box.hasLost() {
 		return nil, errLost

@@ -227,7 +227,7 @@ func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
 			}
 			j, _ := newJudge(objects)
 			events := []Event{*created().ofPod("u1").at(10).Event}
-			verdicts, err := j.all(t.Context(), events, nil)
+			verdicts, err := j.all(t.Context(), events, nil, false)
 			g.Expect(err).NotTo(HaveOccurred())
 			j.recall(t.Context(), events, nil, verdicts, true)
 			g.Expect(verdicts[0].Judgement).To(Equal(notPersisted))

@@ -53,7 +53,7 @@ func (h *history) rivals(event *Event) []*Event {
 // fate judges one of the events. Of those that could have been made, but of which only one was, it is the last one. Of two
 // users' that came nearly at the same time nobody can tell which.
 func (h *history) fate(event *Event) fate {
-	if h.mayHaveEnded(event) {
+	if h.mayHaveEnded(event) || h.mayHaveFollowed(event) {
 		return unsure
 	}
 	own, others := h.alone(event), h.madeRivals(event)
@@ -150,6 +150,13 @@ func (h *history) mayHaveLeft(event *Event) bool {
 		return left.deletedFirst == was.deletedFirst
 	}
 	return left == dependents{policy == metav1.DeletePropagationOrphan, policy == metav1.DeletePropagationForeground}
+}
+
+// mayHaveFollowed says that a deletion did not mark the object, and may have removed it all the same when another one had: what has neither
+// grace nor finalizers is removed whatever its version is by then.
+func (h *history) mayHaveFollowed(event *Event) bool {
+	return event.Status.Outcome == "" && !h.mayHaveLeft(event) && h.track.removed != 0 && h.track.after(baseOf(event)) != nil &&
+		h.alone(event) == made && !h.wasRetried(event) && slices.ContainsFunc(h.madeRivals(event), h.mayHaveLeft)
 }
 
 // ignoresPropagation are the kinds whose deletion leaves the same whatever it asks to become of dependents: nothing depends on an event,

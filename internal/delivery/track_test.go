@@ -193,6 +193,17 @@ func TestADeletionThatIsAskedForOtherwise(t *testing.T) {
 	}
 }
 
+// TestADeletionLongAfterTheMarkIsAnother, although the same user asked for it in the same way.
+func TestADeletionLongAfterTheMarkIsAnother(t *testing.T) {
+	ended := (&life{}).add(7, valued("1")).add(9, valued("1", going(0))).add(20, nil)
+	for pause, want := range map[time.Duration]fate{100 * time.Millisecond: notMade, 1500 * time.Millisecond: unsure} {
+		first, elsewhere, second := deleted("7", "1").at(8), updated("3", "1", "2").ofPod("u2").after(40*time.Millisecond).at(10), deleted("9", "1").deleting(0).at(12).after(pause)
+		known := followed(t, ended, first.ofKind("pods").Event, second.ofKind("pods").Event)
+		known.revisions = newRevisions([]*Event{first.Event, elsewhere.Event, second.Event})
+		NewWithT(t).Expect(known.fate(second.Event)).To(Equal(want), "%s", pause)
+	}
+}
+
 // TestASecondDeletionChangesTheFirst: two ask at once for the deletion of what has dependents, and for something else to become of
 // them. When those are to be left alone, that may end the object.
 func TestASecondDeletionChangesTheFirst(t *testing.T) {
@@ -292,6 +303,7 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 		"dependents first":             {marked("foregroundDeletion"), none, foreground, "configmaps", []fate{notMade, made}},
 		"orphans":                      {marked("orphan"), orphan, foreground, "configmaps", []fate{made, notMade}},
 		"orphans, as some kinds leave": {marked("orphan"), none, background, "configmaps", []fate{made, notMade}},
+		"dependents first, and then":   {marked("foregroundDeletion").add(22, nil), none, foreground, "configmaps", []fate{unsure, made}},
 		"of a kind that ignores it":    {removed, none, foreground, "events", []fate{contest, contest}},
 	} {
 		t.Run(name, func(t *testing.T) {
