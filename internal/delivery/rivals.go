@@ -152,11 +152,16 @@ func (h *history) mayHaveLeft(event *Event) bool {
 	return left == dependents{policy == metav1.DeletePropagationOrphan, policy == metav1.DeletePropagationForeground}
 }
 
-// mayHaveFollowed says that a deletion did not mark the object, and may have removed it all the same when another one had: what has neither
-// grace nor finalizers is removed whatever its version is by then.
+// mayHaveFollowed says that a deletion did not mark the object, and may have removed it all the same when another one had, at about the same
+// time: what has neither grace nor finalizers is removed whatever its version is by then.
 func (h *history) mayHaveFollowed(event *Event) bool {
-	return event.Status.Outcome == "" && !h.mayHaveLeft(event) && h.track.removed != 0 && h.track.after(baseOf(event)) != nil &&
-		h.alone(event) == made && !h.wasRetried(event) && slices.ContainsFunc(h.madeRivals(event), h.mayHaveLeft)
+	if event.Status.Outcome != "" || h.mayHaveLeft(event) || h.track.removed == 0 || h.track.after(baseOf(event)) == nil ||
+		h.alone(event) != made || h.wasRetried(event) {
+		return false
+	}
+	return slices.ContainsFunc(h.madeRivals(event), func(rival *Event) bool {
+		return h.mayHaveLeft(rival) && event.Head.Time.Sub(rival.Head.Time.Time).Abs() <= stretched(race, event, rival)
+	})
 }
 
 // ignoresPropagation are the kinds whose deletion leaves the same whatever it asks to become of dependents: nothing depends on an event,

@@ -294,22 +294,25 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 		life     *life
 		one, two metav1.DeletionPropagation
 		kind     string
-		want     []fate
+		// later is how much later than 50 ms after the first one the second one comes.
+		later time.Duration
+		want  []fate
 	}{
-		"removed at once":              {removed, none, foreground, "configmaps", []fate{made, notMade}},
-		"removed, not to be orphaned":  {removed, orphan, background, "configmaps", []fate{notMade, made}},
-		"removed, both would":          {removed, none, background, "configmaps", []fate{contest, contest}},
-		"removed, neither would":       {removed, orphan, foreground, "configmaps", []fate{contest, contest}},
-		"dependents first":             {marked("foregroundDeletion"), none, foreground, "configmaps", []fate{notMade, made}},
-		"orphans":                      {marked("orphan"), orphan, foreground, "configmaps", []fate{made, notMade}},
-		"orphans, as some kinds leave": {marked("orphan"), none, background, "configmaps", []fate{made, notMade}},
-		"dependents first, and then":   {marked("foregroundDeletion").add(22, nil), none, foreground, "configmaps", []fate{unsure, made}},
-		"of a kind that ignores it":    {removed, none, foreground, "events", []fate{contest, contest}},
+		"removed at once":              {removed, none, foreground, "configmaps", 0, []fate{made, notMade}},
+		"removed, not to be orphaned":  {removed, orphan, background, "configmaps", 0, []fate{notMade, made}},
+		"removed, both would":          {removed, none, background, "configmaps", 0, []fate{contest, contest}},
+		"removed, neither would":       {removed, orphan, foreground, "configmaps", 0, []fate{contest, contest}},
+		"dependents first":             {marked("foregroundDeletion"), none, foreground, "configmaps", 0, []fate{notMade, made}},
+		"orphans":                      {marked("orphan"), orphan, foreground, "configmaps", 0, []fate{made, notMade}},
+		"orphans, as some kinds leave": {marked("orphan"), none, background, "configmaps", 0, []fate{made, notMade}},
+		"dependents first, and then":   {marked("foregroundDeletion").add(22, nil), none, foreground, "configmaps", 0, []fate{unsure, made}},
+		"dependents first, long after": {marked("foregroundDeletion").add(22, nil), none, foreground, "configmaps", 600 * time.Millisecond, []fate{notMade, made}},
+		"of a kind that ignores it":    {removed, none, foreground, "events", 0, []fate{contest, contest}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			one := deleted("7", "1").at(10).asking(test.one).ofKind(test.kind)
-			two := deleted("7", "1").at(11).byBob().after(50 * time.Millisecond).asking(test.two).ofKind(test.kind)
+			two := deleted("7", "1").at(11).byBob().after(50*time.Millisecond + test.later).asking(test.two).ofKind(test.kind)
 			known := followed(t, test.life, one.Event, two.Event)
 			g.Expect([]fate{known.fate(one.Event), known.fate(two.Event)}).To(Equal(test.want))
 		})
