@@ -101,6 +101,8 @@ func (h *history) beats(event, other *Event) bool {
 		return fits
 	case retried != h.wasRetried(other):
 		return !retried
+	case apart > 0 && other.Held || apart < 0 && event.Held:
+		return false // The earlier one may have waited until after the later one.
 	case apart.Abs() > near:
 		return apart > 0
 	case event.Head.Actor.Username != other.Head.Actor.Username:

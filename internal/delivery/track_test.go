@@ -319,6 +319,16 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 	}
 }
 
+// TestWhoWaitedMayHaveBeenLast: a request that the API server made wait may be made when a later one of the same is refused.
+func TestWhoWaitedMayHaveBeenLast(t *testing.T) {
+	for held, want := range map[bool][]fate{true: {contest, contest}, false: {notMade, made}} {
+		first, second := updated("7", "1", "2").at(8), updated("7", "1", "2").at(9).after(5*time.Second)
+		first.Held = held
+		known := followed(t, (&life{}).add(7, valued("1")).add(12, valued("2")), first.Event, second.Event)
+		NewWithT(t).Expect([]fate{known.fate(first.Event), known.fate(second.Event)}).To(Equal(want), "held: %t", held)
+	}
+}
+
 // TestWhoWroteAllThatDiffers: an object shows both of two users' updates, and differs in more than one of them wrote.
 func TestWhoWroteAllThatDiffers(t *testing.T) {
 	g := NewWithT(t)
