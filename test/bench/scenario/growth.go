@@ -75,6 +75,10 @@ func (r *Rig) outage(ctx context.Context, objects, events int) (*drain, error) {
 
 // storeInSlices stores all events, no faster than the manager packs them.
 func (r *Rig) storeInSlices(ctx context.Context, b *backlog) error {
+	delivered, err := r.countEvents(ctx, b.trail.Namespace) // They stay until retention deletes them.
+	if err != nil {
+		return err
+	}
 	for from := 0; from < b.count; from += outageSlice {
 		err := load.Each(ctx, creators, min(outageSlice, b.count-from), func(ctx context.Context, i int) error { return b.storeOne(ctx, from+i) })
 		if err != nil {
@@ -82,7 +86,7 @@ func (r *Rig) storeInSlices(ctx context.Context, b *backlog) error {
 		}
 		err = wait.PollUntilContextTimeout(ctx, poll, packingTime, true, func(ctx context.Context) (bool, error) {
 			waiting, err := r.countEvents(ctx, b.trail.Namespace)
-			return waiting <= outageSingles, err
+			return waiting-delivered <= outageSingles, err
 		})
 		if err != nil {
 			return fmt.Errorf("waiting for the manager to pack events: %w; its log is %s", err, r.manager.LogPath())
