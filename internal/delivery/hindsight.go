@@ -23,6 +23,8 @@ const (
 // same once more, when it was refused at first, may be the one who made it. That is only needed where the event of the second try may not
 // be known yet.
 func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(readers)
 	counters := comparing{objects: j.objects, known: map[place]func() bool{}}
@@ -35,9 +37,10 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 			continue
 		}
 		revision := known.revisions.after(until)
-		if left--; revision == 0 || left < 0 {
+		if revision == 0 || left == 0 {
 			continue
 		}
+		left--
 		group.Go(func() error {
 			ref := &event.Head.Resource
 			if !counters.with(ctx, ref) {

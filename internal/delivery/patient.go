@@ -41,6 +41,10 @@ func (p *patient) at(ctx context.Context, ref *v1alpha1.ResourceReference, revis
 	return seen, shown, err
 }
 
+func (p *patient) shareRevisions(ctx context.Context, ref *v1alpha1.ResourceReference) error {
+	return p.ask(ctx, func() error { return p.reader.shareRevisions(ctx, ref) })
+}
+
 func (p *patient) appeared(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (seen map[string]bool, err error) {
 	err = p.ask(ctx, func() error {
 		seen, err = p.reader.appeared(ctx, refs, since)

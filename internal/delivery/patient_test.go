@@ -39,6 +39,10 @@ func (h *hesitant) appeared(context.Context, []*v1alpha1.ResourceReference, uint
 	return map[string]bool{"u1": true}, h.forbidden()
 }
 
+func (h *hesitant) shareRevisions(context.Context, *v1alpha1.ResourceReference) error {
+	return h.forbidden()
+}
+
 // TestAnAPIServerThatHasJustStartedIsAskedAgain for what it forbids, each of which would not be asked for a minute otherwise.
 func TestAnAPIServerThatHasJustStartedIsAskedAgain(t *testing.T) {
 	ref := &changed(v1alpha1.ActionUpdate, "u1").Head.Resource
@@ -51,6 +55,7 @@ func TestAnAPIServerThatHasJustStartedIsAskedAgain(t *testing.T) {
 			_, _, err := p.at(ctx, ref, 7)
 			return err
 		},
+		"counter": func(ctx context.Context, p *patient) error { return p.shareRevisions(ctx, ref) },
 		"watch": func(ctx context.Context, p *patient) error {
 			_, err := p.appeared(ctx, []*v1alpha1.ResourceReference{ref}, 7)
 			return err

@@ -21,7 +21,8 @@ const (
 	remembered = 5 * time.Minute
 	// lately is for how long creations of a kind in a namespace are looked for together: what happened to all others is read with them.
 	lately = time.Minute
-	// recallTime bounds how long all that takes, for events that are judged together: their trail waits for it.
+	// recallTime bounds how long all that takes, and how long it takes to look at what objects were, for events that are judged together:
+	// their trail waits for it.
 	recallTime = 30 * time.Second
 	// maxReplayed bounds the questions that are asked at once, and maxQuestions those that are asked for events that are judged together.
 	maxReplayed  = 32

@@ -38,10 +38,7 @@ func (r *Rig) drain(ctx context.Context, objects, events int) (*drain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.restartManager(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.waitForShards(ctx); err != nil {
+	if err := r.restartDelivery(ctx); err != nil {
 		return nil, err
 	}
 	return r.delivery(ctx, trail, events, func() error { return r.suspend(ctx, trail, false) })
@@ -82,6 +79,14 @@ func (r *Rig) delivery(ctx context.Context, trail *v1alpha1.AuditTrail, events i
 		return nil, fmt.Errorf("%d of %d events were rejected", rejected, events)
 	}
 	return d, nil
+}
+
+// restartDelivery starts the operator over, and waits until it delivers again.
+func (r *Rig) restartDelivery(ctx context.Context) error {
+	if err := r.restartManager(ctx); err != nil {
+		return err
+	}
+	return r.waitForShards(ctx)
 }
 
 // waitForShards waits until the manager delivers trails and leads.

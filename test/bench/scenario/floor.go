@@ -70,11 +70,7 @@ func newFloor(args []string) (http.Handler, func(), error) {
 
 // newLocalFloor has a file that nobody replays.
 func newLocalFloor([]string) (http.Handler, func(), error) {
-	dir, err := os.MkdirTemp("", "trailkeeper-bench-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("making the floor's folder: %w", err)
-	}
-	file, err := spill.Open(filepath.Join(dir, "spill"), spill.Options{MaxBytes: 1 << 30})
+	file, end, err := newSpill()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,10 +87,7 @@ func newLocalFloor([]string) (http.Handler, func(), error) {
 		}
 		writeAllowed(w, uid)
 	}
-	return http.HandlerFunc(store), func() {
-		_ = file.Close()
-		_ = os.RemoveAll(dir)
-	}, nil
+	return http.HandlerFunc(store), end, nil
 }
 
 func eventsPath(namespace string) string {

@@ -54,10 +54,7 @@ func (r *Rig) outage(ctx context.Context, objects, events int) (*drain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.restartManager(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.waitForShards(ctx); err != nil {
+	if err := r.restartDelivery(ctx); err != nil {
 		return nil, err
 	}
 	began := time.Now()

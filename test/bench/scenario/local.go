@@ -77,11 +77,7 @@ func newBaseline([]string) (http.Handler, func(), error) {
 
 // newLocal is the recorder with everything but a control plane.
 func newLocal([]string) (http.Handler, func(), error) {
-	dir, err := os.MkdirTemp("", "trailkeeper-bench-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("making the recorder's folder: %w", err)
-	}
-	file, err := spill.Open(filepath.Join(dir, "spill"), spill.Options{MaxBytes: 1 << 30})
+	file, end, err := newSpill()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +97,20 @@ func newLocal([]string) (http.Handler, func(), error) {
 	store := recorder.NewStore(nil, testenv.OperatorNamespace, file, func() string { return "4711" }, &counters.Recorder)
 	handler := recorder.New(compiled, store, audit.NewDigester([]byte("bench")), &counters.Recorder, nil, clock.RealClock{}).
 		Handler(v1alpha1.FailurePolicyIgnore)
-	return handler, func() {
+	return handler, end, nil
+}
+
+// newSpill is a spill file that nobody replays, and what removes it.
+func newSpill() (_ *spill.Store, end func(), err error) {
+	dir, err := os.MkdirTemp("", "trailkeeper-bench-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the folder of a spill file: %w", err)
+	}
+	file, err := spill.Open(filepath.Join(dir, "spill"), spill.Options{MaxBytes: 1 << 30})
+	if err != nil {
+		return nil, nil, err
+	}
+	return file, func() {
 		_ = file.Close()
 		_ = os.RemoveAll(dir)
 	}, nil
