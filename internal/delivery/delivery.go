@@ -39,8 +39,8 @@ type Delivery struct {
 	// maxChunk is how large a chunk's data becomes, about, in bytes.
 	maxChunk int
 	chunks   *chunks
-	// found is what the searches of all trails found out.
-	found found
+	// objects is how all couriers see objects.
+	objects reader
 
 	mu       sync.Mutex
 	held     map[int]*holding
@@ -61,7 +61,7 @@ type service struct {
 func New(options Options) *Delivery {
 	options = options.withDefaults()
 	source := &source{client: options.REST}
-	return &Delivery{
+	d := &Delivery{
 		Options:  options,
 		source:   source,
 		feed:     newFeed(source, options.Clock),
@@ -74,6 +74,10 @@ func New(options Options) *Delivery {
 
 		milestones: map[types.UID]milestone{},
 	}
+	d.objects = &remembering{
+		reader: &patient{&objects{client: options.REST}, d.hasJustStarted}, clock: options.Clock, silence: options.Silence,
+	}
+	return d
 }
 
 // Serve makes sure that a courier delivers the trail's events, by the trail's present spec, if this replica holds its shard.
@@ -163,7 +167,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		committed: progressOf(trail),
 		reserve:   reserve{full: trail.BacklogIsFull()},
 		judge: &judge{
-			objects:  &patient{&objects{client: d.REST}, d.hasJustStarted},
+			objects:  d.objects,
 			digester: d.Digester,
 			clock:    d.Clock,
 			settle:   d.Settle,
@@ -174,7 +178,6 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 				return d.NearGap != nil && d.NearGap(key, ref, moment)
 			},
 			stalled: d.Stalled,
-			found:   &d.found,
 			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
 				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
 			},

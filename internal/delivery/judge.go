@@ -54,9 +54,6 @@ type judge struct {
 	// forgotten is the latest moment of which a judged event was forgotten because of its age.
 	forgotten func() time.Time
 
-	// found is what searches for objects found out, for all trails.
-	found *found
-
 	// settle is how long after its recording an event is due.
 	settle time.Duration
 

@@ -3,10 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -93,7 +90,7 @@ func (j *judge) searchFor(ctx context.Context, events []Event, known revisions, 
 	s := &searcher{objects: j.objects, known: known, left: maxProbes, had: map[probe]string{}}
 	var failures []error
 	for _, i := range those {
-		there, err := j.found.find(events[i].Head.Resource.UID, func() (bool, error) { return s.wasThere(ctx, &events[i], events[i].storedAfter()) })
+		there, err := s.wasThere(ctx, &events[i], events[i].storedAfter())
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -101,58 +98,6 @@ func (j *judge) searchFor(ctx context.Context, events []Event, known revisions, 
 		verdicts[i] = recalled(there)
 	}
 	return errors.Join(failures...)
-}
-
-// maxFound bounds how many objects it is remembered of whether they were ever there.
-const maxFound = 4096
-
-// found is what searches found out about objects, by their uids: each trail has an event of the same creation. Nil remembers nothing.
-type found struct {
-	searches singleflight.Group
-
-	mu    sync.Mutex
-	there map[string]bool
-	// uids are in the order in which they were added.
-	uids []string
-}
-
-// find is what was found out about an object, or what a search for it finds out now, which others wait for that ask for the same.
-func (f *found) find(uid string, search func() (bool, error)) (bool, error) {
-	if f == nil {
-		return search()
-	}
-	answer, err, _ := f.searches.Do(uid, func() (any, error) {
-		if there, known := f.known(uid); known {
-			return there, nil
-		}
-		there, err := search()
-		if err == nil {
-			f.remember(uid, there)
-		}
-		return there, err
-	})
-	there, _ := answer.(bool)
-	return there, err
-}
-
-func (f *found) known(uid string) (there, known bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	there, known = f.there[uid]
-	return there, known
-}
-
-func (f *found) remember(uid string, there bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.there == nil {
-		f.there = map[string]bool{}
-	}
-	if len(f.uids) == maxFound {
-		delete(f.there, f.uids[0])
-		f.uids = f.uids[1:]
-	}
-	f.there[uid], f.uids = there, append(f.uids, uid)
 }
 
 // recalled is the verdict on a creation of whose object it is known whether it was ever there.

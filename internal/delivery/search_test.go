@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -66,28 +65,4 @@ func TestWhatEtcdKnows(t *testing.T) {
 			g.Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, others)).To(HaveExactElements(test.want))
 		})
 	}
-}
-
-// TestWhatWasFoundOutIsNotSearchedForAgain, for any trail, unless it could not be found out.
-func TestWhatWasFoundOutIsNotSearchedForAgain(t *testing.T) {
-	g := NewWithT(t)
-	f, searches := &found{}, 0
-	search := func(there bool, err error) func() (bool, error) {
-		return func() (bool, error) {
-			searches++
-			return there, err
-		}
-	}
-	_, err := f.find("u1", search(false, errTrackLost))
-	g.Expect(err).To(MatchError(errTrackLost))
-	for range 2 {
-		g.Expect(f.find("u1", search(true, nil))).To(BeTrue())
-		g.Expect(f.find("u2", search(false, nil))).To(BeFalse())
-	}
-	g.Expect(searches).To(Equal(3))
-	for i := range maxFound {
-		_, _ = f.find(fmt.Sprint("other-", i), search(true, nil))
-	}
-	g.Expect(f.there).To(HaveLen(maxFound))
-	g.Expect(f.find("u1", search(false, nil))).To(BeFalse(), "it was forgotten")
 }

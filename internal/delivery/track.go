@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxLooks bounds how many times one object is looked at to follow it.
-	maxLooks = 48
+	maxLooks = 64
 	// maxTracks bounds what the versions of objects that are judged together may have, in bytes.
 	maxTracks = 8 << 20
 )
@@ -115,7 +115,7 @@ func (f *follower) findEnd(ctx context.Context, there, gone uint64) (footprint, 
 		return footprint{}, 0, errors.Join(errTrackLost, err)
 	}
 	for gone-there > 1 {
-		middle := there + (gone-there)/2
+		middle := roundest(there, gone)
 		step, _, err := f.look(ctx, middle)
 		switch {
 		case err != nil:
@@ -127,6 +127,16 @@ func (f *follower) findEnd(ctx context.Context, there, gone uint64) (footprint, 
 		}
 	}
 	return last, gone, nil
+}
+
+// roundest is a number between two that ends in as many zero bits as one of them can: where searches between such numbers meet, whatever
+// two they began with, the same reads answer them. It takes twice the steps of halving at most.
+func roundest(low, high uint64) uint64 {
+	n := high - 1
+	for n&(n-1) > low {
+		n &= n - 1
+	}
+	return n
 }
 
 // look shows the object at a revision, or now when that is 0; its number is 0 when it was not there.

@@ -1,0 +1,197 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/gomega"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+)
+
+// counted is a memory of what is asked of it, of an object with a past, and how often that was asked for.
+type counted struct {
+	*remembering
+	clock       *clocktesting.FakePassiveClock
+	asked       int
+	lasted, ago time.Duration
+}
+
+func remember(past func(revision uint64) (sight, uint64, error)) *counted {
+	c := &counted{clock: clocktesting.NewFakePassiveClock(eventTime)}
+	c.remembering = &remembering{
+		reader: &fakeObjects{past: func(revision uint64) (sight, uint64, error) {
+			c.asked++
+			return past(revision)
+		}},
+		clock: c.clock, silence: func() (lasted, ago time.Duration) { return c.lasted, c.ago },
+	}
+	return c
+}
+
+func theObject() *v1alpha1.ResourceReference { return &head(v1alpha1.ActionUpdate, "u1").Resource }
+
+func TestWhatAnObjectWasIsAskedForOnce(t *testing.T) {
+	g := NewWithT(t)
+	c := remember((&life{}).add(7, valued("1")).add(9, valued("2")).add(20, nil).at)
+	other := theObject()
+	other.Name = "other"
+	for range 3 {
+		for _, revision := range []uint64{7, 8, 9, 20} {
+			seen, shown, err := c.at(t.Context(), theObject(), revision)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(shown).To(Equal(revision))
+			g.Expect(seen.exists).To(Equal(revision != 20))
+		}
+	}
+	g.Expect(c.asked).To(Equal(4))
+	_, _, err := c.at(t.Context(), other, 7)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(c.asked).To(Equal(5), "that is another object")
+	for range 2 {
+		_, shown, err := c.at(t.Context(), theObject(), 0)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(shown).To(BeNumerically(">", 20))
+	}
+	g.Expect(c.asked).To(Equal(7), "what it is now is asked for each time")
+}
+
+func TestAFailureIsNotRemembered(t *testing.T) {
+	g := NewWithT(t)
+	l := (&life{}).add(7, valued("1"))
+	l.compacted = 10
+	c := remember(l.at)
+	_, _, err := c.at(t.Context(), theObject(), 8)
+	g.Expect(err).To(HaveOccurred())
+	l.compacted = 0
+	seen, _, err := c.at(t.Context(), theObject(), 8)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(seen.exists).To(BeTrue())
+}
+
+// TestASilenceForgetsWhatObjectsWere: etcd may be another one after it.
+func TestASilenceForgetsWhatObjectsWere(t *testing.T) {
+	g := NewWithT(t)
+	was := valued("1")
+	c := remember(func(revision uint64) (sight, uint64, error) { return was.sight, revision, nil })
+	look := func() string {
+		seen, _, err := c.at(t.Context(), theObject(), 8)
+		g.Expect(err).NotTo(HaveOccurred())
+		return string(seen.body)
+	}
+	before := look()
+	was = valued("2")
+	g.Expect(look()).To(Equal(before))
+	c.lasted, c.ago = 5*time.Second, 0
+	now := look()
+	g.Expect(now).NotTo(Equal(before), "what was read before it may be wrong")
+	was = valued("3")
+	g.Expect(look()).NotTo(Equal(now), "nothing is remembered while it lasts")
+	was = valued("4")
+	c.clock.SetTime(eventTime.Add(10 * time.Second))
+	c.lasted, c.ago = 6*time.Second, 9*time.Second
+	after := look()
+	g.Expect(after).To(Equal(string(was.body)))
+	was = valued("5")
+	c.clock.SetTime(eventTime.Add(11 * time.Second))
+	c.ago = 10 * time.Second
+	g.Expect(look()).To(Equal(after), "that was the same silence")
+	c.lasted, c.ago = 2*time.Second, time.Second
+	g.Expect(look()).NotTo(Equal(after), "that was another one")
+}
+
+// TestWhatWasReadBeforeASilenceIsNotRememberedAfterIt, if it was answered then.
+func TestWhatWasReadBeforeASilenceIsNotRememberedAfterIt(t *testing.T) {
+	g := NewWithT(t)
+	var c *counted
+	nested := false
+	c = remember(func(revision uint64) (sight, uint64, error) {
+		if !nested {
+			nested = true
+			c.lasted, c.ago = 5*time.Second, time.Second
+			_, _, err := c.at(t.Context(), theObject(), 9)
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+		return valued("1").sight, revision, nil
+	})
+	for range 2 {
+		_, _, err := c.at(t.Context(), theObject(), 8)
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	g.Expect(c.asked).To(Equal(3))
+}
+
+// TestAnotherTrailsEndFailsNobody: whoever waits for what another one asks for asks itself when that one gave up.
+func TestAnotherTrailsEndFailsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		ending, end := context.WithCancel(t.Context())
+		c := remember((&life{}).add(7, valued("1")).at)
+		c.reader = &endingReader{reader: c.reader}
+		var group sync.WaitGroup
+		group.Go(func() {
+			_, _, err := c.at(ending, theObject(), 8)
+			g.Expect(err).To(MatchError(context.Canceled))
+		})
+		synctest.Wait()
+		group.Go(func() {
+			seen, _, err := c.at(t.Context(), theObject(), 8)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(seen.exists).To(BeTrue())
+		})
+		synctest.Wait()
+		g.Expect(c.asked).To(BeZero(), "both wait for the first one's answer")
+		end()
+		group.Wait()
+	})
+}
+
+// endingReader answers whoever asks first only when they give up.
+type endingReader struct {
+	reader
+	once sync.Once
+}
+
+func (r *endingReader) at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
+	r.once.Do(func() { <-ctx.Done() })
+	if err := ctx.Err(); err != nil {
+		return sight{}, 0, err
+	}
+	return r.reader.at(ctx, ref, revision)
+}
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	c := remember((&life{}).add(1, valued("1")).at)
+	for revision := range uint64(4 * maxBygones / bygoneSize) {
+		_, _, _ = c.at(t.Context(), theObject(), revision+1)
+	}
+	g.Expect(len(c.young) + len(c.older)).To(And(BeNumerically("<=", maxBygones/bygoneSize+2), BeNumerically(">", maxBygones/bygoneSize/4)))
+	asked := c.asked
+	_, _, _ = c.at(t.Context(), theObject(), 1)
+	g.Expect(c.asked).To(Equal(asked+1), "it was forgotten")
+}
+
+// TestSearchesMeet: trails follow an object from different versions and up to different moments.
+func TestSearchesMeet(t *testing.T) {
+	g := NewWithT(t)
+	c := remember((&life{}).add(5, valued("0")).add(7, valued("1")).add(9, valued("2")).add(1234, nil).add(9999, nil).at)
+	first, err := follow(t.Context(), c, theObject(), 5, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	asked := c.asked
+	second, err := follow(t.Context(), c, theObject(), 7, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(second.removed).To(Equal(first.removed))
+	g.Expect(c.asked-asked).To(BeNumerically("<=", 4), "of %d", asked)
+}
+
+func TestRoundest(t *testing.T) {
+	g := NewWithT(t)
+	for _, test := range []struct{ low, high, want uint64 }{{0, 2, 1}, {7, 9, 8}, {8, 10, 9}, {9, 15, 12}, {1000, 2000, 1024}, {1025, 2000, 1536}, {1, 1 << 40, 1 << 39}} {
+		g.Expect(roundest(test.low, test.high)).To(Equal(test.want), "between %d and %d", test.low, test.high)
+	}
+}
