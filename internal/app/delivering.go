@@ -82,7 +82,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 		AccountFor:         o.accountFor,
 		Waiting:            o.waitingLocally,
 		Silence:            o.presence.Silence,
-		Stalled:            o.presence.Stalled,
+		StalledUntil:       o.presence.StalledUntil,
 		Ledger:             o.ledgers(),
 		Announce: func(ctx context.Context, gap delivery.Gap) error {
 			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)

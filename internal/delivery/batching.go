@@ -1,27 +1,37 @@
 package delivery
 
-import "github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+import (
+	"cmp"
 
-// wrapping is about what a record has beside its event's spec, in bytes, before the first one was made.
-const wrapping = 640
+	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+)
+
+const (
+	// wrapping is about what a record has beside its event's spec, in bytes, before the first one was made.
+	wrapping = 320
+	// spare is the part of a batch that is left for records that turn out larger than those before: a batch that is a little less than
+	// full costs less than a call for what did not fit.
+	spare = 1.0 / 128
+)
 
 // batchBytes is how much is collected for one call: the limit, or the courier's share of the memory.
 func (c *courier) batchBytes() int {
-	return min(cloudwatch.MaxBatchBytes, c.delivery.windowBytes())
+	limit := min(cloudwatch.MaxBatchBytes, c.delivery.windowBytes())
+	return limit - int(spare*float64(limit))
 }
 
 // sizeOf is about what the event's record will count towards that.
 func (c *courier) sizeOf(event *Event) int {
-	return len(event.Spec) + max(c.wrapping, wrapping/2)
+	return len(event.Spec) + cmp.Or(c.wrapping, wrapping)
 }
 
-// learnSizes remembers what records had beside their events' specs. The most is taken: a batch that is a little less
-// than full costs less than a call for what did not fit.
+// learnSizes remembers what records had beside their events' specs, on average: some tell of doubts, others do not.
 func (c *courier) learnSizes(events []Event, records []cloudwatch.Record) {
-	c.wrapping = 0
+	sum := 0
 	for i := range records {
-		c.wrapping = max(c.wrapping, records[i].Size()-len(events[i].Spec))
+		sum += max(records[i].Size()-len(events[i].Spec), 0)
 	}
+	c.wrapping = sum/len(records) + 1
 }
 
 // full is how many of the queue's first events fill a batch; 0 when all of them do not.

@@ -177,7 +177,7 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			nearGap: func(ref *v1alpha1.ResourceReference, moment time.Time) bool {
 				return d.NearGap != nil && d.NearGap(key, ref, moment)
 			},
-			stalled: d.Stalled,
+			stalledUntil: d.StalledUntil,
 			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
 				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
 			},

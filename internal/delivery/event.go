@@ -42,8 +42,9 @@ type Event struct {
 	Straggler bool
 	// Overdue says that others of its time that were stored before it are forgotten already.
 	Overdue bool
-	// Held says that the API server stored nothing for a while at that time: the change may have been made much later.
-	Held bool
+	// HeldUntil is until when the API server stored nothing, if it began to at about the time of the change, which may have waited until
+	// then; zero when it did not.
+	HeldUntil time.Time
 	// Slow is how long storing events took at that time, at least.
 	Slow time.Duration
 	// Upsert says that the update's request went on to create another object of the name.
@@ -51,6 +52,9 @@ type Event struct {
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
 }
+
+// begun is a moment by which the API server had begun to store the change, if it was made and nothing else held it up.
+func (e *Event) begun() time.Time { return later(e.Head.Time.Time, e.HeldUntil) }
 
 // size is about what the event occupies in memory, in bytes.
 func (e *Event) size() int {

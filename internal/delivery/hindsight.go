@@ -32,7 +32,7 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
 		known := histories[event.Head.Resource.UID]
-		until := event.Head.Time.Add(stretched(unversioned+cut, event))
+		until := event.begun().Add(stretched(unversioned+cut, event))
 		if !j.mayBeAnothers(event, v, until) {
 			continue
 		}
@@ -63,7 +63,7 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 // itself was made, if it was.
 func (j *judge) mayBeAnothers(event *Event, v *verdict, until time.Time) bool {
 	ref := &event.Head.Resource
-	if v.seen == nil || v.Outcome != v1alpha1.OutcomePersisted || event.Held || event.Late || ref.UID == "" ||
+	if v.seen == nil || v.Outcome != v1alpha1.OutcomePersisted || event.Late || ref.UID == "" ||
 		j.clock.Now().Sub(event.Head.Time.Time) < lateAfter || j.trackless.has(ref, j.clock.Now()) {
 		return false
 	}

@@ -30,7 +30,8 @@ func TestWhatIsJudgedLateMayBeAnothers(t *testing.T) {
 		"deleted later":                {removed(90), deleted("7", "1").at(10), time.Minute, nil, notPersisted},
 		"deleted later, judged soon":   {removed(90), deleted("7", "1").at(10), 5 * time.Second, nil, persisted},
 		"deleted later, or who knows":  {removed(90), deleted("7", "1").at(10), time.Minute, errTrackLost, persisted},
-		"deleted later, it had waited": {removed(90), deleted("7", "1").at(10).held(), time.Minute, nil, persisted},
+		"deleted later, it had waited": {removed(90), deleted("7", "1").at(10).held(6 * time.Second), time.Minute, nil, persisted},
+		"deleted after it had waited":  {removed(90), deleted("7", "1").at(10).held(4 * time.Second), time.Minute, nil, notPersisted},
 		"marked at once":               {marked(11), deleted("7", "1").at(10), time.Minute, nil, persisted},
 		"marked later":                 {marked(90), deleted("7", "1").at(10), time.Minute, nil, notPersisted},
 		"written at once":              {written(11, 0), updated("7", "1", "2").at(10), time.Minute, nil, persisted},
@@ -40,7 +41,7 @@ func TestWhatIsJudgedLateMayBeAnothers(t *testing.T) {
 			now, _, _ := test.life.at(0)
 			objects := &fakeObjects{cached: now, consistent: now, past: test.life.at, apart: test.apart}
 			j, clock := newJudge(objects)
-			j.stalled = func(time.Time) bool { return test.event.Held }
+			j.stalledUntil = func(time.Time) time.Time { return test.event.HeldUntil }
 			clock.SetTime(eventTime.Add(test.judged))
 			elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(8 * time.Second)
 			got := judgeAll(j, t.Context(), []Event{*test.event.Event}, []Event{*elsewhere.Event})

@@ -48,8 +48,8 @@ type judge struct {
 	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
 	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
 
-	// stalled says whether a change of a moment may have waited while the API server stored nothing.
-	stalled func(moment time.Time) bool
+	// stalledUntil is Options.StalledUntil.
+	stalledUntil func(moment time.Time) time.Time
 
 	// forgotten is the latest moment of which a judged event was forgotten because of its age.
 	forgotten func() time.Time
@@ -145,7 +145,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	all := together(events, others)
 	inOrder(all)
 	for _, event := range all {
-		event.Held = j.stalled(event.Head.Time.Time)
+		event.HeldUntil = j.stalledUntil(event.Head.Time.Time)
 		event.Overdue = event.Late && event.Head.Time.Time.Before(j.forgotten())
 	}
 	// What came while a backlog was listed is in the list and in the inbox.

@@ -109,7 +109,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
 		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 		forgotten:          func() time.Time { return time.Time{} },
-		stalled:            func(time.Time) bool { return false },
+		stalledUntil:       func(time.Time) time.Time { return time.Time{} },
 		nearGap:            func(*v1alpha1.ResourceReference, time.Time) bool { return false },
 	}, clock
 }

@@ -46,8 +46,9 @@ type Options struct {
 	// Silence is for how long the API server stored nothing that this replica asked it to, the last time that this was so, and how long
 	// ago that was; 0 while it is so. Default it never was.
 	Silence func() (lasted, ago time.Duration)
-	// Stalled says that a change of a moment may have waited while the API server stored nothing. Default it did not.
-	Stalled func(moment time.Time) bool
+	// StalledUntil is until when a change of a moment may have waited, because the API server stored nothing; zero when it did not. Default
+	// it never did.
+	StalledUntil func(moment time.Time) time.Time
 	// Ledger keeps the ledgers of trails; nil keeps none.
 	Ledger *Ledger
 	// Announce records a gap in a trail itself. Default nobody is told.
@@ -84,8 +85,8 @@ func (o Options) withDefaults() Options {
 	if o.Silence == nil {
 		o.Silence = func() (lasted, ago time.Duration) { return 0, 0 }
 	}
-	if o.Stalled == nil {
-		o.Stalled = func(time.Time) bool { return false }
+	if o.StalledUntil == nil {
+		o.StalledUntil = func(time.Time) time.Time { return time.Time{} }
 	}
 	if o.AccountFor == nil {
 		o.AccountFor = func(context.Context, time.Time) bool { return false }

@@ -101,9 +101,9 @@ func (h *history) beats(event, other *Event) bool {
 		return fits
 	case retried != h.wasRetried(other):
 		return !retried
-	case apart > 0 && other.Held || apart < 0 && event.Held:
+	case apart > 0 && other.HeldUntil.Add(near).After(event.Head.Time.Time), apart < 0 && event.HeldUntil.Add(near).After(other.Head.Time.Time):
 		return false // The earlier one may have waited until after the later one.
-	case apart.Abs() > near:
+	case apart.Abs() > near, apart > 0 && h.isDoneAfter(other, near), apart < 0 && h.isDoneAfter(event, near):
 		return apart > 0
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false

@@ -53,9 +53,9 @@ func (s *searcher) wasThere(ctx context.Context, event *Event, after uint64) (bo
 	if err != nil {
 		return false, err
 	}
-	// Later than that nobody makes it any more, unless the API server made it wait.
-	until := event.Head.Time.Add(stretched(unversioned, event))
-	for revision := after; revision <= end && (event.Held || !s.known.passedBy(revision).After(until)); {
+	// Later than that nobody makes it any more.
+	until := event.begun().Add(stretched(unversioned, event))
+	for revision := after; revision <= end && !s.known.passedBy(revision).After(until); {
 		uid, err := s.at(ctx, ref, revision)
 		switch {
 		case err != nil:

@@ -15,11 +15,11 @@ func TestWhatEtcdKnowsOfAStall(t *testing.T) {
 	creation, eviction := created().ofPod("u1").at(10), evicted().ofPod("u2").on("3").after(-5*time.Millisecond).at(11)
 	later := named(updated("9", "1", "2").ofPod("u3").after(2*unversioned).at(15), "other")
 	past := (&life{}).add(5, nil).add(20, valued("1")).add(21, nil)
-	for stalled, want := range map[bool]ledger.Judgement{false: notPersisted, true: persisted} {
+	for stalled, want := range map[time.Duration]ledger.Judgement{0: notPersisted, 500 * time.Millisecond: notPersisted, 3 * unversioned: persisted} {
 		j, _ := newJudge(&fakeObjects{past: past.at, appears: func(uint64) (bool, error) { return false, errForgotten }})
-		j.stalled = func(time.Time) bool { return stalled }
+		j.stalledUntil = func(moment time.Time) time.Time { return moment.Add(stalled) }
 		got := judgeAll(j, t.Context(), []Event{*creation.Event}, []Event{*eviction.Event, *later.Event})
-		NewWithT(t).Expect(got).To(HaveExactElements(want), "stalled: %t", stalled)
+		NewWithT(t).Expect(got).To(HaveExactElements(want), "stalled for %s", stalled)
 	}
 }
 

@@ -321,11 +321,25 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 
 // TestWhoWaitedMayHaveBeenLast: a request that the API server made wait may be made when a later one of the same is refused.
 func TestWhoWaitedMayHaveBeenLast(t *testing.T) {
-	for held, want := range map[bool][]fate{true: {contest, contest}, false: {notMade, made}} {
+	for held, want := range map[time.Duration][]fate{0: {notMade, made}, 3 * time.Second: {notMade, made}, 4900 * time.Millisecond: {contest, contest}, time.Minute: {contest, contest}} {
 		first, second := updated("7", "1", "2").at(8), updated("7", "1", "2").at(9).after(5*time.Second)
-		first.Held = held
+		first = first.held(held)
 		known := followed(t, (&life{}).add(7, valued("1")).add(12, valued("2")), first.Event, second.Event)
-		NewWithT(t).Expect([]fate{known.fate(first.Event), known.fate(second.Event)}).To(Equal(want), "held: %t", held)
+		NewWithT(t).Expect([]fate{known.fate(first.Event), known.fate(second.Event)}).To(Equal(want), "held for %s", held)
+	}
+}
+
+// TestTheEarlierOneWasNotMadeThatLate: when the object went is known by others' events.
+func TestTheEarlierOneWasNotMadeThatLate(t *testing.T) {
+	for pause, want := range map[time.Duration][]fate{
+		race - 10*time.Millisecond: {contest, contest}, race + 10*time.Millisecond: {notMade, made},
+	} {
+		before := updated("5", "1", "2").at(6).after(-time.Second)
+		first, second := deleted("7", "1").at(8), deleted("7", "1").at(10).byBob().after(300*time.Millisecond)
+		elsewhere := updated("3", "1", "2").ofPod("u2").after(pause).at(12)
+		known := followed(t, (&life{}).add(7, valued("1")).add(14, nil), first.Event, second.Event, before.Event)
+		known.revisions = newRevisions([]*Event{before.Event, first.Event, second.Event, elsewhere.Event})
+		NewWithT(t).Expect([]fate{known.fate(first.Event), known.fate(second.Event)}).To(Equal(want), "%s", pause)
 	}
 }
 
@@ -401,8 +415,9 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 	}
 }
 
-func (a attempt) held() attempt {
-	a.Held = true
+// held says how long the API server stored nothing from then on.
+func (a attempt) held(lasted time.Duration) attempt {
+	a.HeldUntil = a.Head.Time.Add(lasted)
 	return a
 }
 
@@ -432,7 +447,7 @@ func TestTheTrackTells(t *testing.T) {
 		"an update, refused":                       {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("3")).add(10, valued("2")), notMade},
 		"an update, by somebody later":             {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
 		"an update, held up as its event was":      {updated("7", "1", "2").late().seen(time.Hour), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
-		"an update, held up by the API server":     {updated("7", "1", "2").held(), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
+		"an update, held up by the API server":     {updated("7", "1", "2").held(time.Minute), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
 		"an update, by somebody after the event":   {updated("7", "1", "2").late().seen(time.Second), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
 		"an update, written at once":               {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), made},
 		"an update that nobody noted":              {updated("7", "1", "2"), (&life{}).add(7, valued("1", writtenAt(time.Minute))).add(9, valued("2", writtenAt(time.Minute))), made},

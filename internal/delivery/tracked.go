@@ -69,15 +69,25 @@ func (h *history) doneAt(event *Event, next *footprint) time.Time {
 // inTime judges a change that was made after a moment: long after the event it was somebody's whose change was not recorded, unless the
 // API server made it wait as long; and a while after it perhaps, where not everything was recorded.
 func (h *history) inTime(event *Event, done time.Time) fate {
-	held := event.Held || event.Late && !done.After(event.Seen)
-	switch apart := done.Sub(event.Head.Time.Time); {
-	case apart > stretched(unversioned+cut, event) && !held:
+	held := event.Late && !done.After(event.Seen)
+	switch {
+	case done.Sub(event.begun()) > stretched(unversioned+cut, event) && !held:
 		return notMade
-	case apart > stretched(race, event) && !h.complete:
+	case done.Sub(event.Head.Time.Time) > stretched(race, event) && !h.complete:
 		return unsure
 	default:
 		return made
 	}
+}
+
+// isDoneAfter says that what followed the event's version was done later than a while after the event: then it was another one's, if there
+// is one that it may be of.
+func (h *history) isDoneAfter(event *Event, while time.Duration) bool {
+	if !h.isTracked(event) || isEviction(event) || isCompletion(event) {
+		return false
+	}
+	next := h.track.after(baseOf(event))
+	return (next != nil || h.track.removed != 0) && h.doneAt(event, next).Sub(event.begun()) > while
 }
 
 func later(a, b time.Time) time.Time {

@@ -80,26 +80,67 @@ func TestASilenceIsRemembered(t *testing.T) {
 		before := time.Now()
 		c.board.fail(errors.New("no API server"))
 		pass(30 * time.Second)
-		g.Expect(a.presence.Stalled(before.Add(-renewEvery - clocks))).To(BeFalse())
-		g.Expect(a.presence.Stalled(before)).To(BeTrue())
-		g.Expect(a.presence.Stalled(time.Now())).To(BeTrue(), "it lasts")
+		g.Expect(a.presence.StalledUntil(before.Add(-renewEvery - underWay))).To(BeZero())
+		g.Expect(a.presence.StalledUntil(before)).To(Equal(time.Now().Add(clocks)))
+		g.Expect(a.presence.StalledUntil(time.Now())).To(Equal(time.Now().Add(clocks)), "it lasts")
 		c.board.fail(nil)
 		pass(renewEvery)
 		for range maxSilences - 1 {
 			pass(time.Minute)
 			between := time.Now().Add(-20 * time.Second)
-			g.Expect(a.presence.Stalled(between)).To(BeFalse())
+			g.Expect(a.presence.StalledUntil(between)).To(BeZero())
 			c.board.delay(3 * time.Second)
 			pass(renewEvery + 3*time.Second)
 			c.board.delay(0)
 			pass(renewEvery)
 		}
-		g.Expect(a.presence.Stalled(before.Add(15*time.Second))).To(BeTrue(), "others have followed")
+		g.Expect(a.presence.StalledUntil(before.Add(15*time.Second))).To(And(
+			BeTemporally(">=", before.Add(30*time.Second)), BeTemporally("<=", before.Add(30*time.Second+2*renewEvery+clocks))), "others have followed")
 		pass(time.Minute)
 		c.board.delay(3 * time.Second)
 		pass(renewEvery + 3*time.Second)
-		g.Expect(a.presence.Stalled(before.Add(15*time.Second))).To(BeFalse(), "there are too many")
+		g.Expect(a.presence.StalledUntil(before.Add(15*time.Second))).To(BeZero(), "there are too many")
 		c.board.delay(0)
+		a.kill()
+	})
+}
+
+// TestASilenceBeginsWhenTheLastWasStored: an event, if not a sign of life.
+func TestASilenceBeginsWhenTheLastWasStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		a := c.start(0, 0)
+		pass(time.Minute + renewEvery/2)
+		last := time.Now()
+		c.store(last)
+		c.board.fail(errors.New("no API server"))
+		pass(renewEvery)
+		c.store(time.Now()) // That one tells when it ended.
+		pass(10 * time.Second)
+		g.Expect(a.presence.StalledUntil(last.Add(-underWay))).To(BeZero())
+		g.Expect(a.presence.StalledUntil(last.Add(-underWay + time.Millisecond))).NotTo(BeZero())
+		a.kill()
+	})
+}
+
+// TestSilencesInSuccession: what waited in one may wait in the next.
+func TestSilencesInSuccession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		a := c.start(0, 0)
+		pass(time.Minute)
+		before := time.Now()
+		for range 2 {
+			c.board.fail(errors.New("no API server"))
+			pass(10 * time.Second)
+			c.board.fail(nil)
+			pass(renewEvery)
+		}
+		g.Expect(a.presence.StalledUntil(before)).To(BeTemporally(">=", before.Add(20*time.Second+renewEvery)))
+		pass(time.Minute)
+		g.Expect(a.presence.StalledUntil(before.Add(time.Minute))).To(BeZero())
 		a.kill()
 	})
 }

@@ -47,6 +47,8 @@ type Options struct {
 	Ready []func(*http.Request) error
 	// FirstCall is when the API server called first; false before that.
 	FirstCall func() (time.Time, bool)
+	// Stored is when the API server last stored something else that this replica asked it to; zero before that.
+	Stored func() time.Time
 	// Head is the API server's present resourceVersion, of the counter of AuditEvents.
 	Head func(ctx context.Context) (string, error)
 	// Started is called when this replica can record. It returns when it has told so, or cannot.
@@ -106,12 +108,17 @@ func (p *Presence) Run(ctx context.Context) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { p.options.Started(ctx, ready) })
+	given := ready.Add(-renewEvery)
 	for signed := false; ctx.Err() == nil; {
 		began := p.options.Clock.Now()
+		stored := later(p.options.Stored(), given)
 		err := p.sign(ctx, false)
 		p.mu.Lock()
-		p.silences.note(began, p.options.Clock.Now(), err == nil)
+		p.silences.note(stored, began, p.options.Clock.Now(), err == nil)
 		p.mu.Unlock()
+		if err == nil {
+			given = began
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try again")

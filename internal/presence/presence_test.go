@@ -104,6 +104,20 @@ type cluster struct {
 	started int
 	// shards is how many the next replica shares.
 	shards int
+	// lastStored is when the API server stored an event, the last time.
+	lastStored time.Time
+}
+
+func (c *cluster) store(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastStored = at
+}
+
+func (c *cluster) stored() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastStored
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -133,6 +147,7 @@ func (c *cluster) start(ready, called time.Duration) *replica {
 			return nil
 		}},
 		FirstCall: func() (time.Time, bool) { return began.Add(called), called > 0 && time.Since(began) >= called },
+		Stored:    c.stored,
 		Head:      c.board.head,
 		Started:   func(context.Context, time.Time) { c.mu.Lock(); c.started++; c.mu.Unlock() },
 		Tell: func(_ context.Context, window Window) error {

@@ -10,6 +10,9 @@ const (
 	slowSign = time.Second
 	// clocks is how far apart two clocks may be.
 	clocks = 2 * time.Second
+	// underWay is how long before the API server stored its last a request may have come, by some replica's clock, that was not stored any
+	// more.
+	underWay = time.Second
 	// maxSilences bounds how many silences are remembered: what waited in one may be judged when others have come.
 	maxSilences = 64
 )
@@ -18,21 +21,23 @@ const (
 type silence struct {
 	// from is since when, and to is zero while it lasts.
 	from, to time.Time
+	// stored is when the API server had stored something, the last time before that.
+	stored time.Time
 }
 
 // silences are the last ones, in their order.
 type silences []silence
 
-// note notes whether a sign of life could be given.
-func (s *silences) note(began, ended time.Time, given bool) {
+// note notes whether a sign of life could be given, and when the API server had stored something, the last time before that.
+func (s *silences) note(stored, began, ended time.Time, given bool) {
 	last := s.last()
 	switch lasts := last != nil && last.to.IsZero(); {
 	case !given && !lasts:
-		s.add(silence{from: began})
+		s.add(silence{from: began, stored: stored})
 	case given && lasts:
 		last.to = ended
 	case given && ended.Sub(began) > slowSign:
-		s.add(silence{from: began, to: ended})
+		s.add(silence{from: began, to: ended, stored: stored})
 	}
 }
 
@@ -66,12 +71,21 @@ func (p *Presence) Silence() (lasted, ago time.Duration) {
 	}
 }
 
-// Stalled says that a request that came at a moment, by some replica's clock, may have waited in one of the last silences. The one that
-// began a silence may have come some time after the API server stored its last.
-func (p *Presence) Stalled(moment time.Time) bool {
+// StalledUntil is until when a request that came at a moment, by some replica's clock, may have waited in the last silences; zero when it did
+// not. A silence may have begun when the API server had stored its last, or on its way there.
+func (p *Presence) StalledUntil(moment time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.silences, func(s silence) bool {
-		return moment.After(s.from.Add(-renewEvery-clocks)) && (s.to.IsZero() || moment.Before(s.to.Add(clocks)))
-	})
+	var until time.Time
+	for _, s := range p.silences {
+		ended := s.to
+		if ended.IsZero() {
+			ended = p.options.Clock.Now()
+		}
+		ended = ended.Add(clocks)
+		if moment.After(s.stored.Add(-underWay)) && moment.Before(ended) {
+			until, moment = ended, ended
+		}
+	}
+	return until
 }
