@@ -60,7 +60,9 @@ type operator struct {
 	// direct reads and writes without a cache.
 	direct client.Client
 	// rest reaches the API server without a limit of its own, for events and what they speak of.
-	rest      rest.Interface
+	rest rest.Interface
+	// storing knows when the API server last stored something.
+	storing   *witness
 	digester  audit.Digester
 	clusterID string
 	rules     *rules.Store
@@ -137,9 +139,9 @@ func Uninstall(ctx context.Context, config *rest.Config, options Options) error 
 func (o *operator) addLeadership() error { return o.add(leadership{o}) }
 
 func newOperator(ctx context.Context, config *rest.Config, options Options, store *spill.Store) (*operator, error) {
-	// The API server's own priority and fairness limits clients better than they do themselves.
 	config = rest.CopyConfig(config)
-	config.QPS = -1
+	config.QPS = -1 // The API server's own priority and fairness limits clients better than they do themselves.
+	storing := watchStoring(config, clock.RealClock{})
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
@@ -168,6 +170,7 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 		options:   options,
 		direct:    direct,
 		rest:      raw,
+		storing:   storing,
 		digester:  audit.NewDigester(key),
 		clusterID: clusterID,
 		rules:     &rules.Store{},

@@ -32,7 +32,7 @@ func replicaName() string {
 }
 
 // newPresence keeps this replica's signs of life, and tells trails of windows without any.
-func (o *operator) newPresence(firstCall func() (time.Time, bool), stored func() time.Time) *presence.Presence {
+func (o *operator) newPresence(firstCall func() (time.Time, bool)) *presence.Presence {
 	return presence.New(presence.Options{
 		Board:   &presence.Lease{Client: o.direct, Namespace: o.options.Namespace, Name: recordersLease},
 		Replica: replicaName(),
@@ -40,7 +40,7 @@ func (o *operator) newPresence(firstCall func() (time.Time, bool), stored func()
 			o.rules.Ready, o.certs.Ready, o.mgr.GetWebhookServer().StartedChecker(),
 		},
 		FirstCall: firstCall,
-		Stored:    stored,
+		Stored:    o.storing.LastStored,
 		Head:      o.head,
 		Started: func(ctx context.Context, at time.Time) {
 			if err := o.notices.Started(ctx, at); err != nil {

@@ -40,7 +40,7 @@ func (o *operator) addRecorder() error {
 	}
 	handler := recorder.New(o.rules, store, o.digester, &o.metrics.Recorder, o.announcer, o.clock)
 	o.recorder = handler
-	o.presence = o.newPresence(handler.FirstCall, store.LastStored)
+	o.presence = o.newPresence(handler.FirstCall)
 	for path, answer := range map[string]http.Handler{
 		rules.IgnorePath:  handler.Handler(v1alpha1.FailurePolicyIgnore),
 		rules.FailPath:    handler.Handler(v1alpha1.FailurePolicyFail),

@@ -101,8 +101,8 @@ func (h *history) beats(event, other *Event) bool {
 		return fits
 	case retried != h.wasRetried(other):
 		return !retried
-	case apart > 0 && other.HeldUntil.Add(near).After(event.Head.Time.Time), apart < 0 && event.HeldUntil.Add(near).After(other.Head.Time.Time):
-		return false // The earlier one may have waited until after the later one.
+	case apart > 0 && mayHaveWaitedFor(other, event, near), apart < 0 && mayHaveWaitedFor(event, other, near):
+		return false
 	case apart.Abs() > near, apart > 0 && h.isDoneAfter(other, near), apart < 0 && h.isDoneAfter(event, near):
 		return apart > 0
 	case event.Head.Actor.Username != other.Head.Actor.Username:
@@ -116,6 +116,12 @@ func (h *history) beats(event, other *Event) bool {
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}
+}
+
+// mayHaveWaitedFor says that the API server may have made a request wait until after a later one of somebody else's. One user waits for the
+// first to end.
+func mayHaveWaitedFor(event, later *Event, near time.Duration) bool {
+	return event.Head.Actor.Username != later.Head.Actor.Username && event.HeldUntil.Add(near).After(later.Head.Time.Time)
 }
 
 // wroteAll says of two updates of one version which of them wrote just what differs between that and the next: the object may show both,

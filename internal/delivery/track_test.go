@@ -322,10 +322,14 @@ func TestWhatADeletionAsksForTellsWhoseItWas(t *testing.T) {
 // TestWhoWaitedMayHaveBeenLast: a request that the API server made wait may be made when a later one of the same is refused.
 func TestWhoWaitedMayHaveBeenLast(t *testing.T) {
 	for held, want := range map[time.Duration][]fate{0: {notMade, made}, 3 * time.Second: {notMade, made}, 4900 * time.Millisecond: {contest, contest}, time.Minute: {contest, contest}} {
-		first, second := updated("7", "1", "2").at(8), updated("7", "1", "2").at(9).after(5*time.Second)
-		first = first.held(held)
-		known := followed(t, (&life{}).add(7, valued("1")).add(12, valued("2")), first.Event, second.Event)
-		NewWithT(t).Expect([]fate{known.fate(first.Event), known.fate(second.Event)}).To(Equal(want), "held for %s", held)
+		first, second := updated("7", "1", "2").at(8).held(held), updated("7", "1", "2").at(9).after(5*time.Second)
+		fates := func() []fate {
+			known := followed(t, (&life{}).add(7, valued("1")).add(12, valued("2")), first.Event, second.Event)
+			return []fate{known.fate(first.Event), known.fate(second.Event)}
+		}
+		NewWithT(t).Expect(fates()).To(Equal([]fate{notMade, made}), "the same user's, held for %s", held)
+		second.byBob()
+		NewWithT(t).Expect(fates()).To(Equal(want), "held for %s", held)
 	}
 }
 

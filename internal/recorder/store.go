@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,8 +34,6 @@ type Store struct {
 	spill     spiller
 	position  func() string
 	metrics   *metrics.Recorder
-	// stored is when the API server stored an event, the last time; nil before that.
-	stored atomic.Pointer[time.Time]
 }
 
 // NewStore returns a Store. Events of namespaces that are being deleted are kept in the operator's namespace. The
@@ -104,22 +101,10 @@ func (s *Store) Create(ctx context.Context, key types.NamespacedName, body []byt
 		key.Namespace = s.namespace
 		err = s.post(ctx, key.Namespace, body)
 	}
-	switch {
-	case err == nil:
-		now := time.Now()
-		s.stored.Store(&now)
-	case !apierrors.IsAlreadyExists(err):
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return key, err
 	}
 	return key, nil
-}
-
-// LastStored is when the API server stored an event for this replica, the last time; zero before that.
-func (s *Store) LastStored() time.Time {
-	if last := s.stored.Load(); last != nil {
-		return *last
-	}
-	return time.Time{}
 }
 
 // isClosed says that the namespace is being deleted, or gone, or that somebody closed it to events: a quota is its owner's to
