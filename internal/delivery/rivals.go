@@ -110,6 +110,8 @@ func (h *history) beats(event, other *Event) bool {
 	case h.ordered && !event.Straggler && !other.Straggler:
 		// Neither is stale, so the later one came when the earlier one's request had ended in vain.
 		return event.ResourceVersion > other.ResourceVersion
+	case h.ordered && apart > 0 && !event.Straggler, h.ordered && apart < 0 && !other.Straggler:
+		return apart > 0 // The later one is not stale.
 	case apart != 0:
 		// The later one may be the API server's, which validates again what it bases on a version that is old by then.
 		return apart < 0

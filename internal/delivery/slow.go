@@ -3,10 +3,9 @@ package delivery
 import "time"
 
 const (
-	// slowBefore and slowAfter are how long before and after an event others tell how slow the API server was for its request. What came
-	// sooner was stored when it came.
-	slowBefore = straggling
-	slowAfter  = 5 * time.Second
+	// slowAround is how long before it began and after it ended a time in which the API server was slow counts: a request of before may
+	// have been under way.
+	slowAround = unversioned
 	// storings is how many times as long as storing an event the request may take that the event is of: it is validated by others,
 	// and stored itself.
 	storings = 2
@@ -15,15 +14,13 @@ const (
 // noteSlowness gives each event how long it took to store events at that time, as far as they tell: one that was stored after
 // others were made and stored took as long as they are younger. events are in the order in which they were stored.
 func noteSlowness(events []*Event) {
-	before, after := slowness{within: slowBefore}, slowness{within: slowAfter}
+	var before, after slowness
 	var latest time.Time
 	for _, event := range events {
 		at := event.Head.Time.Time
 		if !event.Late {
-			before.note(at, min(latest.Sub(at), straggling))
-		}
-		if at.After(latest) && !event.Late {
-			latest = at
+			before.note(at, latest)
+			latest = later(latest, at)
 		}
 		event.Slow = before.at(at)
 	}
@@ -33,7 +30,7 @@ func noteSlowness(events []*Event) {
 		at := event.Head.Time.Time
 		if !event.Late {
 			if !earliest.IsZero() {
-				after.note(at, min(at.Sub(earliest), straggling))
+				after.note(earliest, at)
 			}
 			if earliest.IsZero() || at.Before(earliest) {
 				earliest = at
@@ -43,21 +40,20 @@ func noteSlowness(events []*Event) {
 	}
 }
 
-// slowness is the most that storing took lately.
+// slowness is the most that storing took lately, and when that was.
 type slowness struct {
-	within time.Duration
-	most   time.Duration
-	when   time.Time
+	most     time.Duration
+	from, to time.Time
 }
 
-func (s *slowness) note(at time.Time, took time.Duration) {
-	if took > 0 && took >= s.at(at) {
-		s.most, s.when = took, at
+func (s *slowness) note(from, to time.Time) {
+	if took := min(to.Sub(from), straggling); took > 0 && took >= s.at(from) {
+		*s = slowness{took, from, to}
 	}
 }
 
 func (s *slowness) at(moment time.Time) time.Duration {
-	if moment.Sub(s.when).Abs() > s.within {
+	if moment.Before(s.from.Add(-slowAround)) || moment.After(s.to.Add(slowAround)) {
 		return 0
 	}
 	return s.most

@@ -19,7 +19,10 @@ func TestASlowAPIServerTellsLess(t *testing.T) {
 		"it was slow long before":         {created().at(91).after(-time.Minute), []fate{notMade, made}},
 		"it was slow a moment before":     {created().at(99).after(-2 * time.Second), []fate{notMade, made}},
 		"an event waited in a file":       {created().at(119).after(-400 * ms).late(), []fate{notMade, made}},
-		"it was slow a few seconds later": {created().at(150).after(3 * time.Second), []fate{contest, contest}},
+		"it had been slow for a while":    {created().at(119).after(-1200 * ms), []fate{contest, contest}},
+		"it was slow from then on":        {created().at(150).after(300 * ms), []fate{contest, contest}},
+		"it was slow a moment later":      {created().at(150).after(1200 * ms), []fate{contest, contest}},
+		"it was slow a few seconds later": {created().at(150).after(3 * time.Second), []fate{notMade, made}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -333,6 +333,14 @@ func TestWhoWaitedMayHaveBeenLast(t *testing.T) {
 	}
 }
 
+// TestWhoTriesAgainWasRefused, although the API server stored the event of the first try late, when the second one saw the same version.
+func TestWhoTriesAgainWasRefused(t *testing.T) {
+	first, second := updated("7", "1", "2").at(10), updated("7", "1", "2").at(12).after(2*time.Second)
+	first.Straggler, first.Slow = true, time.Second
+	known := followed(t, (&life{}).add(7, valued("1")).add(14, valued("2", writtenAt(2*time.Second))), first.Event, second.Event)
+	NewWithT(t).Expect([]fate{known.fate(first.Event), known.fate(second.Event)}).To(Equal([]fate{notMade, made}))
+}
+
 // TestTheEarlierOneWasNotMadeThatLate: when the object went is known by others' events.
 func TestTheEarlierOneWasNotMadeThatLate(t *testing.T) {
 	for pause, want := range map[time.Duration][]fate{
