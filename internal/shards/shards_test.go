@@ -133,13 +133,13 @@ func (c *cluster) start(name string, ending time.Duration) *replica {
 		Duration: duration,
 		Clock:    clock.RealClock{},
 	})
+	c.living.Add(1) // It counts itself before it takes anything.
 	ctx, cancel := context.WithCancel(c.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = s.Start(ctx) // It never fails.
 	}()
-	c.living.Add(1)
 	r.stop = sync.OnceFunc(func() { cancel(); <-done; c.living.Add(-1) })
 	return r
 }
