@@ -87,6 +87,10 @@ func (h *history) beats(event, other *Event) bool {
 		near = unversioned
 	}
 	near = stretched(near, event, other)
+	first, last := other, event
+	if apart < 0 {
+		first, last = event, other
+	}
 	retried := h.wasRetried(event)
 	wroteAll, otherDid := h.wroteAll(event, other)
 	fits, otherFits := h.mayHaveLeft(event), h.mayHaveLeft(other)
@@ -101,17 +105,17 @@ func (h *history) beats(event, other *Event) bool {
 		return fits
 	case retried != h.wasRetried(other):
 		return !retried
-	case apart > 0 && mayHaveWaitedFor(other, event, near), apart < 0 && mayHaveWaitedFor(event, other, near):
+	case apart != 0 && mayHaveWaitedFor(first, last, near):
 		return false
-	case apart.Abs() > near, apart > 0 && h.isDoneAfter(other, near), apart < 0 && h.isDoneAfter(event, near):
-		return apart > 0
+	case apart != 0 && (apart.Abs() > near || h.isDoneAfter(first, near)):
+		return event == last
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
 	case h.ordered && !event.Straggler && !other.Straggler:
 		// Neither is stale, so the later one came when the earlier one's request had ended in vain.
 		return event.ResourceVersion > other.ResourceVersion
-	case h.ordered && apart > 0 && !event.Straggler, h.ordered && apart < 0 && !other.Straggler:
-		return apart > 0 // The later one is not stale.
+	case h.ordered && apart != 0 && !last.Straggler:
+		return event == last // It is not stale.
 	case apart != 0:
 		// The later one may be the API server's, which validates again what it bases on a version that is old by then.
 		return apart < 0
