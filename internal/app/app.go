@@ -32,7 +32,6 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/digestkey"
-	"github.com/trailkeeper/trailkeeper/internal/jsonclient"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
 	"github.com/trailkeeper/trailkeeper/internal/presence"
 	"github.com/trailkeeper/trailkeeper/internal/recorder"
@@ -57,12 +56,7 @@ type operator struct {
 	options Options
 	// mgr runs what every replica does.
 	mgr manager.Manager
-	// direct reads and writes without a cache.
-	direct client.Client
-	// rest reaches the API server without a limit of its own, for events and what they speak of.
-	rest rest.Interface
-	// storing knows when the API server last stored something.
-	storing   *witness
+	clients
 	digester  audit.Digester
 	clusterID string
 	rules     *rules.Store
@@ -141,36 +135,29 @@ func (o *operator) addLeadership() error { return o.add(leadership{o}) }
 func newOperator(ctx context.Context, config *rest.Config, options Options, store *spill.Store) (*operator, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1 // The API server's own priority and fairness limits clients better than they do themselves.
-	storing := watchStoring(config, clock.RealClock{})
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
-	direct, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	raw, err := jsonclient.New(config)
+	clients, err := newClients(config, scheme)
 	if err != nil {
 		return nil, err
 	}
-	key, err := digestkey.Load(ctx, direct, options.Namespace)
+	key, err := digestkey.Load(ctx, clients.direct, options.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	clusterID, err := clusterIDOf(ctx, direct, options.ClusterID)
+	clusterID, err := clusterIDOf(ctx, clients.direct, options.ClusterID)
 	if err != nil {
 		return nil, err
 	}
-	username, err := usernameOf(ctx, direct)
+	username, err := usernameOf(ctx, clients.direct)
 	if err != nil {
 		return nil, err
 	}
 	o := &operator{
 		options:   options,
-		direct:    direct,
-		rest:      raw,
-		storing:   storing,
+		clients:   clients,
 		digester:  audit.NewDigester(key),
 		clusterID: clusterID,
 		rules:     &rules.Store{},
@@ -180,7 +167,7 @@ func newOperator(ctx context.Context, config *rest.Config, options Options, stor
 		clock:     clock.RealClock{},
 		asked:     sync.OnceValue(clock.RealClock{}.Now),
 	}
-	o.certs, err = certs.NewRotator(direct, certs.Options{
+	o.certs, err = certs.NewRotator(clients.direct, certs.Options{
 		Namespace: options.Namespace, Service: webhookService, APIService: apiService, URL: options.WebhookURL, Clock: o.clock,
 		Lifetimes: certs.Lifetimes{Authority: options.AuthorityLifetime, Serving: options.CertificateLifetime},
 	})

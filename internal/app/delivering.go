@@ -68,6 +68,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 	return delivery.Options{
 		Namespace: o.options.Namespace,
 		REST:      o.rest,
+		Watches:   o.watches,
 		Reader:    o.direct,
 		Client:    o.direct,
 		Open: func(ctx context.Context, trail *v1alpha1.AuditTrail) (delivery.Sink, error) {

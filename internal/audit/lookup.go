@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 var pointerUnescaper = strings.NewReplacer("~1", "/", "~0", "~")
+
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
 // lookUp is the value at a JSON Pointer of an object, or absent. It decodes nothing but that value: an object is looked
 // at for one place out of many.
@@ -17,8 +20,10 @@ func lookUp(objectJSON []byte, pointer string) (any, error) {
 	if len(objectJSON) == 0 {
 		return absent{}, nil
 	}
+	decoder, _ := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(decoder)
 	// What the API server sends has passed its own decoder.
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(objectJSON), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	decoder.Reset(bytes.NewBuffer(objectJSON), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for segment := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		found, err := enter(decoder, pointerUnescaper.Replace(segment))
 		if err != nil {

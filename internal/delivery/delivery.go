@@ -60,7 +60,7 @@ type service struct {
 // New returns a Delivery that serves no trail yet.
 func New(options Options) *Delivery {
 	options = options.withDefaults()
-	source := &source{client: options.REST}
+	source := &source{client: options.REST, watches: options.Watches}
 	d := &Delivery{
 		Options:  options,
 		source:   source,

@@ -111,7 +111,7 @@ func (w *wireEvent) scanMetadata(s *scan) {
 		case "name":
 			w.name = s.text()
 		case "namespace":
-			w.namespace = s.text()
+			w.namespace = s.word()
 		case "uid":
 			w.uid = types.UID(s.text())
 		case "resourceVersion":

@@ -97,7 +97,7 @@ func startFeed(t *testing.T, version uint64) *feeding {
 	t.Helper()
 	f := &feeding{api: newFakeAPI()}
 	f.api.version = version
-	feed := newFeed(&source{client: f.api.rest(t)}, clock.RealClock{})
+	feed := newFeed(&source{client: f.api.rest(t), watches: f.api.rest(t)}, clock.RealClock{})
 	var group sync.WaitGroup
 	group.Go(func() { feed.run(t.Context()) })
 	t.Cleanup(group.Wait)

@@ -34,7 +34,7 @@ func (h *Head) scan(s *scan) {
 		case "time":
 			h.Time = metav1.MicroTime{Time: s.time()}
 		case "action":
-			h.Action = v1alpha1.Action(s.text())
+			h.Action = v1alpha1.Action(s.word())
 		case "trailRef":
 			scanTrailRef(s, &h.TrailRef)
 		case "actor":
@@ -55,9 +55,9 @@ func (h *Head) scanActor(s *scan) {
 	s.object(func(name []byte) {
 		switch string(name) {
 		case "type":
-			h.Actor.Type = v1alpha1.ActorType(s.text())
+			h.Actor.Type = v1alpha1.ActorType(s.word())
 		case "username":
-			h.Actor.Username = s.text()
+			h.Actor.Username = s.word()
 		default:
 			s.raw()
 		}
@@ -68,7 +68,7 @@ func (h *Head) scanRequest(s *scan) {
 	s.object(func(name []byte) {
 		switch string(name) {
 		case "propagationPolicy":
-			h.Request.PropagationPolicy = metav1.DeletionPropagation(s.text())
+			h.Request.PropagationPolicy = metav1.DeletionPropagation(s.word())
 		case "gracePeriodSeconds":
 			s.into(&h.Request.GracePeriodSeconds)
 		default:
@@ -83,7 +83,7 @@ func (h *Head) scanEvidence(s *scan) {
 		s.object(func(name []byte) {
 			switch string(name) {
 			case "path":
-				evidence.Path = s.text()
+				evidence.Path = s.word()
 			case "was":
 				evidence.Was = s.text()
 			case "digest":
@@ -100,11 +100,11 @@ func scanTrailRef(s *scan, ref *v1alpha1.TrailReference) {
 	s.object(func(name []byte) {
 		switch string(name) {
 		case "namespace":
-			ref.Namespace = s.text()
+			ref.Namespace = s.word()
 		case "name":
-			ref.Name = s.text()
+			ref.Name = s.word()
 		case "uid":
-			ref.UID = s.text()
+			ref.UID = s.word()
 		default:
 			s.raw()
 		}
@@ -115,17 +115,17 @@ func scanResource(s *scan, ref *v1alpha1.ResourceReference) {
 	s.object(func(name []byte) {
 		switch string(name) {
 		case "group":
-			ref.Group = s.text()
+			ref.Group = s.word()
 		case "version":
-			ref.Version = s.text()
+			ref.Version = s.word()
 		case "resource":
-			ref.Resource = s.text()
+			ref.Resource = s.word()
 		case "subresource":
-			ref.Subresource = s.text()
+			ref.Subresource = s.word()
 		case "kind":
-			ref.Kind = s.text()
+			ref.Kind = s.word()
 		case "namespace":
-			ref.Namespace = s.text()
+			ref.Namespace = s.word()
 		case "name":
 			ref.Name = s.text()
 		case "uid":

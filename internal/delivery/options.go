@@ -20,6 +20,8 @@ type Options struct {
 	Namespace string
 	// REST reads AuditEvents and the objects that they speak of. It must not limit its own rate.
 	REST rest.Interface
+	// Watches is for the watch of AuditEvents. Default REST.
+	Watches rest.Interface
 	// Reader reads trails from the API server itself, not from a cache.
 	Reader client.Reader
 	// Client writes status.
@@ -69,6 +71,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	if o.Watches == nil {
+		o.Watches = o.REST
+	}
 	if o.Settle == 0 {
 		o.Settle = 2 * time.Second
 	}

@@ -3,6 +3,8 @@ package delivery
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -132,11 +134,46 @@ func (s *scan) text() string {
 	if s.null() {
 		return ""
 	}
-	text, err := unquote(s.quoted())
+	return s.unquoted(s.quoted())
+}
+
+// word takes a string of which events have few different ones, such as a kind: those of many events share its memory.
+func (s *scan) word() string {
+	if s.null() {
+		return ""
+	}
+	quoted := s.quoted()
+	if len(quoted) > maxWord || bytes.IndexByte(quoted, '\\') >= 0 {
+		return s.unquoted(quoted)
+	}
+	return share(quoted[1 : len(quoted)-1])
+}
+
+func (s *scan) unquoted(quoted []byte) string {
+	text, err := unquote(quoted)
 	if err != nil && s.err == nil {
 		s.err = err
 	}
 	return text
+}
+
+// maxWord bounds a word, in bytes with its quotes.
+const maxWord = 128
+
+// words are those that came last, by their hashes: whatever else has the same takes the place.
+var (
+	words    [512]atomic.Pointer[string]
+	wordSeed = maphash.MakeSeed()
+)
+
+func share(text []byte) string {
+	place := &words[maphash.Bytes(wordSeed, text)%uint64(len(words))]
+	if known := place.Load(); known != nil && *known == string(text) {
+		return *known
+	}
+	word := string(text)
+	place.Store(&word)
+	return word
 }
 
 // time takes a moment in RFC 3339, in local time as the API's own types have it; null is the zero time.

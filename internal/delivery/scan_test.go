@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
+	"unsafe"
 
 	"github.com/go-json-experiment/json"
 	. "github.com/onsi/gomega"
@@ -113,6 +116,34 @@ func TestAFrameInAnyOrder(t *testing.T) {
 }
 
 // TestScanFails: on what is no JSON, wherever it is cut off.
+func TestWordsShareMemory(t *testing.T) {
+	g := NewWithT(t)
+	read := func(quoted string) string {
+		s := scan{data: []byte(quoted)}
+		word := s.word()
+		g.Expect(s.err).NotTo(HaveOccurred())
+		return word
+	}
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for i := range 10_000 { // More than there are places for.
+				if word := strconv.Itoa(i); read(`"`+word+`"`) != word {
+					t.Errorf("%s became another word.", word)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	first, second := read(`"ConfigMap"`), read(`"ConfigMap"`)
+	g.Expect(first).To(Equal("ConfigMap"))
+	g.Expect(unsafe.StringData(second)).To(BeIdenticalTo(unsafe.StringData(first)))
+	g.Expect(read(`"a\u0062\"c"`)).To(Equal(`ab"c`))
+	g.Expect(read("null")).To(BeEmpty())
+	long := strings.Repeat("x", maxWord)
+	g.Expect(read(`"` + long + `"`)).To(Equal(long))
+}
+
 func TestScanFails(t *testing.T) {
 	g := NewWithT(t)
 	whole := `{"id":"a","actor":{"type":"User"},"evidence":[{"path":"/a\\"}],"level":[1,true]}`

@@ -36,6 +36,8 @@ var errExpired = errors.New("the resourceVersion is too old or too new for a wat
 // source reads AuditEvents from the API server, without decoding what is only passed on.
 type source struct {
 	client rest.Interface
+	// watches is for the watch alone.
+	watches rest.Interface
 }
 
 func path(namespace string) string {
@@ -137,7 +139,7 @@ func (s *source) get(ctx context.Context, name types.NamespacedName) (*Event, er
 func (s *source) watch(ctx context.Context, from uint64, visit func(version uint64, created *wireEvent)) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout+listTimeout)
 	defer cancel()
-	stream, err := s.client.Get().AbsPath(path("")).
+	stream, err := s.watches.Get().AbsPath(path("")).
 		Param("watch", "true").
 		Param("allowWatchBookmarks", "true").
 		Param("resourceVersion", formatVersion(from)).

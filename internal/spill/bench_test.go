@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,43 @@ func BenchmarkAppend(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkSparseAppend appends now and then, as on a quiet cluster: most of it is waking up. Its floor is a write and a sync alone.
+func BenchmarkSparseAppend(b *testing.B) {
+	record := Record{Namespace: "team-a", Name: "01jdgz4y8vq3e5m7r9t1w3y5z7", Body: make([]byte, 1400)}
+	store, err := Open(b.TempDir(), Options{MaxBytes: 4 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	b.Run("append", func(b *testing.B) { sparse(b, func() error { return store.Append(b.Context(), record) }) })
+	b.Run("floor", func(b *testing.B) {
+		sparse(b, func() error {
+			if _, err := store.journal.file.WriteAt(record.Body, 0); err != nil {
+				return err
+			}
+			return syncData(store.journal.file)
+		})
+	})
+}
+
+// sparse calls twenty times a second from a goroutine that was woken for it, and reports the median.
+func sparse(b *testing.B, call func() error) {
+	b.Helper()
+	var took []time.Duration
+	ticks := time.NewTicker(50 * time.Millisecond)
+	defer ticks.Stop()
+	for range b.N {
+		<-ticks.C
+		began := time.Now()
+		if err := call(); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
 }
 
 func batchBaseline(b *testing.B, delay time.Duration) *bolt.DB {

@@ -55,7 +55,7 @@ func (s *Store) removeWritten(ctx context.Context) error {
 		return nil
 	}
 	// Not bound to ctx: what was written must not be written again at every start.
-	if err := s.submit(context.WithoutCancel(ctx), request{remove: slices.Collect(maps.Values(s.written))}); err != nil {
+	if err := s.submit(context.WithoutCancel(ctx), &request{remove: slices.Collect(maps.Values(s.written))}); err != nil {
 		return fmt.Errorf("removing replayed events: %w", err)
 	}
 	clear(s.written)

@@ -76,20 +76,19 @@ func (r *Replayer) Start(ctx context.Context) error {
 	return nil
 }
 
+// letBurstPass looks when the last append was rather than being told of each, which would be work on the admission path.
 func (r *Replayer) letBurstPass(ctx context.Context) {
-	quiet, hold := time.NewTimer(replayQuiet), time.NewTimer(replayHold)
-	defer quiet.Stop()
-	defer hold.Stop()
-	for {
+	held := time.Now().Add(replayHold)
+	for ctx.Err() == nil {
+		left := min(replayQuiet-r.store.quietFor(), time.Until(held))
+		if left <= 0 {
+			return
+		}
+		timer := time.NewTimer(left)
 		select {
-		case <-r.store.appended:
-			quiet.Reset(replayQuiet)
-		case <-quiet.C:
-			return
-		case <-hold.C:
-			return
+		case <-timer.C:
 		case <-ctx.Done():
-			return
+			timer.Stop()
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	bolt "go.etcd.io/bbolt"
@@ -49,19 +50,26 @@ type Store struct {
 	parallel int
 	setAside string
 
-	requests chan request
+	mu sync.Mutex
+	// waiting are the requests that are in no group yet, committing says that somebody commits one, and idle tells when nobody does.
+	waiting    []*request
+	committing bool
+	idle       *sync.Cond
+	closed     bool
+
 	appended chan struct{}
 	replay   chan struct{}
 	// written are records that were written and not removed yet; it belongs to whoever replays.
 	written map[string]entry
 
 	length, bytes atomic.Int64
-	// sequence is the number of the last record; it belongs to the committer.
+	// lastAppend is when that was, in nanoseconds since the store was opened.
+	lastAppend atomic.Int64
+	opened     time.Time
+	// sequence is the number of the last record; it belongs to whoever commits.
 	sequence uint64
 
-	closing   chan struct{}
 	closeOnce sync.Once
-	committer sync.WaitGroup
 	closeErr  error
 }
 
@@ -87,29 +95,34 @@ func Open(dir string, options Options) (*Store, error) {
 		maxBytes: options.MaxBytes,
 		parallel: max(options.Parallel, 1),
 		setAside: opened.damaged,
-		requests: make(chan request),
 		appended: make(chan struct{}, 1),
 		replay:   make(chan struct{}, 1),
 		written:  map[string]entry{},
-		closing:  make(chan struct{}),
+		opened:   time.Now(),
 	}
 	s.length.Store(opened.length)
 	s.bytes.Store(opened.bytes)
-	s.committer.Go(s.commitLoop)
+	s.idle = sync.NewCond(&s.mu)
 	return s, nil
 }
 
 // Append stores a record. When it returns nil the record is on disk and survives the process and the machine. It
 // fails with ErrFull, ErrClosed, or what the disk said. When ctx ends first the record may still be stored.
 func (s *Store) Append(ctx context.Context, record Record) error {
-	if err := s.submit(ctx, request{put: record.encode()}); err != nil {
+	if err := s.submit(ctx, &request{put: record.encode()}); err != nil {
 		return fmt.Errorf("spilling event %s/%s: %w", record.Namespace, record.Name, err)
 	}
+	s.lastAppend.Store(int64(time.Since(s.opened)))
 	select {
 	case s.appended <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// quietFor is for how long nothing was appended.
+func (s *Store) quietFor() time.Duration {
+	return time.Since(s.opened) - time.Duration(s.lastAppend.Load())
 }
 
 // Len is the number of records that wait.
@@ -124,8 +137,12 @@ func (s *Store) Damaged() string { return s.setAside }
 // Close waits for appends under way, and releases the directory.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
-		close(s.closing)
-		s.committer.Wait()
+		s.mu.Lock()
+		s.closed = true
+		for s.committing {
+			s.idle.Wait()
+		}
+		s.mu.Unlock()
 		s.closeErr = errors.Join(s.closeJournal(), s.db.Close())
 	})
 	return s.closeErr

@@ -37,7 +37,7 @@ func (r *Rig) prepareNamespaces(ctx context.Context) error {
 	operator := testenv.OperatorSubject()
 	var objects []client.Object
 	for _, namespace := range []string{
-		bareNamespace, noopNamespace, floorNamespace, localFloorNamespace, recorderNamespace, localNamespace, backlogNamespace, watchedNamespace, queryNamespace,
+		bareNamespace, noopNamespace, floorNamespace, localFloorNamespace, recorderNamespace, localNamespace, backlogNamespace, grownNamespace, watchedNamespace, queryNamespace,
 	} {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		objects = append(objects, testenv.Rights(namespace, "editor", user, testenv.Core("configmaps", nil, "create"))...)

@@ -24,11 +24,11 @@ const (
 
 // grown measures how the manager's memory grows with the backlog that an outage of the destination leaves.
 func grown(ctx context.Context, rig *Rig, size Size, into *report.Report) error {
-	short, err := rig.outage(ctx, size.Objects, size.Backlog)
+	short, err := rig.outage(ctx, backlogNamespace, size.Objects, size.Backlog)
 	if err != nil {
 		return err
 	}
-	long, err := rig.outage(ctx, size.Objects, size.Grown)
+	long, err := rig.outage(ctx, grownNamespace, size.Objects, size.Grown)
 	if err != nil {
 		return err
 	}
@@ -43,9 +43,10 @@ func grown(ctx context.Context, rig *Rig, size Size, into *report.Report) error 
 }
 
 // outage stores events of a trail while its destination takes nothing and the manager packs what waits, and then has them delivered. The
-// manager's peak memory is that of all of this.
-func (r *Rig) outage(ctx context.Context, objects, events int) (*drain, error) {
-	trail, err := r.trail(ctx, backlogNamespace)
+// manager's peak memory is that of all of this. The namespace is its own: each pass of packing lists all that a namespace has, also what
+// was delivered long ago.
+func (r *Rig) outage(ctx context.Context, namespace string, objects, events int) (*drain, error) {
+	trail, err := r.trail(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ const (
 	floorNamespace      = "bench-floor"
 	localFloorNamespace = "bench-local-floor"
 	backlogNamespace    = "bench-backlog"
+	grownNamespace      = "bench-grown"
 	watchedNamespace    = "bench-watched"
 	queryNamespace      = "bench-query"
 )

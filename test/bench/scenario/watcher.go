@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,10 +15,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/jsonclient"
 )
 
-// WatcherCommand makes the benchmark's program somebody who watches AuditEvents and does nothing with them but count. Nobody who has
-// the API server tell of each event can use less.
+// WatcherCommand makes the benchmark's program somebody who watches AuditEvents as the operator does, and does nothing with them but count.
 const WatcherCommand = "watcher"
 
 // newWatcher has a kubeconfig. Its handler says how many frames have come.
@@ -31,12 +30,12 @@ func newWatcher(args []string) (http.Handler, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the operator's kubeconfig: %w", err)
 	}
-	client, err := rest.HTTPClientFor(config)
+	client, err := jsonclient.NewForWatches(config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a client: %w", err)
+		return nil, nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	frames, err := openWatch(ctx, client, config.Host)
+	frames, err := openWatch(ctx, client)
 	if err != nil {
 		stop()
 		return nil, nil, fmt.Errorf("watching AuditEvents: %w", err)
@@ -54,33 +53,17 @@ func newWatcher(args []string) (http.Handler, func(), error) {
 }
 
 // openWatch begins a watch of AuditEvents that are stored from now on, whose frames come one a line.
-func openWatch(ctx context.Context, client *http.Client, host string) (io.ReadCloser, error) {
-	address := host + "/apis/" + v1alpha1.GroupVersion.String() + "/auditevents?"
-	newest, err := getBody(ctx, client, address+"limit=1")
+func openWatch(ctx context.Context, client rest.Interface) (io.ReadCloser, error) {
+	path := "/apis/" + v1alpha1.GroupVersion.String() + "/" + v1alpha1.AuditEventsResource.Resource
+	newest, err := client.Get().AbsPath(path).Param("limit", "1").DoRaw(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listing AuditEvents: %w", err)
 	}
 	var list metav1.PartialObjectMetadataList
-	if err := errors.Join(json.NewDecoder(newest).Decode(&list), newest.Close()); err != nil {
+	if err := json.Unmarshal(newest, &list); err != nil {
 		return nil, fmt.Errorf("decoding a list of AuditEvents: %w", err)
 	}
-	return getBody(ctx, client, address+"watch=true&resourceVersion="+list.ResourceVersion)
-}
-
-func getBody(ctx context.Context, client *http.Client, address string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody) //nolint:gosec // It is the benchmark's own control plane.
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept-Encoding", "identity") // As the feed asks.
-	response, err := client.Do(request)               //nolint:gosec // See above.
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, errors.Join(errors.New(response.Status), response.Body.Close())
-	}
-	return response.Body, nil
+	return client.Get().AbsPath(path).Param("watch", "true").Param("resourceVersion", list.ResourceVersion).Stream(ctx)
 }
 
 // count counts lines until there are no more.
