@@ -81,7 +81,7 @@ func (g *gulping) gulp() error {
 
 // pause waits for as long as a gulp took to come, by how much came during the last pause.
 func (g *gulping) pause() {
-	g.length = g.length * gulpBytes / time.Duration(g.taken)
+	g.length = g.length * gulpBytes / time.Duration(max(g.taken, 1))
 	g.length, g.taken = min(max(g.length, shortestPause), longestPause), 0
 	timer := time.NewTimer(g.length)
 	defer timer.Stop()

@@ -156,6 +156,9 @@ func TestClosingEndsAPause(t *testing.T) {
 		if _, err := conn.Read(read); err != io.EOF { //nolint:errorlint // It is passed on as it is.
 			t.Errorf("Reading a closed connection gave %v, want the connection's own error.", err)
 		}
+		if _, err := conn.Read(read); err != io.EOF { //nolint:errorlint // See above.
+			t.Errorf("Reading it once more gave %v, want the same.", err)
+		}
 		if took := time.Since(began); took != longestPause/10 {
 			t.Errorf("The pause ended after %v, want as soon as the connection was closed.", took)
 		}
