@@ -143,9 +143,11 @@ func (j *judge) again(events, others []Event, verdicts []verdict, following bool
 // histories are what the events and the others show of the events' objects, by the object's uid.
 func (j *judge) histories(events, others []Event) map[string]*history {
 	all := together(events, others)
-	inOrder(all)
 	for _, event := range all {
 		event.HeldUntil = j.stalledUntil(event.Head.Time.Time)
+	}
+	inOrder(all)
+	for _, event := range all {
 		event.Overdue = event.Late && event.Head.Time.Time.Before(j.forgotten())
 	}
 	// What came while a backlog was listed is in the list and in the inbox.

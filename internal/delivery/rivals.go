@@ -86,11 +86,12 @@ func (h *history) beats(event, other *Event) bool {
 	if isEviction(event) || isEviction(other) {
 		near = unversioned
 	}
-	near = stretched(near, event, other)
 	first, last := other, event
 	if apart < 0 {
 		first, last = event, other
 	}
+	waited := mayHaveWaitedFor(first, last, near)
+	near = stretched(near, event, other)
 	retried := h.wasRetried(event)
 	wroteAll, otherDid := h.wroteAll(event, other)
 	fits, otherFits := h.mayHaveLeft(event), h.mayHaveLeft(other)
@@ -105,8 +106,8 @@ func (h *history) beats(event, other *Event) bool {
 		return fits
 	case retried != h.wasRetried(other):
 		return !retried
-	case apart != 0 && mayHaveWaitedFor(first, last, near):
-		return false
+	case apart != 0 && isHeldBesides(first, last):
+		return event == last && !waited
 	case apart != 0 && (apart.Abs() > near || h.isDoneAfter(first, near)):
 		return event == last
 	case event.Head.Actor.Username != other.Head.Actor.Username:
@@ -124,10 +125,16 @@ func (h *history) beats(event, other *Event) bool {
 	}
 }
 
-// mayHaveWaitedFor says that the API server may have made a request wait until after a later one of somebody else's. One user waits for the
+// isHeldBesides says that the API server may have made a request wait, and that the later one is somebody else's: one user waits for the
 // first to end.
+func isHeldBesides(event, later *Event) bool {
+	return !event.HeldUntil.IsZero() && event.Head.Actor.Username != later.Head.Actor.Username
+}
+
+// mayHaveWaitedFor says that the API server may have made a request wait until after a later one. near is how far apart requests are that
+// are in each other's way when it is not slow.
 func mayHaveWaitedFor(event, later *Event, near time.Duration) bool {
-	return event.Head.Actor.Username != later.Head.Actor.Username && event.HeldUntil.Add(near).After(later.Head.Time.Time)
+	return event.HeldUntil.Add(near + storings*max(event.SlowAgain, later.Slow)).After(later.Head.Time.Time)
 }
 
 // wroteAll says of two updates of one version which of them wrote just what differs between that and the next: the object may show both,

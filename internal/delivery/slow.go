@@ -1,6 +1,9 @@
 package delivery
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// slowAround is how long before it began and after it ended a time in which the API server was slow counts: a request of before may
@@ -15,11 +18,12 @@ const (
 // others were made and stored took as long as they are younger. events are in the order in which they were stored.
 func noteSlowness(events []*Event) {
 	var before, after slowness
+	var all []slowness
 	var latest time.Time
 	for _, event := range events {
 		at := event.Head.Time.Time
 		if !event.Late {
-			before.note(at, latest)
+			all = append(all, before.note(at, latest))
 			latest = later(latest, at)
 		}
 		event.Slow = before.at(at)
@@ -30,13 +34,29 @@ func noteSlowness(events []*Event) {
 		at := event.Head.Time.Time
 		if !event.Late {
 			if !earliest.IsZero() {
-				after.note(earliest, at)
+				all = append(all, after.note(earliest, at))
 			}
 			if earliest.IsZero() || at.Before(earliest) {
 				earliest = at
 			}
 		}
 		event.Slow = max(event.Slow, after.at(at))
+	}
+	noteSlownessAgain(events, all)
+}
+
+// noteSlownessAgain gives each event that the API server may have made wait how slow it was after that: how long it stored nothing is
+// reckoned with already.
+func noteSlownessAgain(events []*Event, all []slowness) {
+	all = slices.DeleteFunc(all, func(s slowness) bool { return s.most <= 0 })
+	for _, event := range events {
+		event.SlowAgain = 0
+		if event.HeldUntil.IsZero() {
+			continue
+		}
+		for i := range all {
+			event.SlowAgain = max(event.SlowAgain, all[i].at(event.HeldUntil))
+		}
 	}
 }
 
@@ -46,10 +66,13 @@ type slowness struct {
 	from, to time.Time
 }
 
-func (s *slowness) note(from, to time.Time) {
-	if took := min(to.Sub(from), straggling); took > 0 && took >= s.at(from) {
-		*s = slowness{took, from, to}
+// note returns what it was told of.
+func (s *slowness) note(from, to time.Time) slowness {
+	noted := slowness{min(to.Sub(from), straggling), from, to}
+	if noted.most > 0 && noted.most >= s.at(from) {
+		*s = noted
 	}
+	return noted
 }
 
 func (s *slowness) at(moment time.Time) time.Duration {

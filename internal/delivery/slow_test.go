@@ -37,3 +37,35 @@ func TestASlowAPIServerTellsLess(t *testing.T) {
 		})
 	}
 }
+
+// TestAStallIsReckonedOnce: how long the API server stored nothing says until when a request may have waited, and not how slow it was
+// from then on.
+func TestAStallIsReckonedOnce(t *testing.T) {
+	const ms = time.Millisecond
+	tests := map[string]struct {
+		again attempt
+		want  []fate
+	}{
+		"it answers at once again": {created().at(140).after(6500 * ms), []fate{notMade, made}},
+		"it is slow again":         {created().at(149).after(4900 * ms), []fate{contest, contest}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			first, second := deleted("110", "1").at(115).held(5*time.Second), deleted("110", "1").byBob().after(7*time.Second).at(152)
+			stalled, stored := created().at(131).after(100*ms), created().at(130).after(3*time.Second)
+			soon := created().at(148).after(5900 * ms)
+			own := []*Event{first.Event, second.Event, created().at(100).Event, completed("155").after(7100 * ms).at(160).Event}
+			inOrder(append([]*Event{stalled.Event, stored.Event, soon.Event, test.again.Event}, own...))
+			h := newHistory(testDigester, own)
+			NewWithT(t).Expect([]fate{h.fate(first.Event), h.fate(second.Event)}).To(Equal(test.want))
+		})
+	}
+}
+
+func TestTheJudgeKnowsOfSlownessAfterAStall(t *testing.T) {
+	j, _ := newJudge(&fakeObjects{})
+	j.stalledUntil = func(moment time.Time) time.Time { return moment.Add(5 * time.Second) }
+	events := []Event{*updated("7", "1", "2").at(8).Event, *created().at(20).after(6 * time.Second).Event, *created().at(21).after(5 * time.Second).Event}
+	j.histories(events, nil)
+	NewWithT(t).Expect(events[0].SlowAgain).To(Equal(time.Second))
+}
