@@ -146,7 +146,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	for _, event := range all {
 		event.HeldUntil = j.stalledUntil(event.Head.Time.Time)
 	}
-	inOrder(all)
+	inOrder(all) // It asks how slow the API server was after that.
 	for _, event := range all {
 		event.Overdue = event.Late && event.Head.Time.Time.Before(j.forgotten())
 	}

@@ -115,7 +115,6 @@ func TestAFrameInAnyOrder(t *testing.T) {
 	}
 }
 
-// TestScanFails: on what is no JSON, wherever it is cut off.
 func TestWordsShareMemory(t *testing.T) {
 	g := NewWithT(t)
 	read := func(quoted string) string {
@@ -144,6 +143,7 @@ func TestWordsShareMemory(t *testing.T) {
 	g.Expect(read(`"` + long + `"`)).To(Equal(long))
 }
 
+// TestScanFails: on what is no JSON, wherever it is cut off.
 func TestScanFails(t *testing.T) {
 	g := NewWithT(t)
 	whole := `{"id":"a","actor":{"type":"User"},"evidence":[{"path":"/a\\"}],"level":[1,true]}`

@@ -1,9 +1,6 @@
 package delivery
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 const (
 	// slowAround is how long before it began and after it ended a time in which the API server was slow counts: a request of before may
@@ -23,7 +20,7 @@ func noteSlowness(events []*Event) {
 	for _, event := range events {
 		at := event.Head.Time.Time
 		if !event.Late {
-			all = append(all, before.note(at, latest))
+			all = before.note(at, latest, all)
 			latest = later(latest, at)
 		}
 		event.Slow = before.at(at)
@@ -34,7 +31,7 @@ func noteSlowness(events []*Event) {
 		at := event.Head.Time.Time
 		if !event.Late {
 			if !earliest.IsZero() {
-				all = append(all, after.note(earliest, at))
+				all = after.note(earliest, at, all)
 			}
 			if earliest.IsZero() || at.Before(earliest) {
 				earliest = at
@@ -48,7 +45,6 @@ func noteSlowness(events []*Event) {
 // noteSlownessAgain gives each event that the API server may have made wait how slow it was after that: how long it stored nothing is
 // reckoned with already.
 func noteSlownessAgain(events []*Event, all []slowness) {
-	all = slices.DeleteFunc(all, func(s slowness) bool { return s.most <= 0 })
 	for _, event := range events {
 		event.SlowAgain = 0
 		if event.HeldUntil.IsZero() {
@@ -66,13 +62,16 @@ type slowness struct {
 	from, to time.Time
 }
 
-// note returns what it was told of.
-func (s *slowness) note(from, to time.Time) slowness {
+// note appends what it is told of to all, unless nothing took long.
+func (s *slowness) note(from, to time.Time, all []slowness) []slowness {
 	noted := slowness{min(to.Sub(from), straggling), from, to}
-	if noted.most > 0 && noted.most >= s.at(from) {
+	if noted.most <= 0 {
+		return all
+	}
+	if noted.most >= s.at(from) {
 		*s = noted
 	}
-	return noted
+	return append(all, noted)
 }
 
 func (s *slowness) at(moment time.Time) time.Duration {

@@ -23,9 +23,12 @@ const (
 // that follow. One that comes alone is read at once.
 func NewForWatches(config *rest.Config) (rest.Interface, error) {
 	config = rest.CopyConfig(config)
-	dialer := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second} // As client-go's own.
+	dial := config.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext // As client-go's own.
+	}
 	config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, address)
+		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}

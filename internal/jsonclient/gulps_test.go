@@ -2,12 +2,18 @@ package jsonclient
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"k8s.io/client-go/rest"
 )
 
 // socket buffers what is sent to it, as the kernel does.
@@ -62,7 +68,7 @@ func arrivals(s *socket, pieces []string, apart time.Duration) []arrival {
 		for _, piece := range pieces {
 			sent <- time.Now()
 			s.send([]byte(piece))
-			time.Sleep(apart) //nolint:forbidigo // The bubble's clock.
+			<-time.After(apart)
 		}
 	})
 	var arrived []arrival
@@ -153,14 +159,30 @@ func TestClosingEndsAPause(t *testing.T) {
 			close(s.arriving)
 			_ = conn.Close()
 		})
-		if _, err := conn.Read(read); err != io.EOF { //nolint:errorlint // It is passed on as it is.
+		if _, err := conn.Read(read); !errors.Is(err, io.EOF) {
 			t.Errorf("Reading a closed connection gave %v, want the connection's own error.", err)
 		}
-		if _, err := conn.Read(read); err != io.EOF { //nolint:errorlint // See above.
+		if _, err := conn.Read(read); !errors.Is(err, io.EOF) {
 			t.Errorf("Reading it once more gave %v, want the same.", err)
 		}
 		if took := time.Since(began); took != longestPause/10 {
 			t.Errorf("The pause ended after %v, want as soon as the connection was closed.", took)
 		}
 	})
+}
+
+func TestAConfigurationsOwnDialerIsUsed(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	defer server.Close()
+	dialed := 0
+	client, err := NewForWatches(&rest.Config{Host: server.URL, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialed++
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := client.Get().AbsPath("/version").DoRaw(t.Context()); err != nil || string(got) != "{}" || dialed != 1 {
+		t.Errorf("Got %s, %v after %d calls of the dialer, want {} after one.", got, err, dialed)
+	}
 }

@@ -55,28 +55,27 @@ func (s *Store) submit(ctx context.Context, req *request) error {
 	req.leads, s.committing = alone, true
 	s.mu.Unlock()
 	if alone {
-		s.lead()
+		return s.lead(req)
 	}
-	for {
-		select {
-		case err := <-req.answers:
-			if err != errLead { //nolint:errorlint // It is never wrapped.
-				return err
-			}
-			s.lead()
-		case <-ctx.Done():
-			s.abandon(req)
-			return context.Cause(ctx)
+	select {
+	case err := <-req.answers:
+		if errors.Is(err, errLead) {
+			return s.lead(req)
 		}
+		return err
+	case <-ctx.Done():
+		s.abandon(req)
+		return context.Cause(ctx)
 	}
 }
 
-// lead commits a group, and leaves the next to the first that waits.
-func (s *Store) lead() {
+// lead commits a group, of which the first request is that of whoever leads, and leaves the next to the first that waits then.
+func (s *Store) lead(req *request) error {
 	s.commit(s.gather())
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.passOn()
+	s.mu.Unlock()
+	return <-req.answers
 }
 
 // passOn has the first that waits lead. mu is held.

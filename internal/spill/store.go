@@ -51,7 +51,7 @@ type Store struct {
 	setAside string
 
 	mu sync.Mutex
-	// waiting are the requests that are in no group yet, committing says that somebody commits one, and idle tells when nobody does.
+	// waiting are the requests that are in no group yet, each of a caller that waits for it; committing says that somebody commits one, and idle tells when nobody does.
 	waiting    []*request
 	committing bool
 	idle       *sync.Cond
@@ -107,7 +107,8 @@ func Open(dir string, options Options) (*Store, error) {
 }
 
 // Append stores a record. When it returns nil the record is on disk and survives the process and the machine. It
-// fails with ErrFull, ErrClosed, or what the disk said. When ctx ends first the record may still be stored.
+// fails with ErrFull, ErrClosed, or what the disk said. When ctx ends first the record may still be stored; it
+// does not cut short what the caller itself commits.
 func (s *Store) Append(ctx context.Context, record Record) error {
 	if err := s.submit(ctx, &request{put: record.encode()}); err != nil {
 		return fmt.Errorf("spilling event %s/%s: %w", record.Namespace, record.Name, err)
