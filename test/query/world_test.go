@@ -15,6 +15,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	. "github.com/onsi/gomega"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,7 +144,25 @@ func (w *world) token(name, role string, namespaces ...string) string {
 		}
 		g.Expect(w.admin.Create(w.t.Context(), binding)).To(Succeed())
 	}
+	for _, namespace := range namespaces {
+		w.awaitViewer("system:serviceaccount:default:"+name, strings.TrimSuffix(namespace, "*"))
+	}
 	return config.BearerToken
+}
+
+// awaitViewer waits until the API server, which watches the bindings, lets a user list AuditEvents in a namespace, or in all.
+func (w *world) awaitViewer(user, namespace string) {
+	w.t.Helper()
+	NewWithT(w.t).Eventually(w.t.Context(), func() (bool, error) {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: user,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "auditevents",
+			},
+		}}
+		err := w.admin.Create(w.t.Context(), review)
+		return review.Status.Allowed, err
+	}).WithTimeout(patience).Should(BeTrue())
 }
 
 // reply is an answer of the API.
