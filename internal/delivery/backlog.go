@@ -34,6 +34,8 @@ type backlog struct {
 	order index
 	// before are the last events at or below the cursor.
 	before past
+	// leftover are those that somebody packed and did not come to delete.
+	leftover []single
 	// existed has, for each object, the last event that shows it as it was before: what proves its creation may come
 	// long after it.
 	existed map[types.UID]uint64
@@ -53,17 +55,19 @@ type backlog struct {
 	rest *copied
 }
 
-// open lists the trail once. A cursor that is ahead of the API server means that etcd was restored from a backup:
-// then restored is true, and the backlog has everything, since what was pushed and what was not cannot be told apart.
-func (b *backlog) open(ctx context.Context, cursor uint64) (restored bool, err error) {
-	if err := b.list(ctx, cursor); err != nil || b.upTo >= cursor {
+// open lists the trail once. What is past the cursor and not past packed is in chunks. A cursor that is ahead of the API server means
+// that etcd was restored from a backup: then restored is true, and the backlog has everything, since what was pushed and what was not
+// cannot be told apart.
+func (b *backlog) open(ctx context.Context, cursor, packed uint64) (restored bool, err error) {
+	if err := b.list(ctx, cursor, packed); err != nil || b.upTo >= packed {
 		return false, err
 	}
 	log.FromContext(ctx).Info("Delivering all events again, because the API server's history ends before the cursor: etcd was restored")
-	return true, b.list(ctx, 0)
+	return true, b.list(ctx, 0, 0)
 }
 
-func (b *backlog) list(ctx context.Context, cursor uint64) error {
+func (b *backlog) list(ctx context.Context, cursor, packed uint64) error {
+	b.leftover = nil
 	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
 	b.existed, b.noted, b.suspects = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}, map[types.UID]uint64{}
 	list := b.pager(indexPage)
@@ -71,7 +75,7 @@ func (b *backlog) list(ctx context.Context, cursor uint64) error {
 	b.rest = &copied{limit: b.copyLimit, unpacked: min(copyBlock, b.limit/2), shown: *list.clone()}
 	for {
 		b.rest.begin(list)
-		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor) })
+		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor, packed) })
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -100,9 +104,9 @@ func (b *backlog) forgetAbove(version uint64) {
 	}
 }
 
-// note gives an event past the cursor its place. Most of them are looked at no further, because their bodies are read again, from
-// their copy.
-func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
+// note gives an event that is past what is packed its place. Most of them are looked at no further, because their bodies are read again,
+// from their copy.
+func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor, packed uint64) {
 	version, err := wire.recordedAt()
 	var from origin
 	if err == nil {
@@ -115,16 +119,23 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor uint64) {
 	case from.trail != b.uid: // A trail of the same name may have had another uid.
 		return
 	}
-	b.leaveOutExplained(from, cursor)
-	if version > cursor && b.full() {
+	b.leaveOutExplained(from, packed)
+	switch {
+	case version > packed && b.full():
 		b.enter(wire, version, from)
 		b.rest.add(wire)
+		return
+	case version > cursor && version <= packed:
+		// What somebody has explained since may have been there at the cursor.
+		if !wire.moved() {
+			b.leftover = append(b.leftover, single{wire.key(), wire.uid})
+		}
 		return
 	}
 	event, ok := b.mine(ctx, wire)
 	switch {
 	case !ok:
-	case version > cursor:
+	case version > packed:
 		b.enter(wire, version, from)
 		if !b.keep(&event) {
 			b.rest.add(wire)
@@ -228,21 +239,3 @@ func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 
 // errPacked says that another replica packed an event that was to be delivered.
 var errPacked = errors.New("what waits was packed meanwhile")
-
-// upToVersion lists the trail's AuditEvents that were recorded after one resourceVersion and not after another.
-func (b *backlog) upToVersion(ctx context.Context, after, upTo uint64) ([]single, error) {
-	var found []single
-	for list := b.pager(indexPage); ; {
-		err := list.page(ctx, func(wire *wireEvent) {
-			if event, ok := b.mine(ctx, wire); ok && event.ResourceVersion > after && event.ResourceVersion <= upTo {
-				found = append(found, single{event.NamespacedName, event.UID})
-			}
-		})
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}

@@ -31,7 +31,7 @@ func backlogOf(t *testing.T, api *fakeAPI, trail *v1alpha1.AuditTrail, limit int
 func opened(t *testing.T, list *backlog, cursor uint64) {
 	t.Helper()
 	g := NewWithT(t)
-	restored, err := list.open(t.Context(), cursor)
+	restored, err := list.open(t.Context(), cursor, cursor)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(restored).To(BeFalse())
 }
@@ -130,6 +130,35 @@ func TestBacklogLeavesOutWhatWasExplainedSinceItWasDelivered(t *testing.T) {
 				eventName(10), eventName(11), eventName(2), eventName(12), eventName(13), eventName(4), eventName(14),
 			}))
 			g.Expect(list.vanished).To(BeZero())
+		})
+	}
+}
+
+// TestBacklogTellsWhatIsPackedAlready: one list shows what waits and what whoever packed did not come to delete.
+func TestBacklogTellsWhatIsPackedAlready(t *testing.T) {
+	for name, limit := range map[string]int{"in memory": 1 << 20, "read again": 1} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			api, trail := newFakeAPI(), newTrail("shop", "security")
+			for n, version := range []uint64{110, 111, 120, 121, 122} {
+				event := newEvent(trail, eventName(n), eventTime)
+				event.UID = types.UID(event.Name)
+				api.store(event, version)
+			}
+			explained := newEvent(trail, eventName(9), eventTime)
+			explained.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
+			api.store(explained, 115) // Where it was recorded nobody knows.
+
+			list := backlogOf(t, api, trail, limit)
+			restored, err := list.open(t.Context(), 110, 120)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(restored).To(BeFalse())
+			g.Expect(list.leftover).To(ConsistOf(
+				single{client.ObjectKey{Namespace: "shop", Name: eventName(1)}, types.UID(eventName(1))},
+				single{client.ObjectKey{Namespace: "shop", Name: eventName(2)}, types.UID(eventName(2))},
+			))
+			g.Expect(namesOf(list.before.events)).To(Equal([]string{eventName(0)}))
+			g.Expect(versionsOf(drain(t, list, 10))).To(Equal([]uint64{121, 122}))
 		})
 	}
 }
@@ -327,7 +356,7 @@ func TestARestoredEtcdStartsOver(t *testing.T) {
 		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+10))
 	}
 	list := backlogOf(t, api, trail, 1<<20)
-	restored, err := list.open(t.Context(), 500)
+	restored, err := list.open(t.Context(), 500, 500)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(restored).To(BeTrue())
 	g.Expect(versionsOf(drain(t, list, 10))).To(Equal([]uint64{10, 11, 12}))

@@ -24,7 +24,7 @@ func (c *courier) catchUp(ctx context.Context) error {
 		return err
 	}
 	list := c.delivery.backlogOf(c.key, c.uid)
-	restored, err := list.open(ctx, c.at.version)
+	restored, err := list.open(ctx, c.at.version, c.at.version)
 	if err != nil {
 		c.box.forget()
 		return err

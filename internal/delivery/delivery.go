@@ -237,7 +237,7 @@ func (d *Delivery) Drained(ctx context.Context, trail *v1alpha1.AuditTrail) (boo
 	}
 	list := d.backlogOf(client.ObjectKeyFromObject(trail), trail.UID)
 	list.copyLimit = 0 // It is only counted.
-	if _, err := list.open(ctx, at.version); err != nil {
+	if _, err := list.open(ctx, at.version, at.version); err != nil {
 		return false, err
 	}
 	return list.order.count == 0, nil

@@ -53,11 +53,11 @@ func (c *courier) relieve(ctx context.Context) error {
 	if err := c.findChunks(ctx); err != nil {
 		return err
 	}
-	if err := c.cleanUp(ctx); err != nil {
+	list := c.delivery.backlogOf(c.key, c.uid)
+	if restored, err := list.open(ctx, c.at.version, c.beyond()); err != nil || restored {
 		return err
 	}
-	list := c.delivery.backlogOf(c.key, c.uid)
-	if restored, err := list.open(ctx, c.beyond()); err != nil || restored {
+	if err := c.cleanUp(ctx, list.leftover); err != nil {
 		return err
 	}
 	c.box.cover(list.upTo)
@@ -152,17 +152,12 @@ func (p *packing) store(ctx context.Context) error {
 }
 
 // cleanUp deletes the AuditEvents that somebody packed and did not come to delete.
-func (c *courier) cleanUp(ctx context.Context) error {
-	if len(c.reserve.chunks) == 0 {
+func (c *courier) cleanUp(ctx context.Context, leftover []single) error {
+	if len(leftover) == 0 {
 		return nil
 	}
-	list := c.delivery.backlogOf(c.key, c.uid)
-	left, err := list.upToVersion(ctx, c.at.version, c.beyond())
-	if err != nil || len(left) == 0 {
-		return err
-	}
-	log.FromContext(ctx).Info("Deleting AuditEvents that are packed already", "events", len(left))
-	return c.delivery.deleteAll(ctx, left)
+	log.FromContext(ctx).Info("Deleting AuditEvents that are packed already", "events", len(leftover))
+	return c.delivery.deleteAll(ctx, leftover)
 }
 
 // deleteAll deletes exactly these AuditEvents.

@@ -45,7 +45,7 @@ func (c *courier) deliverChunks(ctx context.Context) (found bool, err error) {
 		return false, err
 	}
 	list := c.delivery.backlogOf(c.key, c.uid)
-	restored, err := list.open(ctx, c.beyond())
+	restored, err := list.open(ctx, c.at.version, c.beyond())
 	if err != nil || restored {
 		return true, err
 	}
