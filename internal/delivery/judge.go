@@ -146,7 +146,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	for _, event := range all {
 		event.HeldUntil = j.stalledUntil(event.Head.Time.Time)
 	}
-	inOrder(all) // It asks how slow the API server was after that.
+	inOrder(all) // It notes how slow the API server was after HeldUntil, too.
 	for _, event := range all {
 		event.Overdue = event.Late && event.Head.Time.Time.Before(j.forgotten())
 	}

@@ -51,7 +51,8 @@ type Store struct {
 	setAside string
 
 	mu sync.Mutex
-	// waiting are the requests that are in no group yet, each of a caller that waits for it; committing says that somebody commits one, and idle tells when nobody does.
+	// waiting are the requests that are in no group yet, each of a caller that waits for it; committing says that somebody commits one, and
+	// idle tells when nobody does.
 	waiting    []*request
 	committing bool
 	idle       *sync.Cond

@@ -145,19 +145,22 @@ func (w *world) token(name, role string, namespaces ...string) string {
 		g.Expect(w.admin.Create(w.t.Context(), binding)).To(Succeed())
 	}
 	for _, namespace := range namespaces {
-		w.awaitViewer("system:serviceaccount:default:"+name, strings.TrimSuffix(namespace, "*"))
+		w.awaitRight("system:serviceaccount:default:"+name, rightOf[role], strings.TrimSuffix(namespace, "*"))
 	}
 	return config.BearerToken
 }
 
-// awaitViewer waits until the API server, which watches the bindings, lets a user list AuditEvents in a namespace, or in all.
-func (w *world) awaitViewer(user, namespace string) {
+// rightOf is a right on AuditEvents that each role gives, and the other one does not.
+var rightOf = map[string]string{"trailkeeper-viewer": "list", "trailkeeper-editor": "patch"}
+
+// awaitRight waits until the API server, which watches the bindings, lets a user do so with AuditEvents in a namespace, or in all.
+func (w *world) awaitRight(user, verb, namespace string) {
 	w.t.Helper()
 	NewWithT(w.t).Eventually(w.t.Context(), func() (bool, error) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: user,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: namespace, Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "auditevents",
+				Namespace: namespace, Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: "auditevents",
 			},
 		}}
 		err := w.admin.Create(w.t.Context(), review)
