@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/follow"
 	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
+	"github.com/trailkeeper/trailkeeper/internal/presence"
 )
 
 // serviceAccount is what the manifests call the operator's service account.
@@ -194,11 +196,12 @@ func (o *operator) refuses(trail types.NamespacedName, ref *v1alpha1.ResourceRef
 // beforeGap is how long before nobody was there an event may have come that was not judged yet by what was recorded.
 const beforeGap = 10 * time.Second
 
-// nearGap says that what became of a change may depend on what nobody recorded, in the break before this replica's start.
+// nearGap says that what became of a change may depend on what nobody recorded: around a window before this replica's start, or before
+// that as long as the replica does not know of them.
 func (o *operator) nearGap(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool {
 	past, known := o.presence.Past()
-	if !known || past.Broken.IsZero() || moment.Before(past.Broken.Add(-beforeGap)) || !moment.Before(past.Covered) {
-		return false
-	}
-	return !o.refuses(trail, ref)
+	near := slices.ContainsFunc(past.Gaps, func(gap presence.Window) bool {
+		return !moment.Before(gap.Start.Add(-beforeGap)) && moment.Before(gap.End)
+	})
+	return (near || !known && !o.hasAnsweredSince(moment)) && !o.refuses(trail, ref)
 }

@@ -194,7 +194,7 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 	case findsNone(event):
 		return foundGoing, true
 	}
-	switch known.fate(event) {
+	switch j.fate(event, known) {
 	case made:
 		return persisted, true
 	case notMade:
@@ -204,6 +204,16 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 	default:
 		return ledger.Judgement{}, false
 	}
+}
+
+// fate is what became of an event's change by what is known of its object. Near a gap, that the object shows the change does not tell
+// whose it was: somebody may have done the same while nobody recorded. Then only the version that followed the event's own tells.
+func (j *judge) fate(event *Event, known *history) fate {
+	judged := known.fate(event)
+	if judged == made && event.Head.Action != v1alpha1.ActionCreate && !known.isTracked(event) && j.nearGap(&event.Head.Resource, event.Head.Time.Time) {
+		return unsure
+	}
+	return judged
 }
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
@@ -253,7 +263,7 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 	ref := &event.Head.Resource
 	complete := !event.Overdue && j.nothingMissed(ref, event.Head.Time.Time)
 	if ref.UID != "" {
-		switch known.with(seen, ref.UID, complete).fate(event) {
+		switch j.fate(event, known.with(seen, ref.UID, complete)) {
 		case made:
 			return persisted
 		case notMade:

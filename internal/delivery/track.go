@@ -218,26 +218,18 @@ func (j *judge) wantsTrack(event *Event, known *history, v *verdict) bool {
 		return false
 	case v.Outcome == v1alpha1.OutcomeUnknown, isEviction(event), event.Head.Action == v1alpha1.ActionDelete && ref.DeletionTime != nil:
 		return true
-	case j.isGuess(event, known, v):
+	case isGuess(event, known, v):
 		return true
 	default:
 		return slices.ContainsFunc(known.rivals(event), func(rival *Event) bool { return rival.Status.Outcome != v1alpha1.OutcomeNotPersisted })
 	}
 }
 
-// isGuess says that an update or a deletion was judged by what the object showed some time after it: somebody whose change is not
-// recorded, or not known yet, may have done the same, or may have undone it.
-func (j *judge) isGuess(event *Event, known *history, v *verdict) bool {
-	ref := &event.Head.Resource
-	switch {
-	case event.Head.Action != v1alpha1.ActionUpdate && !asksForDeletion(event), known.isStale(event):
-		return false
-	case v.Outcome == v1alpha1.OutcomeNotPersisted:
-		// That an object is not being deleted proves that nobody had it deleted.
-		return event.Head.Action == v1alpha1.ActionUpdate && (v.seen == nil || v.seen.meta.ResourceVersion != ref.ResourceVersion)
-	default:
-		return j.nearGap(ref, event.Head.Time.Time)
-	}
+// isGuess says that an update was held to be refused because of what the object showed some time after it: somebody whose change is not
+// recorded, or not known yet, may have undone it. That an object is not being deleted proves that nobody had it deleted.
+func isGuess(event *Event, known *history, v *verdict) bool {
+	return v.Outcome == v1alpha1.OutcomeNotPersisted && event.Head.Action == v1alpha1.ActionUpdate && !known.isStale(event) &&
+		(v.seen == nil || v.seen.meta.ResourceVersion != event.Head.Resource.ResourceVersion)
 }
 
 // since is the version from which the event's object is to be followed: its own; of an eviction, which names none at times, the

@@ -427,6 +427,34 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 	}
 }
 
+// TestNearAGapOnlyTheNextVersionTells: what the object shows later, by itself or in an event, somebody may have done whom nobody recorded.
+func TestNearAGapOnlyTheNextVersionTells(t *testing.T) {
+	is := valued("2")
+	there, gone := sight{exists: true, meta: seen("u1", "20").meta, body: is.body}, sight{}
+	next := updated("20", "2", "3").byBob().at(21).after(time.Second)
+	created := attempt{&Event{Head: *head(v1alpha1.ActionCreate, "u1")}}
+	for name, test := range map[string]struct {
+		event   attempt
+		now     sight
+		others  []Event
+		open    ledger.Judgement
+		settled ledger.Judgement
+	}{
+		"an update, shown by the object":      {updated("7", "1", "2"), there, nil, overwritten, persisted},
+		"an update, shown by another's event": {updated("7", "1", "2"), there, []Event{*next.Event}, overwritten, persisted},
+		"a deletion":                          {deleted("7", "1"), gone, nil, goneSince, persisted},
+		"a creation, which has its own uid":   {created, there, nil, persisted, persisted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for near, want := range map[bool]ledger.Judgement{true: test.open, false: test.settled} {
+				j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
+				j.nearGap = func(*v1alpha1.ResourceReference, time.Time) bool { return near }
+				NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, test.others)).To(HaveExactElements(want), "near: %t", near)
+			}
+		})
+	}
+}
+
 // held says how long the API server stored nothing from then on.
 func (a attempt) held(lasted time.Duration) attempt {
 	a.HeldUntil = a.Head.Time.Add(lasted)

@@ -244,8 +244,9 @@ func (p *Presence) accountOnce(ctx context.Context) error {
 			return err
 		}
 		living := p.living(before, now)
+		delete(now.entries, p.id) // It may still say that this replica was ready earlier.
 		past := now.past(p.began(), living)
-		own, err := p.claim(ctx, now, living, version)
+		own, err := p.claim(ctx, now, past.Gaps, living, version)
 		switch {
 		case apierrors.IsConflict(err):
 			// Somebody else's sign of life, or claim, came in between.
@@ -294,11 +295,11 @@ func (p *Presence) serve() {
 }
 
 // claim accounts for the time up to this replica's start, and returns the windows that it has to tell. The
-// resourceVersion lets only one of the replicas that start together have them.
-func (p *Presence) claim(ctx context.Context, now state, living map[string]bool, version string) (claim, error) {
+// resourceVersion lets only one of the replicas that start together have them. gaps are all that there were, with these.
+func (p *Presence) claim(ctx context.Context, now state, gaps []Window, living map[string]bool, version string) (claim, error) {
 	since := p.began()
-	delete(now.entries, p.id) // it may still say that this replica was ready earlier
 	own := claim{By: p.id, Windows: now.uncovered(since, living)}
+	found := len(own.Windows) > 0
 	if now.claim != nil {
 		if now.claim.By != p.id && living[now.claim.By] {
 			return claim{By: p.id}, p.wait(own)
@@ -310,6 +311,9 @@ func (p *Presence) claim(ctx context.Context, now state, living map[string]bool,
 	changes := map[string]*string{accountedKey: ptr.To(accounted.UTC().Format(time.RFC3339Nano))}
 	for _, id := range now.forgettable(accounted, living) {
 		changes[entryPrefix+id] = nil
+	}
+	if found {
+		changes[gapsKey] = encode(gaps)
 	}
 	if len(own.Windows) > 0 {
 		changes[claimKey] = encode(own)

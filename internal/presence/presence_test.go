@@ -346,22 +346,31 @@ func TestPast(t *testing.T) {
 	for name, test := range map[string]struct {
 		run  func(c *cluster) *replica
 		want time.Duration
-		// broken is -1 where nobody recorded before.
-		broken time.Duration
+		// gaps are when nobody recorded.
+		gaps [][2]time.Duration
 	}{
-		"the first start": {func(c *cluster) *replica { return c.start(time.Second, 0) }, time.Second, -1},
+		"the first start": {func(c *cluster) *replica { return c.start(time.Second, 0) }, time.Second, nil},
 		"another lives": {func(c *cluster) *replica {
 			c.t.Cleanup(c.start(0, 0).kill)
 			pass(time.Minute)
 			return c.start(0, 0)
-		}, 0, -1},
+		}, 0, nil},
 		"nobody was there for a while": {func(c *cluster) *replica {
 			a := c.start(0, 0)
 			pass(21 * time.Second)
 			a.kill()
 			pass(39 * time.Second)
 			return c.start(0, 0)
-		}, time.Minute, 20 * time.Second},
+		}, time.Minute, [][2]time.Duration{{20 * time.Second, time.Minute}}},
+		"nobody was there, and another has told it": {func(c *cluster) *replica {
+			a := c.start(0, 0)
+			pass(21 * time.Second)
+			a.kill()
+			pass(39 * time.Second)
+			c.t.Cleanup(c.start(0, 0).kill)
+			pass(time.Minute)
+			return c.start(0, 0)
+		}, time.Minute, [][2]time.Duration{{20 * time.Second, time.Minute}}},
 		"killed, while another lives": {func(c *cluster) *replica {
 			c.t.Cleanup(c.start(0, 0).kill)
 			b := c.start(0, 0)
@@ -369,7 +378,7 @@ func TestPast(t *testing.T) {
 			b.kill()
 			pass(5 * time.Second)
 			return c.start(0, 0)
-		}, 0, -1},
+		}, 0, nil},
 		"one after the other": {func(c *cluster) *replica {
 			a := c.start(0, 0)
 			pass(30 * time.Second)
@@ -379,7 +388,7 @@ func TestPast(t *testing.T) {
 			pass(time.Minute)
 			c.t.Cleanup(b.kill)
 			return c.start(0, 0)
-		}, 0, -1},
+		}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -392,15 +401,40 @@ func TestPast(t *testing.T) {
 				past, known := last.presence.Past()
 				g.Expect(known).To(BeTrue())
 				g.Expect(past.Covered.Sub(c.began)).To(BeNumerically("~", test.want, 100*time.Millisecond))
-				if test.broken < 0 {
-					g.Expect(past.Broken).To(BeZero())
-				} else {
-					g.Expect(past.Broken.Sub(c.began)).To(BeNumerically("~", test.broken, 100*time.Millisecond))
+				g.Expect(past.Gaps).To(HaveLen(len(test.gaps)))
+				for i, gap := range past.Gaps {
+					g.Expect(gap.Start.Sub(c.began)).To(BeNumerically("~", test.gaps[i][0], 100*time.Millisecond))
+					g.Expect(gap.End.Sub(c.began)).To(BeNumerically("~", test.gaps[i][1], 100*time.Millisecond))
 				}
 				last.kill()
 			})
 		})
 	}
+}
+
+// TestOneGapStandsForTheOldest: the Lease holds a bounded number of them, and none is lost.
+func TestOneGapStandsForTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		var last *replica
+		for range maxGaps + 3 {
+			last = c.start(0, 0)
+			pass(10 * time.Second)
+			last.kill()
+			pass(10 * time.Second)
+		}
+		g.Expect(c.windows()).To(HaveLen(maxGaps + 2))
+		past, known := last.presence.Past()
+		g.Expect(known).To(BeTrue())
+		g.Expect(past.Gaps).To(HaveLen(maxGaps))
+		g.Expect(past.Gaps[0].Start).To(BeTemporally("==", c.told[0].Start))
+		g.Expect(past.Gaps[0].End).To(BeTemporally("==", c.told[2].End))
+		for i, gap := range past.Gaps[1:] {
+			g.Expect(gap.Start).To(BeTemporally("==", c.told[3+i].Start))
+			g.Expect(gap.End).To(BeTemporally("==", c.told[3+i].End))
+		}
+	})
 }
 
 // TestPosition is that of the last sign of life, also while none can be given.
@@ -457,11 +491,12 @@ func TestWhoWasNeverReadySaysNothing(t *testing.T) {
 func TestWhatSomebodyElseWroteIsLeftOut(t *testing.T) {
 	g := NewWithT(t)
 	s := parse(map[string]string{
-		entryPrefix + "x": "not JSON", accountedKey: "yesterday", claimKey: `{"by":"x"}`, "other": "{}",
+		entryPrefix + "x": "not JSON", accountedKey: "yesterday", claimKey: `{"by":"x"}`, gapsKey: `[{"start":7}]`, "other": "{}",
 	})
 	g.Expect(s.entries).To(BeEmpty())
 	g.Expect(s.accounted.IsZero()).To(BeTrue())
 	g.Expect(s.claim).To(BeNil())
+	g.Expect(s.gaps).To(BeEmpty())
 	g.Expect(s.uncovered(time.Now(), nil)).To(BeEmpty())
 }
 

@@ -14,7 +14,12 @@ const (
 	accountedKey = "audit.trailkeeper.dev/accounted"
 	// claimKey holds windows that a replica is about to tell.
 	claimKey = "audit.trailkeeper.dev/claim"
+	// gapsKey holds the windows that there were, told or not, for replicas that start later.
+	gapsKey = "audit.trailkeeper.dev/gaps"
 )
+
+// maxGaps bounds the windows that the Lease holds: some 80 bytes each.
+const maxGaps = 16
 
 // Window is a time in which no replica is known to have recorded.
 type Window struct {
@@ -28,8 +33,9 @@ type Window struct {
 type Past struct {
 	// Covered is from when on some replica recorded, without a break, until this one did.
 	Covered time.Time
-	// Broken is the last sign of life of those before; zero when none is known.
-	Broken time.Time
+	// Gaps are the windows before that, whichever replica told them: the latest 15 are exact, and the first stands for all older
+	// ones and what was between these.
+	Gaps []Window
 }
 
 // entry is one replica, by its own clock.
@@ -58,6 +64,7 @@ type state struct {
 	// accounted is zero when nothing was accounted for yet.
 	accounted time.Time
 	claim     *claim
+	gaps      []Window
 }
 
 func parse(annotations map[string]string) state {
@@ -76,6 +83,9 @@ func parse(annotations map[string]string) state {
 	var pending claim
 	if json.Unmarshal([]byte(annotations[claimKey]), &pending) == nil && len(pending.Windows) > 0 {
 		s.claim = &pending
+	}
+	if json.Unmarshal([]byte(annotations[gapsKey]), &s.gaps) != nil {
+		s.gaps = nil
 	}
 	return s
 }
@@ -107,19 +117,28 @@ func (s *state) uncovered(until time.Time, living map[string]bool) []Window {
 
 // past is what replicas did before a moment.
 func (s *state) past(until time.Time, living map[string]bool) Past {
-	var past Past
+	past := Past{Covered: until, Gaps: joined(s.gaps, s.uncovered(until, living))}
 	var to time.Time
 	for _, span := range s.spans(until, living) {
 		if span.Since.After(to) {
-			past = Past{Covered: span.Since, Broken: to}
+			past.Covered = earlier(span.Since, until)
 		}
 		to = later(to, span.Seen)
 	}
 	if to.Before(until) {
-		return Past{Covered: until, Broken: to}
+		past.Covered = until
 	}
-	past.Covered = earlier(past.Covered, until)
 	return past
+}
+
+// joined are windows that follow each other; where there are too many, one stands for the oldest of them.
+func joined(older, newer []Window) []Window {
+	all := slices.Concat(older, newer)
+	if over := len(all) - maxGaps; over > 0 {
+		all[over].Start = all[0].Start
+		all = all[over:]
+	}
+	return all
 }
 
 // spans are when replicas recorded, by their beginnings.
