@@ -20,6 +20,9 @@ import (
 const (
 	// renewEvery is how often a replica gives a sign of life: a window's start is at most so much too early.
 	renewEvery = 2 * time.Second
+	// retryEvery is how soon a replica tries again where it could not give one, a fifth more or less: a silence's end is at most so much
+	// too late.
+	retryEvery = 500 * time.Millisecond
 	// watchFor is how long a replica watches whether another is alive. It compares what it saw, not clocks.
 	watchFor = 3 * renewEvery
 	// readyPoll is how often a replica asks itself whether it is ready.
@@ -109,7 +112,8 @@ func (p *Presence) Run(ctx context.Context) {
 	defer group.Wait()
 	group.Go(func() { p.options.Started(ctx, ready) })
 	given := ready.Add(-renewEvery)
-	for signed := false; ctx.Err() == nil; {
+	for signed, silent := false, false; ctx.Err() == nil; {
+		pause := renewEvery
 		began := p.options.Clock.Now()
 		stored := later(p.options.Stored(), given)
 		err := p.sign(ctx, false)
@@ -118,19 +122,22 @@ func (p *Presence) Run(ctx context.Context) {
 		p.mu.Unlock()
 		if err == nil {
 			given = began
+		} else {
+			pause = wait.Jitter(retryEvery*4/5, 0.5)
 		}
 		switch {
-		case err != nil && ctx.Err() == nil:
-			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try again")
+		case err != nil && ctx.Err() == nil && !silent:
+			log.FromContext(ctx).Error(err, "Cannot give a sign of life, and will try until that succeeds")
 		case err == nil && !signed:
 			// The others must see this replica before it decides what they saw.
 			signed = true
 			group.Go(func() { p.account(ctx) })
 		}
+		silent = err != nil
 		if err := p.locate(ctx); err != nil && ctx.Err() == nil {
 			log.FromContext(ctx).V(1).Info("Going on with an older resourceVersion", "cause", err.Error())
 		}
-		p.sleep(ctx, renewEvery)
+		p.sleep(ctx, pause)
 	}
 }
 
