@@ -46,6 +46,11 @@ func nothingKeeps(digester Digester, object object) []v1alpha1.Evidence {
 	return []v1alpha1.Evidence{{Path: "/metadata/finalizers", Was: same, Digest: same}}
 }
 
+// bindsTo is the evidence of a pod's binding to a node: the pod shows it.
+func bindsTo(digester Digester, binding object) []v1alpha1.Evidence {
+	return []v1alpha1.Evidence{{Path: "/spec/nodeName", Digest: digester.Digest(text(binding, "target", "name"))}}
+}
+
 // Retrace is the evidence that an update would have that turned one object, as JSON, into another. It fails when one of them is not
 // JSON.
 func Retrace(digester Digester, beforeJSON, afterJSON []byte) ([]v1alpha1.Evidence, error) {

@@ -113,6 +113,7 @@ func (j *judge) all(ctx context.Context, events, others []Event, following bool)
 		j.lookSoonAfter(ctx, events, histories, verdicts)
 	}
 	j.lookBack(ctx, events, histories, verdicts)
+	j.lookWhenBound(ctx, events, histories, verdicts)
 	return verdicts, nil
 }
 
@@ -154,6 +155,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })
 	findPods(all)
 	findUpserts(all)
+	findRivals(all)
 	evictions := evictionsByName(all)
 	byObject := make(map[string][]*Event, len(events))
 	for i := range events {
@@ -161,7 +163,8 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	}
 	for _, event := range all {
 		uid := event.Head.Resource.UID
-		if same, asked := byObject[uid]; asked {
+		// A part that is created, such as a binding, is none of the object's versions.
+		if same, asked := byObject[uid]; asked && (event.Head.Action != v1alpha1.ActionCreate || creates(&event.Head)) {
 			byObject[uid] = append(same, event)
 		}
 	}
@@ -189,7 +192,9 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 		return persisted, true // It was seen because it had been made.
 	case event.Status.Outcome != "":
 		return ledger.Judgement{Outcome: event.Status.Outcome, Message: event.Status.Message}, true
-	case event.Followed && event.Head.Action == v1alpha1.ActionCreate:
+	case isBinding(&event.Head):
+		return ledger.Judgement{}, false
+	case event.Followed && creates(&event.Head):
 		return persisted, true
 	case findsNone(event):
 		return foundGoing, true
@@ -260,6 +265,9 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 
 // decide judges by what is known and what was read.
 func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgement {
+	if isBinding(&event.Head) {
+		return j.decideBinding(event, seen)
+	}
 	ref := &event.Head.Resource
 	complete := !event.Overdue && j.nothingMissed(ref, event.Head.Time.Time)
 	if ref.UID != "" {

@@ -25,13 +25,13 @@ var (
 )
 
 // applies says whether something is stored that can be looked for: not for a connection or a notice, nor for a created
-// subresource such as a token, but for an eviction.
+// subresource such as a token, but for an eviction and a binding.
 func applies(head *Head) bool {
 	switch head.Action {
 	case v1alpha1.ActionConnect, v1alpha1.ActionNotice:
 		return false
 	case v1alpha1.ActionCreate:
-		return head.Resource.Subresource == ""
+		return creates(head) || isBinding(head)
 	default:
 		return true
 	}

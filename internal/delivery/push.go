@@ -106,7 +106,7 @@ func (c *courier) awaitAccount(ctx context.Context, events []Event, verdicts []v
 // object has had the name since before a creation is enough.
 func (v *verdict) isOnlyRead(event *Event) bool {
 	held := event.Head.Action == v1alpha1.ActionCreate && v.seen != nil && v.seen.exists && before(v.seen.meta.CreationTimestamp, event.Head.Time)
-	return v.seen != nil && !held && isOpen(event, v.Judgement) && v.Judgement == notPersisted
+	return v.seen != nil && !held && !isBinding(&event.Head) && isOpen(event, v.Judgement) && v.Judgement == notPersisted
 }
 
 // unsettled is the judgement of what only a read speaks against, when other events may tell more.

@@ -112,7 +112,7 @@ func (e *Event) storedAfter() uint64 {
 // canRecall says that the API server may remember whether the event's object was ever there.
 func (j *judge) canRecall(event *Event) bool {
 	now := j.clock.Now()
-	return event.Head.Action == v1alpha1.ActionCreate && event.Head.Resource.UID != "" && event.Status.Outcome == "" &&
+	return creates(&event.Head) && event.Head.Resource.UID != "" && event.Status.Outcome == "" &&
 		event.storedAfter() != 0 && now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
 }
 
@@ -120,7 +120,7 @@ func (j *judge) canRecall(event *Event) bool {
 func denyEvictions(events []Event, verdicts []verdict) {
 	never := map[string]bool{}
 	for i := range events {
-		if events[i].Head.Action == v1alpha1.ActionCreate && verdicts[i].Judgement == notPersisted && verdicts[i].seen == nil {
+		if creates(&events[i].Head) && verdicts[i].Judgement == notPersisted && verdicts[i].seen == nil {
 			never[events[i].Head.Resource.UID] = true
 		}
 	}
@@ -136,7 +136,7 @@ func denyEvictions(events []Event, verdicts []verdict) {
 func admitEvictions(events []Event, verdicts []verdict, asked map[question][]int) {
 	appeared := map[types.NamespacedName][]*Event{}
 	for i := range events {
-		if seen := verdicts[i].seen; events[i].Head.Action == v1alpha1.ActionCreate && seen != nil && seen.meta.DeletionTimestamp != nil {
+		if seen := verdicts[i].seen; creates(&events[i].Head) && seen != nil && seen.meta.DeletionTimestamp != nil {
 			appeared[objectName(&events[i])] = append(appeared[objectName(&events[i])], &events[i])
 		}
 	}

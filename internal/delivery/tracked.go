@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -136,25 +135,7 @@ const evictedBy = "EvictionByEvictionAPI"
 
 // evictedAt is when the API server was about to delete the pod because somebody evicted it; zero when it was not.
 func evictedAt(pod *footprint) time.Time {
-	var body struct {
-		Status struct {
-			Conditions []struct {
-				Type               corev1.PodConditionType `json:"type"`
-				Status             corev1.ConditionStatus  `json:"status"`
-				Reason             string                  `json:"reason"`
-				LastTransitionTime metav1.Time             `json:"lastTransitionTime"`
-			} `json:"conditions"`
-		} `json:"status"`
-	}
-	if json.Unmarshal(pod.body, &body) != nil {
-		return time.Time{}
-	}
-	for _, c := range body.Status.Conditions {
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == evictedBy {
-			return c.LastTransitionTime.Time
-		}
-	}
-	return time.Time{}
+	return conditionSince(pod.body, corev1.DisruptionTarget, evictedBy)
 }
 
 // completionOnTrack judges the removal of the last finalizer, which removes the object whatever its version is by then.

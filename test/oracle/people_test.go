@@ -128,6 +128,9 @@ var tasks = []task{
 	{4, (*person).deletePod},
 	{4, (*person).evictPod},
 	{1, (*person).createBudget},
+	{20, (*person).otherKind},
+	{4, (*person).podPart},
+	{1, (*person).approve},
 	{1, (*person).wholeNamespace},
 	{2, (*person).giveUp},
 }

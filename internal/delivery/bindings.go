@@ -1,0 +1,149 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// isBinding says that the event is of a pod's binding to a node, which is its evidence. What was bound stays so.
+func isBinding(head *Head) bool {
+	return head.Action == v1alpha1.ActionCreate && head.Resource.Resource == "pods" && head.Resource.Subresource == "binding" && len(head.Evidence) > 0
+}
+
+// creates says that the event is of the creation of an object, and not of a part of one, such as a binding, which may name its uid.
+func creates(head *Head) bool {
+	return head.Action == v1alpha1.ActionCreate && head.Resource.Subresource == ""
+}
+
+// findRivals marks bindings of one pod to one node that came at about the same time.
+func findRivals(events []*Event) {
+	bindings := map[types.NamespacedName][]*Event{}
+	for _, event := range events {
+		if isBinding(&event.Head) {
+			bindings[objectName(event)] = append(bindings[objectName(event)], event)
+		}
+	}
+	for _, those := range bindings {
+		for _, event := range those {
+			event.Contested = slices.ContainsFunc(those, func(rival *Event) bool {
+				apart := event.Head.Time.Sub(rival.Head.Time.Time).Abs()
+				return rival != event && rival.Status.Outcome != v1alpha1.OutcomeNotPersisted && sameResult(rival, event) &&
+					apart <= stretched(unversioned+cut, event, rival)
+			})
+		}
+	}
+}
+
+// decideBinding judges a binding by its pod: the API server notes when it was bound.
+func (j *judge) decideBinding(event *Event, pod sight) ledger.Judgement {
+	if !isOf(pod, event) || pod.meta.CreationTimestamp.After(event.Head.Time.Time) {
+		return goneSince
+	}
+	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod.body)
+	bound := conditionSince(pod.body, corev1.PodScheduled, "")
+	switch {
+	case err != nil:
+		return notReadable
+	case sighting == audit.SawAfter && bound.IsZero():
+		return overwritten // Somebody has written other conditions.
+	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(event.begun().Add(stretched(unversioned, event))):
+		return notPersisted
+	case event.Contested:
+		return contested
+	default:
+		return persisted
+	}
+}
+
+// isOf says that the object is the one that the event names; a binding does not always name a uid.
+func isOf(seen sight, event *Event) bool {
+	return seen.exists && (event.Head.Resource.UID == "" || event.Head.Resource.UID == string(seen.meta.UID))
+}
+
+// lookWhenBound judges bindings whose pods do not tell, or that others asked for as well, by what the pods were when their events were
+// stored, and a while later.
+func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
+	left := maxHindsight
+	for i := range events {
+		event, v := &events[i], &verdicts[i]
+		open := v.seen != nil && v.Outcome == v1alpha1.OutcomeUnknown && v.Judgement != notReadable
+		if !isBinding(&event.Head) || !open || event.storedAfter() == 0 || left == 0 {
+			continue
+		}
+		left--
+		ref := &event.Head.Resource
+		was, _, err := j.objects.at(ctx, ref, event.storedAfter())
+		if err != nil {
+			continue // What it is now decides.
+		}
+		if !j.canBeBound(event, was) {
+			*v = verdict{Judgement: notPersisted}
+			continue
+		}
+		revision := histories[ref.UID].revisions.after(event.begun().Add(stretched(unversioned, event)))
+		if revision == 0 {
+			continue
+		}
+		if then, _, err := j.objects.at(ctx, ref, revision); err == nil {
+			*v = verdict{Judgement: j.bindingSince(event, then)}
+		}
+	}
+}
+
+// bindingSince judges a binding of what could be bound by what that is soon after.
+func (j *judge) bindingSince(event *Event, then sight) ledger.Judgement {
+	switch sighting, err := audit.Sight(j.digester, event.Head.Evidence, then.body); {
+	case !isOf(then, event) || err != nil:
+		return goneSince
+	case sighting != audit.SawAfter:
+		return notPersisted
+	case event.Contested:
+		return contested
+	default:
+		return persisted
+	}
+}
+
+// canBeBound says that the event's pod was there, and could be bound.
+func (j *judge) canBeBound(event *Event, pod sight) bool {
+	if !isOf(pod, event) || pod.meta.DeletionTimestamp != nil {
+		return false
+	}
+	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod.body)
+	return err != nil || sighting == audit.SawBefore
+}
+
+// conditionSince is since when a pod's condition has been true, for a reason if one is given; zero when it is not.
+func conditionSince(pod []byte, kind corev1.PodConditionType, reason string) time.Time {
+	var body struct {
+		Status struct {
+			Conditions []struct {
+				Type               corev1.PodConditionType `json:"type"`
+				Status             corev1.ConditionStatus  `json:"status"`
+				Reason             string                  `json:"reason"`
+				LastTransitionTime metav1.Time             `json:"lastTransitionTime"`
+			} `json:"conditions"`
+		} `json:"status"`
+	}
+	if json.Unmarshal(pod, &body) != nil {
+		return time.Time{}
+	}
+	for _, c := range body.Status.Conditions {
+		if c.Type == kind && c.Status == corev1.ConditionTrue && (reason == "" || c.Reason == reason) {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,97 @@
+package delivery
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/ledger"
+)
+
+// bound is a binding of the pod u1 to the node n1, as its scheduler asks for it.
+func bound() attempt {
+	a := created().ofPod("u1").at(10)
+	a.Head.Resource.Subresource, a.Head.Resource.Kind = "binding", "Binding"
+	a.Head.Evidence = []v1alpha1.Evidence{{Path: "/spec/nodeName", Digest: testDigester.Digest("n1")}}
+	return a
+}
+
+// onNode is the pod when it is on a node, where the scheduler put it so long after the event; it is on none where that is empty.
+func onNode(node string, after time.Duration) *footprint {
+	f := valued("1")
+	f.meta.CreationTimestamp = metav1.Time{Time: eventTime.Add(-time.Hour)}
+	f.body = []byte(`{"spec":{}}`)
+	if node != "" {
+		f.body = fmt.Appendf(nil, `{"spec":{"nodeName":%q},"status":{"conditions":[{"type":"PodScheduled","status":"True","lastTransitionTime":%q}]}}`,
+			node, eventTime.Add(after).Truncate(time.Second).Format(time.RFC3339))
+	}
+	return f
+}
+
+// TestABindingIsNoCreation of the pod whose uid it names.
+func TestABindingIsNoCreation(t *testing.T) {
+	pod, changed := created().ofPod("u1").at(5), updated("9", "1", "2").ofPod("u1").at(10).after(time.Second)
+	binding := bound().at(7).after(50 * time.Millisecond)
+	now := onNode("n1", 0).sight
+	j, _ := newJudge(&fakeObjects{consistent: now, cached: now})
+	got := judgeAll(j, t.Context(), []Event{*pod.Event, *binding.Event}, []Event{*changed.Event})
+	NewWithT(t).Expect(got).To(HaveExactElements(persisted, persisted))
+}
+
+func TestBindings(t *testing.T) {
+	unbound, gone := onNode("", 0), (*footprint)(nil)
+	another := onNode("n1", 0)
+	another.meta.UID = "u2"
+	anew := onNode("n1", time.Minute)
+	anew.meta.CreationTimestamp = metav1.Time{Time: eventTime.Add(time.Minute)}
+	unsaid := onNode("n1", 0)
+	unsaid.body = []byte(`{"spec":{"nodeName":"n1"}}`)
+	nameless := bound()
+	nameless.Head.Resource.UID = ""
+	others := updated("9", "1", "2").ofPod("u3").at(50).after(time.Minute)
+	rival := bound().byBob().at(11).after(20 * time.Millisecond)
+	refused := bound().byBob().at(11).after(20 * time.Millisecond)
+	refused.Status.Outcome = v1alpha1.OutcomeNotPersisted
+	for name, test := range map[string]struct {
+		event attempt
+		life  *life
+		rival *attempt
+		want  ledger.Judgement
+	}{
+		"made":                                   {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), nil, persisted},
+		"made, by its name":                      {nameless, (&life{}).add(5, unbound).add(12, onNode("n1", 0)), nil, persisted},
+		"refused":                                {bound(), (&life{}).add(5, unbound), nil, notPersisted},
+		"to another node":                        {bound(), (&life{}).add(5, unbound).add(12, onNode("n2", 0)), nil, notPersisted},
+		"bound long before":                      {bound(), (&life{}).add(5, onNode("n1", -time.Minute)), nil, notPersisted},
+		"bound long after":                       {bound(), (&life{}).add(5, unbound).add(60, onNode("n1", time.Minute)), nil, notPersisted},
+		"made, and its conditions replaced":      {bound(), (&life{}).add(5, unbound).add(12, unsaid), nil, persisted},
+		"on a node from the beginning":           {bound(), (&life{}).add(5, unsaid), nil, notPersisted},
+		"another pod":                            {bound(), (&life{}).add(5, another), nil, notPersisted},
+		"no pod":                                 {nameless, (&life{}).add(5, gone), nil, notPersisted},
+		"no pod yet":                             {nameless, (&life{}).add(5, gone).add(70, anew), nil, notPersisted},
+		"made, and gone":                         {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},
+		"refused, and gone":                      {bound(), (&life{}).add(5, unbound).add(70, gone), nil, notPersisted},
+		"gone at once":                           {bound(), (&life{}).add(5, unbound).add(12, gone), nil, goneSince},
+		"going already, and gone":                {bound(), (&life{}).add(5, valued("1", going(30))).add(70, gone), nil, notPersisted},
+		"compacted, and gone":                    {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, nil, goneSince},
+		"of two that came at the same time":      {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &rival, contested},
+		"of two, and bound when it was recorded": {rival, (&life{}).add(5, unbound).add(11, onNode("n1", 0)), ptr.To(bound()), notPersisted},
+		"and the other was refused":              {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &refused, persisted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, _, err := test.life.at(0)
+			NewWithT(t).Expect(err).NotTo(HaveOccurred())
+			j, _ := newJudge(&fakeObjects{cached: now, consistent: now, past: test.life.at})
+			known := []Event{*others.Event, *updated("40", "1", "2").ofPod("u1").at(41).after(time.Minute).Event}
+			if test.rival != nil {
+				known = append(known, *test.rival.Event)
+			}
+			NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, known)).To(HaveExactElements(test.want))
+		})
+	}
+}
