@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -46,8 +47,8 @@ func findRivals(events []*Event) {
 
 // decideBinding judges a binding by its pod: the API server notes when it was bound.
 func (j *judge) decideBinding(event *Event, pod sight) ledger.Judgement {
-	if !isOf(pod, event) || pod.meta.CreationTimestamp.After(event.Head.Time.Time) {
-		return goneSince
+	if !isOf(pod, event) || event.Head.Resource.UID == "" && !before(pod.meta.CreationTimestamp, event.Head.Time) {
+		return goneSince // It may have come later.
 	}
 	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod.body)
 	bound := conditionSince(pod.body, corev1.PodScheduled, "")
@@ -71,7 +72,7 @@ func isOf(seen sight, event *Event) bool {
 }
 
 // lookWhenBound judges bindings whose pods do not tell, or that others asked for as well, by what the pods were when their events were
-// stored, and a while later.
+// stored, and a while later, or when they were removed.
 func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
@@ -83,8 +84,7 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 			continue
 		}
 		left--
-		ref := &event.Head.Resource
-		was, _, err := j.objects.at(ctx, ref, event.storedAfter())
+		was, _, err := j.objects.at(ctx, &event.Head.Resource, event.storedAfter())
 		if err != nil {
 			continue // What it is now decides.
 		}
@@ -92,14 +92,29 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 			*v = verdict{Judgement: notPersisted}
 			continue
 		}
-		revision := histories[ref.UID].revisions.after(event.begun().Add(stretched(unversioned, event)))
-		if revision == 0 {
+		known := histories[event.Head.Resource.UID].revisions
+		revision := known.after(event.begun().Add(stretched(unversioned, event)))
+		if revision == 0 && v.Judgement != goneSince {
 			continue
 		}
-		if then, _, err := j.objects.at(ctx, ref, revision); err == nil {
+		if then, err := j.soonAfter(ctx, event, was, revision); err == nil {
 			*v = verdict{Judgement: j.bindingSince(event, then)}
 		}
 	}
+}
+
+// soonAfter is what the event's pod was at a revision, or now when that is 0; or when it was removed, if it was gone by then.
+func (j *judge) soonAfter(ctx context.Context, event *Event, was sight, revision uint64) (sight, error) {
+	ref := event.Head.Resource
+	ref.UID = string(was.meta.UID)
+	then, shown, err := j.objects.at(ctx, &ref, revision)
+	if err != nil || then.exists && then.meta.UID == was.meta.UID {
+		return then, err
+	}
+	room := &atomic.Int64{}
+	room.Store(maxTracks)
+	last, _, err := (&follower{objects: j.objects, ref: &ref, room: room}).findEnd(ctx, event.storedAfter(), shown)
+	return last.sight, err
 }
 
 // bindingSince judges a binding of what could be bound by what that is soon after.

@@ -46,7 +46,7 @@ func TestABindingIsNoCreation(t *testing.T) {
 func TestBindings(t *testing.T) {
 	unbound, gone := onNode("", 0), (*footprint)(nil)
 	another := onNode("n1", 0)
-	another.meta.UID = "u2"
+	another.meta.UID, another.meta.CreationTimestamp = "u2", metav1.Time{Time: eventTime.Truncate(time.Second)}
 	anew := onNode("n1", time.Minute)
 	anew.meta.CreationTimestamp = metav1.Time{Time: eventTime.Add(time.Minute)}
 	unsaid := onNode("n1", 0)
@@ -76,7 +76,9 @@ func TestBindings(t *testing.T) {
 		"no pod yet":                             {nameless, (&life{}).add(5, gone).add(70, anew), nil, notPersisted},
 		"made, and gone":                         {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},
 		"refused, and gone":                      {bound(), (&life{}).add(5, unbound).add(70, gone), nil, notPersisted},
-		"gone at once":                           {bound(), (&life{}).add(5, unbound).add(12, gone), nil, goneSince},
+		"refused, and gone at once":              {bound(), (&life{}).add(5, unbound).add(12, gone), nil, notPersisted},
+		"made, and gone at once":                 {nameless, (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, persisted},
+		"gone at once, and made anew":            {nameless, (&life{}).add(5, unbound).add(12, gone).add(14, another), nil, notPersisted},
 		"going already, and gone":                {bound(), (&life{}).add(5, valued("1", going(30))).add(70, gone), nil, notPersisted},
 		"compacted, and gone":                    {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, nil, goneSince},
 		"of two that came at the same time":      {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &rival, contested},

@@ -101,7 +101,7 @@ var errTooLong = errors.New("the list has far more than what is wanted")
 // fails when the list is refused or too long.
 func (g *glance) survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool) error {
 	missing := maps.Clone(wanted)
-	complete, err := g.objects.survey(ctx, ref, whole, wanted, func(name string, seen sight) {
+	complete, err := g.objects.survey(ctx, ref, 0, whole, wanted, func(name string, seen sight) {
 		delete(missing, name)
 		g.note(ref, name, whole, seen)
 	})

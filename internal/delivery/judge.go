@@ -26,7 +26,7 @@ const (
 // reader is how the judge sees objects.
 type reader interface {
 	read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error)
-	survey(ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool,
+	survey(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64, whole bool, wanted map[string]bool,
 		visit func(name string, seen sight)) (complete bool, err error)
 	at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (seen sight, shown uint64, err error)
 	shareRevisions(ctx context.Context, ref *v1alpha1.ResourceReference) error

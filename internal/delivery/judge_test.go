@@ -32,6 +32,8 @@ type fakeObjects struct {
 	refusing error
 	complete bool
 	surveys  int
+	// pasts are what the objects of a place were, by their names.
+	pasts map[string]*life
 	// past is what the object was at a revision.
 	past func(revision uint64) (sight, uint64, error)
 	// appears says whether an object was ever there after a revision; nobody can tell where it is nil.
@@ -57,12 +59,21 @@ func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, 
 	return f.cached, f.cachedErr
 }
 
-func (f *fakeObjects) survey(_ context.Context, _ *v1alpha1.ResourceReference, _ bool, wanted map[string]bool,
+func (f *fakeObjects) survey(_ context.Context, _ *v1alpha1.ResourceReference, revision uint64, _ bool, wanted map[string]bool,
 	visit func(name string, seen sight),
 ) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.surveys++
+	for name, life := range f.pasts {
+		seen, _, err := life.at(revision)
+		if err != nil {
+			return false, err
+		}
+		if seen.exists && wanted[name] {
+			visit(name, seen)
+		}
+	}
 	for name, seen := range f.shown {
 		if wanted[name] {
 			visit(name, seen)

@@ -65,8 +65,7 @@ func (o *objects) at(ctx context.Context, ref *v1alpha1.ResourceReference, revis
 	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", "application/json").
 		Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", ref.Name).String())
 	if revision > 0 {
-		request = request.Param("resourceVersion", formatVersion(revision)).
-			Param("resourceVersionMatch", string(metav1.ResourceVersionMatchExact))
+		request = atRevision(request, revision)
 	}
 	body, err := request.DoRaw(ctx)
 	if err != nil {
@@ -100,6 +99,11 @@ func (o *objects) at(ctx context.Context, ref *v1alpha1.ResourceReference, revis
 	}
 	shown, err := parseVersion(version)
 	return seen, shown, err
+}
+
+// atRevision has a list show what was there at a revision.
+func atRevision(request *rest.Request, revision uint64) *rest.Request {
+	return request.Param("resourceVersion", formatVersion(revision)).Param("resourceVersionMatch", string(metav1.ResourceVersionMatchExact))
 }
 
 // ready asks for one of the operator's own events.

@@ -105,6 +105,12 @@ func (r revisions) passedBy(number uint64) time.Time {
 	return r[at-1].at
 }
 
+// has says that an event was stored at a revision.
+func (r revisions) has(number uint64) bool {
+	_, found := slices.BinarySearchFunc(r, number, func(known revision, number uint64) int { return cmp.Compare(known.number, number) })
+	return found
+}
+
 // madeBy is a moment at which a revision had been made, but for how long storing takes; zero when none is known.
 func (r revisions) madeBy(number uint64) time.Time {
 	at, found := slices.BinarySearchFunc(r, number, func(known revision, number uint64) int { return cmp.Compare(known.number, number) })

@@ -18,6 +18,11 @@ type searcher struct {
 	objects reader
 	known   revisions
 	left    int
+	// wanted are the names that are looked for, and crowded says that the list of their place is too long.
+	wanted  map[string]bool
+	crowded bool
+	// listed are the revisions of which had says all of the wanted names.
+	listed map[uint64]bool
 	// had is who had a name at a revision; empty where nobody had.
 	had map[probe]string
 }
@@ -31,11 +36,16 @@ type probe struct {
 // at is the uid of what had the name at a revision; empty when nobody had it.
 func (s *searcher) at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (string, error) {
 	where := probe{ref.Name, revision}
-	if uid, known := s.had[where]; known {
+	if uid, known := s.had[where]; known || s.listed[revision] {
 		return uid, nil
 	}
 	if s.left--; s.left < 0 {
 		return "", errTrackLost
+	}
+	if len(s.wanted) > 1 && !s.crowded {
+		if err := s.list(ctx, ref, revision); err != nil || !s.crowded {
+			return s.had[where], err
+		}
 	}
 	seen, _, err := s.objects.at(ctx, ref, revision)
 	if err != nil {
@@ -43,6 +53,23 @@ func (s *searcher) at(ctx context.Context, ref *v1alpha1.ResourceReference, revi
 	}
 	s.had[where] = string(seen.meta.UID)
 	return s.had[where], nil
+}
+
+// list looks for all the names at once.
+func (s *searcher) list(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) error {
+	complete, err := s.objects.survey(ctx, ref, revision, false, s.wanted, func(name string, seen sight) {
+		s.had[probe{name, revision}] = string(seen.meta.UID)
+	})
+	s.crowded, s.listed[revision] = err == nil && !complete, complete
+	return err
+}
+
+// next is the next revision at which anybody may have got a name: nobody did at one at which an event was stored.
+func (s *searcher) next(revision uint64) uint64 {
+	for revision++; s.known.has(revision); {
+		revision++
+	}
+	return revision
 }
 
 // wasThere says whether an event's object was ever there after a revision. It fails when nobody can tell any more, or not with so few
@@ -61,7 +88,7 @@ func (s *searcher) wasThere(ctx context.Context, event *Event, after uint64) (bo
 		case err != nil:
 			return false, err
 		case uid == "":
-			revision++
+			revision = s.next(revision)
 		case uid == ref.UID:
 			return true, nil
 		case now.exists && string(now.meta.UID) == uid:
@@ -87,7 +114,10 @@ func (s *searcher) endOf(ctx context.Context, ref *v1alpha1.ResourceReference, u
 
 // searchFor looks for the objects of those of the events, which are of one place. known tells when revisions were made.
 func (j *judge) searchFor(ctx context.Context, events []Event, known revisions, verdicts []verdict, those []int) error {
-	s := &searcher{objects: j.objects, known: known, left: maxProbes, had: map[probe]string{}}
+	s := &searcher{objects: j.objects, known: known, left: maxProbes, wanted: map[string]bool{}, listed: map[uint64]bool{}, had: map[probe]string{}}
+	for _, i := range those {
+		s.wanted[events[i].Head.Resource.Name] = true
+	}
 	var failures []error
 	for _, i := range those {
 		there, err := s.wasThere(ctx, &events[i], events[i].storedAfter())

@@ -1,12 +1,15 @@
 package delivery
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
@@ -65,4 +68,63 @@ func TestWhatEtcdKnows(t *testing.T) {
 			g.Expect(judgeAll(j, t.Context(), []Event{*creation.Event}, others)).To(HaveExactElements(test.want))
 		})
 	}
+}
+
+// TestOneListLooksForAllNames of a place at a revision, if it does not show far more than that.
+func TestOneListLooksForAllNames(t *testing.T) {
+	made := (&life{}).add(5, nil).add(12, valued("1")).add(13, nil)
+	never := (&life{}).add(5, nil).add(14, another())
+	for name, test := range map[string]struct {
+		complete bool
+		expired  bool
+		want     []ledger.Judgement
+		singles  bool
+	}{
+		"one list":       {true, false, []ledger.Judgement{persisted, notPersisted}, false},
+		"too long":       {false, false, []ledger.Judgement{persisted, notPersisted}, true},
+		"long forgotten": {true, true, []ledger.Judgement{goneSince, goneSince}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			lives := map[string]*life{"a": made, "b": never}
+			looks := &atomic.Int64{}
+			objects := &fakePlace{fakeObjects: fakeObjects{pasts: lives, complete: test.complete, appears: func(uint64) (bool, error) { return false, errForgotten }}, looks: looks}
+			if test.expired {
+				objects.pasts = map[string]*life{"a": {compacted: 1000, from: []uint64{5}, was: []*footprint{nil}}}
+			}
+			j, _ := newJudge(objects)
+			one, two := named(created().ofPod("u1").at(10), "a"), named(created().ofPod("u3").at(10), "b")
+			eviction := func(name string) Event {
+				return *named(evicted().ofPod("u9").on("3").after(-5*time.Millisecond).at(9), name).Event
+			}
+			later := named(updated("9", "1", "2").ofPod("u4").after(2*unversioned).at(30), "other")
+			got := judgeAll(j, t.Context(), []Event{*one.Event, *two.Event}, []Event{eviction("a"), eviction("b"), *later.Event})
+			g.Expect(got).To(Equal(test.want))
+			g.Expect(looks.Load() > 0).To(Equal(test.singles))
+			g.Expect(objects.surveys).To(BeNumerically(">", 0))
+		})
+	}
+}
+
+// TestAnEventsOwnRevisionIsNotLookedAt: only the event was stored at it.
+func TestAnEventsOwnRevisionIsNotLookedAt(t *testing.T) {
+	s := &searcher{known: revisions{{number: 11}, {number: 12}, {number: 14}}}
+	NewWithT(t).Expect([]uint64{s.next(9), s.next(10), s.next(12), s.next(20)}).To(Equal([]uint64{10, 13, 13, 21}))
+}
+
+// fakePlace is a place whose objects have names, and counts how often one of them is looked at as it was.
+type fakePlace struct {
+	fakeObjects
+	looks *atomic.Int64
+}
+
+func (f *fakePlace) at(_ context.Context, ref *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
+	life := f.pasts[ref.Name]
+	if revision == 0 || life == nil {
+		return sight{}, 1000, nil
+	}
+	if revision < 14 {
+		f.looks.Add(1)
+	}
+	return life.at(revision)
 }

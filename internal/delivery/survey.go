@@ -27,16 +27,16 @@ type surveyMeta struct {
 	RemainingItemCount int    `json:"remainingItemCount"`
 }
 
-// survey lists the objects of ref's resource and namespace and shows those with the wanted names to visit. The list is
-// consistent: what it does not have does not exist. complete is false when it would have taken more than single reads
+// survey lists the objects of ref's resource and namespace and shows those with the wanted names to visit, as they were at a revision, or
+// as they are when that is 0. The list is consistent: what it does not have does not exist. complete is false when it would have taken more than single reads
 // do; then nothing is known of those that were not visited.
 func (o *objects) survey(
-	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool, visit func(name string, seen sight),
+	ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64, whole bool, wanted map[string]bool, visit func(name string, seen sight),
 ) (complete bool, err error) {
 	budget := int64(len(wanted)) * surveyBytes
 	for token := ""; ; {
 		var meta surveyMeta
-		budget, err = o.surveyPage(ctx, ref, whole, wanted, token, budget, &meta, visit)
+		budget, err = o.surveyPage(ctx, ref, revision, whole, wanted, token, budget, &meta, visit)
 		if err != nil || budget <= 0 {
 			return false, err
 		}
@@ -51,7 +51,7 @@ func (o *objects) survey(
 
 // surveyPage shows the wanted objects of one page to visit, of which it reads at most budget bytes, and says what is left of them.
 func (o *objects) surveyPage(
-	ctx context.Context, ref *v1alpha1.ResourceReference, whole bool, wanted map[string]bool, token string, budget int64, meta *surveyMeta,
+	ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64, whole bool, wanted map[string]bool, token string, budget int64, meta *surveyMeta,
 	visit func(name string, seen sight),
 ) (left int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
@@ -61,8 +61,11 @@ func (o *objects) surveyPage(
 		accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 	}
 	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", accept).Param("limit", strconv.Itoa(surveyLimit))
-	if token != "" {
-		request = request.Param("continue", token)
+	switch {
+	case token != "":
+		request = request.Param("continue", token) // It says of which revision.
+	case revision > 0:
+		request = atRevision(request, revision)
 	}
 	stream, err := request.Stream(ctx)
 	if err != nil {

@@ -176,7 +176,7 @@ func TestSurvey(t *testing.T) {
 			}
 			ref := &v1alpha1.ResourceReference{Group: "apps", Version: "v1", Resource: "deployments", Namespace: "shop"}
 			found := map[string]sight{}
-			complete, err := objects.survey(t.Context(), ref, test.whole, wanted, func(name string, s sight) { found[name] = s })
+			complete, err := objects.survey(t.Context(), ref, 0, test.whole, wanted, func(name string, s sight) { found[name] = s })
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(complete).To(Equal(test.complete))
 			g.Expect(*requests).To(HaveLen(test.pages))

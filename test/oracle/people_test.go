@@ -36,6 +36,7 @@ func newPeople(w *world) []*person {
 		config, err := w.env.AddUser(name, "people")
 		g.Expect(err).NotTo(HaveOccurred())
 		config.Timeout = 20 * time.Second
+		config.WarningHandler = rest.NoWarnings{}
 		config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
 			return counting{next, requests}
 		}
