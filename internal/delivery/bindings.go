@@ -21,9 +21,10 @@ func isBinding(head *Head) bool {
 	return head.Action == v1alpha1.ActionCreate && head.Resource.Resource == "pods" && head.Resource.Subresource == "binding" && len(head.Evidence) > 0
 }
 
-// creates says that the event is of the creation of an object, and not of a part of one, such as a binding, which may name its uid.
+// creates says that the event is of the creation of an object, and not of a part of one, such as a binding, which may name its uid. The
+// API server still serves bindings that are asked for without naming the pod in the path, too.
 func creates(head *Head) bool {
-	return head.Action == v1alpha1.ActionCreate && head.Resource.Subresource == ""
+	return head.Action == v1alpha1.ActionCreate && head.Resource.Subresource == "" && (head.Resource.Resource != "bindings" || head.Resource.Group != "")
 }
 
 // findRivals marks bindings of one pod to one node that came at about the same time.
@@ -88,7 +89,7 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 		if err != nil {
 			continue // What it is now decides.
 		}
-		if !j.canBeBound(event, was) {
+		if !j.canBeBound(event, was) && (!event.Late || isOf(was, event)) {
 			*v = verdict{Judgement: notPersisted}
 			continue
 		}
@@ -97,18 +98,24 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 		if revision == 0 && v.Judgement != goneSince {
 			continue
 		}
-		if then, err := j.soonAfter(ctx, event, was, revision); err == nil {
+		then, err := j.soonAfter(ctx, event, was, revision)
+		switch {
+		case err != nil:
+		case event.Late: // It was stored later, and what the pod was is from a while before it: that may have been bound since.
+			*v = verdict{Judgement: j.decideBinding(event, then)}
+		default:
 			*v = verdict{Judgement: j.bindingSince(event, then)}
 		}
 	}
 }
 
-// soonAfter is what the event's pod was at a revision, or now when that is 0; or when it was removed, if it was gone by then.
+// soonAfter is what the event's pod was at a revision, or now when that is 0; or when it was removed, if it was there before and gone by
+// then.
 func (j *judge) soonAfter(ctx context.Context, event *Event, was sight, revision uint64) (sight, error) {
 	ref := event.Head.Resource
 	ref.UID = string(was.meta.UID)
 	then, shown, err := j.objects.at(ctx, &ref, revision)
-	if err != nil || then.exists && then.meta.UID == was.meta.UID {
+	if err != nil || !was.exists || then.exists && then.meta.UID == was.meta.UID {
 		return then, err
 	}
 	room := &atomic.Int64{}

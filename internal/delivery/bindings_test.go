@@ -41,6 +41,9 @@ func TestABindingIsNoCreation(t *testing.T) {
 	j, _ := newJudge(&fakeObjects{consistent: now, cached: now})
 	got := judgeAll(j, t.Context(), []Event{*pod.Event, *binding.Event}, []Event{*changed.Event})
 	NewWithT(t).Expect(got).To(HaveExactElements(persisted, persisted))
+	binding.Head.Resource.Resource, binding.Head.Resource.Subresource = "bindings", ""
+	got = judgeAll(j, t.Context(), []Event{*pod.Event, *binding.Event}, []Event{*changed.Event})
+	NewWithT(t).Expect(got).To(HaveExactElements(persisted, ledger.Judgement{}), "in the old way")
 }
 
 func TestBindings(t *testing.T) {
@@ -57,6 +60,8 @@ func TestBindings(t *testing.T) {
 	rival := bound().byBob().at(11).after(20 * time.Millisecond)
 	refused := bound().byBob().at(11).after(20 * time.Millisecond)
 	refused.Status.Outcome = v1alpha1.OutcomeNotPersisted
+	kept := bound().late().at(30)
+	kept.After = 6
 	for name, test := range map[string]struct {
 		event attempt
 		life  *life
@@ -72,6 +77,10 @@ func TestBindings(t *testing.T) {
 		"made, and its conditions replaced":      {bound(), (&life{}).add(5, unbound).add(12, unsaid), nil, persisted},
 		"on a node from the beginning":           {bound(), (&life{}).add(5, unsaid), nil, notPersisted},
 		"another pod":                            {bound(), (&life{}).add(5, another), nil, notPersisted},
+		"kept locally, and made":                 {kept, (&life{}).add(5, gone).add(8, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},
+		"kept locally, and made, and gone":       {kept, (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, persisted},
+		"kept locally, and bound before":         {kept, (&life{}).add(5, unbound).add(8, onNode("n1", -5*time.Second)).add(70, gone), nil, notPersisted},
+		"kept locally, and there for a moment":   {kept, (&life{}).add(5, gone).add(8, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, goneSince},
 		"no pod":                                 {nameless, (&life{}).add(5, gone), nil, notPersisted},
 		"no pod yet":                             {nameless, (&life{}).add(5, gone).add(70, anew), nil, notPersisted},
 		"made, and gone":                         {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},

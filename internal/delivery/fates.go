@@ -225,6 +225,8 @@ func (h *history) ofUpdate(event *Event) fate {
 	for _, v := range h.after(base) {
 		for _, other := range h.byBase[v.number] {
 			switch sighting, shown := sightLater(h.digester, event, other); {
+			case !sameForm(&event.Head.Resource, &other.Head.Resource):
+				blurred = true // What is at a place in one version of the API may be elsewhere in another.
 			case !shown:
 				blurred = blurred || mayHide(other, event)
 			case blurred:
@@ -270,9 +272,12 @@ func (h *history) ofLiveUpdate(event *Event) fate {
 		return unsure
 	case sighting == audit.SawAfter:
 		return made
-	case sighting == audit.SawBefore && h.complete:
-		return notMade
 	default:
-		return unsure
+		return unsure // It may have been made, and undone by somebody whose change is not recorded, or not known yet.
 	}
+}
+
+// sameForm says that objects are shown in the same version of the API.
+func sameForm(a, b *v1alpha1.ResourceReference) bool {
+	return a.Group == b.Group && a.Version == b.Version
 }

@@ -206,3 +206,31 @@ func (a attempt) wasAfter() attempt {
 	evidence.Was, evidence.Digest = evidence.Digest, testDigester.Digest("3")
 	return a
 }
+
+// in says in which version of the API the request came.
+func (a attempt) in(version string) attempt {
+	a.Head.Resource.Version = version
+	return a
+}
+
+// TestVersionsOfAnAPIAreNotCompared: what is at a place in one may be elsewhere in another.
+func TestVersionsOfAnAPIAreNotCompared(t *testing.T) {
+	life := (&life{}).add(7, valued("1")).add(9, valued("2"))
+	for name, test := range map[string]struct {
+		shows, read string
+		want, track fate
+	}{
+		"the same version": {"v2", "v2", notMade, made},
+		"another version":  {"v1", "v1", unsure, unsure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			update, deletion := updated("7", "1", "2").in("v2"), deleted("9", "1").in(test.shows).after(time.Second)
+			h := newHistory(testDigester, []*Event{update.Event, deletion.Event})
+			g.Expect(h.fate(update.Event)).To(Equal(test.want))
+			first := updated("7", "0", "1").in(test.read)
+			h.track, _ = follow(t.Context(), &fakeObjects{past: life.at}, &first.Head.Resource, 7, roomy())
+			g.Expect(h.fate(update.Event)).To(Equal(test.track))
+		})
+	}
+}

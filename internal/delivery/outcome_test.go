@@ -77,7 +77,7 @@ func TestRead(t *testing.T) {
 		"last finalizer not removed":          {finalized, deleting, true, v1alpha1.OutcomeNotPersisted},
 		"updated and shown":                   {update, with(seen("u1", "8"), "2"), true, v1alpha1.OutcomePersisted},
 		"updated, same version":               {update, with(seen("u1", "7"), "2"), true, v1alpha1.OutcomeNotPersisted},
-		"updated, other writes only":          {update, with(seen("u1", "8"), "1"), true, v1alpha1.OutcomeNotPersisted},
+		"updated, other writes only":          {update, with(seen("u1", "8"), "1"), true, v1alpha1.OutcomeUnknown},
 		"updated and overwritten":             {update, with(seen("u1", "8"), "3"), true, v1alpha1.OutcomeUnknown},
 		"updated and gone":                    {update, sight{}, true, v1alpha1.OutcomeUnknown},
 		"updated, another is there":           {update, with(seen("u2", "9"), "2"), true, v1alpha1.OutcomeUnknown},

@@ -140,7 +140,7 @@ func mayHaveWaitedFor(event, later *Event, near time.Duration) bool {
 // wroteAll says of two updates of one version which of them wrote just what differs between that and the next: the object may show both,
 // although only one of them wrote all of it. It says the same of both where it does not tell them apart.
 func (h *history) wroteAll(one, two *Event) (oneDid, twoDid bool) {
-	if !isWholeUpdate(one) || !isWholeUpdate(two) || !h.isTracked(one) {
+	if !isWholeUpdate(one) || !isWholeUpdate(two) || !h.isTracked(one) || !h.isTracked(two) {
 		return false, false
 	}
 	at, _ := h.track.at(baseOf(one))

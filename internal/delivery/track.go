@@ -18,7 +18,7 @@ const (
 	// maxLooks bounds how many times one object is looked at to follow it.
 	maxLooks = 64
 	// maxTracks bounds what the versions of objects that are judged together may have, in bytes.
-	maxTracks = 8 << 20
+	maxTracks = 16 << 20
 )
 
 // errTrackLost says that what an object was cannot be found out any more.
@@ -27,6 +27,8 @@ var errTrackLost = errors.New("the versions of the object cannot be followed")
 // track is each version that an object had from one of them on: the API server can still show them until etcd is compacted, which
 // takes minutes. So it shows what became of a change whatever was done to the object after that.
 type track struct {
+	// ref is as what the object was read.
+	ref *v1alpha1.ResourceReference
 	// steps are the versions, the oldest first.
 	steps []footprint
 	// removed is the revision at which the object was removed; 0 while it is there.
@@ -88,7 +90,7 @@ type follower struct {
 // follow finds the versions of an object from one on.
 func follow(ctx context.Context, objects reader, ref *v1alpha1.ResourceReference, from uint64, room *atomic.Int64) (*track, error) {
 	f := &follower{objects: objects, ref: ref, room: room}
-	t := &track{}
+	t := &track{ref: ref}
 	step, revision, err := f.look(ctx, 0)
 	if err == nil && step.number == 0 {
 		step, t.removed, err = f.findEnd(ctx, from, revision)

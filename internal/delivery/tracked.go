@@ -11,9 +11,10 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/audit"
 )
 
-// isTracked says that the versions that followed the event's own are known.
+// isTracked says that the versions that followed the event's own are known, in the form in which an update was made.
 func (h *history) isTracked(event *Event) bool {
-	if event.Head.Action == v1alpha1.ActionCreate || h.track == nil {
+	if event.Head.Action == v1alpha1.ActionCreate || h.track == nil ||
+		event.Head.Action == v1alpha1.ActionUpdate && !sameForm(&event.Head.Resource, h.track.ref) {
 		return false
 	}
 	_, known := h.track.at(baseOf(event))

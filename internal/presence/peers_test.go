@@ -124,6 +124,31 @@ func TestASilenceBeginsWhenTheLastWasStored(t *testing.T) {
 	})
 }
 
+// TestASilenceEndsWhenTheAPIServerStores: an event, if not a sign of life.
+func TestASilenceEndsWhenTheAPIServerStores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		c := newCluster(t)
+		a := c.start(0, 0)
+		pass(time.Minute)
+		began := time.Now()
+		c.board.fail(errors.New("no API server"))
+		pass(10 * time.Second)
+		for range 20 {
+			c.board.fail(nil)
+			stored := time.Now()
+			c.store(stored)
+			pass(renewEvery)
+			g.Expect(a.presence.StalledUntil(began)).To(BeTemporally("<=", stored.Add(2*readyPoll+clocks)))
+			pass(10 * time.Second)
+			began = time.Now()
+			c.board.fail(errors.New("no API server"))
+			pass(10*time.Second + 37*time.Millisecond)
+		}
+		a.kill()
+	})
+}
+
 // TestSilencesInSuccession: what waited in one may wait in the next.
 func TestSilencesInSuccession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

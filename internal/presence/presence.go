@@ -20,12 +20,12 @@ import (
 const (
 	// renewEvery is how often a replica gives a sign of life: a window's start is at most so much too early.
 	renewEvery = 2 * time.Second
-	// retryEvery is how soon a replica tries again where it could not give one, a fifth more or less: a silence's end is at most so much
-	// too late.
+	// retryEvery is how soon a replica tries again where it could not give one, a fifth more or less, unless the API server stores something
+	// else before that: a silence's end is at most so much too late.
 	retryEvery = 500 * time.Millisecond
 	// watchFor is how long a replica watches whether another is alive. It compares what it saw, not clocks.
 	watchFor = 3 * renewEvery
-	// readyPoll is how often a replica asks itself whether it is ready.
+	// readyPoll is how often a replica asks itself whether it is ready, or whether the API server stores again.
 	readyPoll = 50 * time.Millisecond
 )
 
@@ -113,7 +113,6 @@ func (p *Presence) Run(ctx context.Context) {
 	group.Go(func() { p.options.Started(ctx, ready) })
 	given := ready.Add(-renewEvery)
 	for signed, silent := false, false; ctx.Err() == nil; {
-		pause := renewEvery
 		began := p.options.Clock.Now()
 		stored := later(p.options.Stored(), given)
 		err := p.sign(ctx, false)
@@ -122,8 +121,6 @@ func (p *Presence) Run(ctx context.Context) {
 		p.mu.Unlock()
 		if err == nil {
 			given = began
-		} else {
-			pause = wait.Jitter(retryEvery*4/5, 0.5)
 		}
 		switch {
 		case err != nil && ctx.Err() == nil && !silent:
@@ -137,7 +134,20 @@ func (p *Presence) Run(ctx context.Context) {
 		if err := p.locate(ctx); err != nil && ctx.Err() == nil {
 			log.FromContext(ctx).V(1).Info("Going on with an older resourceVersion", "cause", err.Error())
 		}
-		p.sleep(ctx, pause)
+		p.rest(ctx, silent)
+	}
+}
+
+// rest waits until the next sign of life is due. A replica that could give none waits for a sign of the API server's: that it stores.
+func (p *Presence) rest(ctx context.Context, silent bool) {
+	if !silent {
+		p.sleep(ctx, renewEvery)
+		return
+	}
+	began := p.options.Clock.Now()
+	until := began.Add(wait.Jitter(retryEvery*4/5, 0.5))
+	for ctx.Err() == nil && p.options.Clock.Now().Before(until) && !p.options.Stored().After(began) {
+		p.sleep(ctx, readyPoll)
 	}
 }
 

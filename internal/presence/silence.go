@@ -8,8 +8,9 @@ import (
 const (
 	// slowSign is how long a sign of life takes when the API server does not store anything for a while.
 	slowSign = time.Second
-	// clocks is how far apart two clocks may be.
-	clocks = 2 * time.Second
+	// clocks is how far apart two clocks may be, with what it takes until all that waited is stored when the API server stores again: up to
+	// 0.7 s after the first was.
+	clocks = time.Second
 	// underWay is how long before the API server stored its last a request may have come, by some replica's clock, that was not stored any
 	// more.
 	underWay = time.Second
