@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,7 @@ func creates(head *Head) bool {
 	return head.Action == v1alpha1.ActionCreate && head.Resource.Subresource == "" && (head.Resource.Resource != "bindings" || head.Resource.Group != "")
 }
 
-// findRivals marks bindings of one pod to one node that came at about the same time.
+// findRivals finds bindings of one pod to one node that came at about the same time.
 func findRivals(events []*Event) {
 	bindings := map[types.NamespacedName][]*Event{}
 	for _, event := range events {
@@ -37,11 +36,14 @@ func findRivals(events []*Event) {
 	}
 	for _, those := range bindings {
 		for _, event := range those {
-			event.Contested = slices.ContainsFunc(those, func(rival *Event) bool {
-				apart := event.Head.Time.Sub(rival.Head.Time.Time).Abs()
-				return rival != event && rival.Status.Outcome != v1alpha1.OutcomeNotPersisted && sameResult(rival, event) &&
-					apart <= stretched(unversioned+cut, event, rival)
-			})
+			event.Rival = 0
+			for _, rival := range those {
+				apart := max(event.Head.Time.Sub(rival.Head.Time.Time).Abs(), 1)
+				if rival != event && rival.Status.Outcome != v1alpha1.OutcomeNotPersisted && sameResult(rival, event) &&
+					apart <= stretched(unversioned+cut, event, rival) && (event.Rival == 0 || apart < event.Rival) {
+					event.Rival = apart
+				}
+			}
 		}
 	}
 }
@@ -60,7 +62,7 @@ func (j *judge) decideBinding(event *Event, pod sight) ledger.Judgement {
 		return overwritten // Somebody has written other conditions.
 	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(event.begun().Add(stretched(unversioned, event))):
 		return notPersisted
-	case event.Contested:
+	case event.Rival != 0:
 		return contested
 	default:
 		return persisted
@@ -94,7 +96,11 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 			continue
 		}
 		known := histories[event.Head.Resource.UID].revisions
-		revision := known.after(event.begun().Add(stretched(unversioned, event)))
+		within := unversioned
+		if event.Rival > stretched(race, event) {
+			within = race // The other one came when this one had been made.
+		}
+		revision := known.after(event.begun().Add(stretched(within, event)))
 		if revision == 0 && v.Judgement != goneSince {
 			continue
 		}
@@ -131,7 +137,7 @@ func (j *judge) bindingSince(event *Event, then sight) ledger.Judgement {
 		return goneSince
 	case sighting != audit.SawAfter:
 		return notPersisted
-	case event.Contested:
+	case event.Rival != 0 && event.Rival <= stretched(race, event):
 		return contested
 	default:
 		return persisted

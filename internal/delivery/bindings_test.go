@@ -58,6 +58,7 @@ func TestBindings(t *testing.T) {
 	nameless.Head.Resource.UID = ""
 	others := updated("9", "1", "2").ofPod("u3").at(50).after(time.Minute)
 	rival := bound().byBob().at(11).after(20 * time.Millisecond)
+	far := bound().byBob().at(15).after(900 * time.Millisecond)
 	refused := bound().byBob().at(11).after(20 * time.Millisecond)
 	refused.Status.Outcome = v1alpha1.OutcomeNotPersisted
 	kept := bound().late().at(30)
@@ -92,6 +93,8 @@ func TestBindings(t *testing.T) {
 		"compacted, and gone":                    {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, nil, goneSince},
 		"of two that came at the same time":      {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &rival, contested},
 		"of two, and bound when it was recorded": {rival, (&life{}).add(5, unbound).add(11, onNode("n1", 0)), ptr.To(bound()), notPersisted},
+		"and the other came later":               {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &far, persisted},
+		"before the other was made":              {bound(), (&life{}).add(5, unbound).add(16, onNode("n1", time.Second)), &far, notPersisted},
 		"and the other was refused":              {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &refused, persisted},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,8 +49,8 @@ type Event struct {
 	Slow, SlowAgain time.Duration
 	// Upsert says that the update's request went on to create another object of the name.
 	Upsert bool
-	// Contested says that others asked for the same binding at about the same time.
-	Contested bool
+	// Rival is how far apart another event is that asks for the same binding at about the same time; 0 when none does.
+	Rival time.Duration
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
 }

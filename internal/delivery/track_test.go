@@ -391,6 +391,16 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 	}
 }
 
+// TestSlownessProvesNothingWhereSomethingIsMissing: who made it a second later may not be known.
+func TestSlownessProvesNothingWhereSomethingIsMissing(t *testing.T) {
+	update := updated("7", "1", "2")
+	for complete, want := range map[bool]fate{true: made, false: unsure} {
+		known := followed(t, (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), update.Event)
+		update.Slow, known.complete = time.Second, complete
+		NewWithT(t).Expect(known.fate(update.Event)).To(Equal(want), "complete: %t", complete)
+	}
+}
+
 // TestOtherEventsTellWhenAnObjectWasRemoved: long after somebody wanted to remove its finalizers, it was somebody else.
 func TestOtherEventsTellWhenAnObjectWasRemoved(t *testing.T) {
 	removal := completed("7").deleting(0).at(8)

@@ -209,11 +209,15 @@ func (p *person) podPart(ctx context.Context, namespace string) {
 	}
 }
 
-// bindPod puts a pod on a node: now and then it says which one, as schedulers do.
+// bindPod puts a pod on a node, if there is one: now and then it says which one, as schedulers do.
 func (p *person) bindPod(ctx context.Context, namespace, name string) {
 	pods := p.clients.CoreV1().Pods(namespace)
 	binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: name}, Target: corev1.ObjectReference{Kind: "Node", Name: node}}
-	if pod, err := pods.Get(ctx, name, metav1.GetOptions{}); err == nil && p.random.IntN(2) == 0 {
+	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return
+	}
+	if p.random.IntN(2) == 0 {
 		binding.UID = pod.UID
 	}
 	_ = pods.Bind(ctx, binding, metav1.CreateOptions{})
