@@ -82,7 +82,7 @@ func leader(leader int) int { return leader }
 func other(leader int) int { return 1 - leader }
 
 // kill ends a replica as kill -9 does, and starts it again some seconds later. What the killed replica was being asked
-// then goes unrecorded under Ignore.
+// then goes unrecorded under Ignore; the API server notices a moment later.
 func (w *world) kill(chosen func(leader int) int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		leader, err := w.operator.Leader(ctx)
@@ -92,7 +92,7 @@ func (w *world) kill(chosen func(leader int) int) func(context.Context) error {
 		replica := chosen(leader)
 		began := time.Now()
 		w.operator.Replica(replica).Kill()
-		w.gaps = append(w.gaps, window{began.Add(-time.Second), time.Now()})
+		w.gaps = append(w.gaps, window{began.Add(-time.Second), time.Now().Add(100 * time.Millisecond)})
 		pause(ctx, 5*time.Second)
 		return w.operator.Start(ctx, replica)
 	}

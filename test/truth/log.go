@@ -87,6 +87,9 @@ func (l *log) look(entry *testenv.AuditEntry) error {
 	if entry.Verb == "delete" {
 		l.deletions[uidOf(a)] = append(l.deletions[uidOf(a)], entry)
 	}
+	if entry.ObjectRef.Resource == "pods" && entry.ObjectRef.Subresource == "binding" { // It does not show the pod that it changed.
+		l.unanswered[placeOf(entry)] = append(l.unanswered[placeOf(entry)], entry.RequestReceivedTimestamp)
+	}
 	if eviction {
 		l.evicted[pod] = append(l.evicted[pod], entry)
 	}

@@ -219,3 +219,21 @@ func TestTheKubeletMayHaveEndedIt(t *testing.T) {
 		g.Expect(doubts).To(Equal(want), "%d", second)
 	}
 }
+
+// TestABindingDoesNotShowItsPod: the next request may show what it left, and change nothing.
+func TestABindingDoesNotShowItsPod(t *testing.T) {
+	g := NewWithT(t)
+	of := func(entry testenv.AuditEntry, subresource string) testenv.AuditEntry {
+		entry.ObjectRef.Resource, entry.ObjectRef.Subresource = "pods", subresource
+		return entry
+	}
+	for code, doubted := range map[int]bool{201: true, 400: false} {
+		facts, err := Read([]testenv.AuditEntry{
+			of(request(1, "alice", "create", 201, object(5, "1", "")), ""),
+			of(request(2, "bob", "create", code, `{"kind":"Status"}`), "binding"),
+			of(request(3, "alice", "patch", 200, object(7, "2", "")), ""),
+		})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(facts[len(facts)-1].Doubt != "").To(Equal(doubted), "%+v", facts)
+	}
+}
