@@ -401,6 +401,16 @@ func TestSlownessProvesNothingWhereSomethingIsMissing(t *testing.T) {
 	}
 }
 
+// TestOneWhoseRivalsAreForgotten: somebody may have come later in the same second.
+func TestOneWhoseRivalsAreForgotten(t *testing.T) {
+	deletion := deleted("7", "1").late()
+	known := followed(t, (&life{}).add(7, valued("1")).add(9, valued("1", going(0))), deletion.Event)
+	known.complete = false
+	NewWithT(t).Expect(known.fate(deletion.Event)).To(Equal(made))
+	deletion.Overdue = true
+	NewWithT(t).Expect(known.fate(deletion.Event)).To(Equal(unsure))
+}
+
 // TestOtherEventsTellWhenAnObjectWasRemoved: long after somebody wanted to remove its finalizers, it was somebody else.
 func TestOtherEventsTellWhenAnObjectWasRemoved(t *testing.T) {
 	removal := completed("7").deleting(0).at(8)
