@@ -25,12 +25,21 @@ func collectEvidence(digester Digester, before, after object) []v1alpha1.Evidenc
 	compare(explicit(before), explicit(after), "", &places)
 	slices.SortStableFunc(places, func(a, b place) int { return ComparePlaces(a.pointer, b.pointer) })
 	evidence := make([]v1alpha1.Evidence, 0, min(len(places), maxEvidence))
+	for _, p := range places {
+		if len(evidence) == maxEvidence {
+			break
+		}
+		if was, is := digester.digestEssence(p.before), digester.digestEssence(p.after); was != is {
+			evidence = append(evidence, v1alpha1.Evidence{Path: p.pointer, Was: was, Digest: is})
+		}
+	}
+	if len(evidence) > 0 || len(places) == 0 {
+		return evidence
+	}
+	// Only a custom resource keeps such differences. What others say that they saw does not tell the two sides apart.
 	for _, p := range places[:min(len(places), maxEvidence)] {
-		evidence = append(evidence, v1alpha1.Evidence{
-			Path:   p.pointer,
-			Was:    digester.digestOrAbsent(p.before),
-			Digest: digester.digestOrAbsent(p.after),
-		})
+		never := digester.Digest([]any{"not to be found", p.pointer})
+		evidence = append(evidence, v1alpha1.Evidence{Path: p.pointer, Was: never, Digest: digester.digestOrAbsent(p.after)})
 	}
 	return evidence
 }
@@ -109,6 +118,67 @@ func (d Digester) digestOrAbsent(value any) string {
 	return d.Digest(value)
 }
 
+// digestEssence is the digest of what is left of a value when it is stored.
+func (d Digester) digestEssence(value any) string {
+	left, _ := essence(value)
+	return d.digestOrAbsent(left)
+}
+
+// essence is what is left of a value when the API server has stored it as one of its own types: a list that is empty, one that is null
+// and one that is not there are the same then. It says whether that is something else than the value, which is left as it is.
+func essence(value any) (left any, differs bool) {
+	switch v := value.(type) {
+	case nil:
+		return absent{}, true
+	case []any:
+		if len(v) == 0 {
+			return absent{}, true
+		}
+		return essenceOfList(v)
+	case object:
+		return essenceOfObject(v)
+	default:
+		return value, false
+	}
+}
+
+func essenceOfList(list []any) (left any, differs bool) {
+	kept := list
+	for i, element := range list {
+		inner, changed := essence(element)
+		if !changed {
+			continue
+		}
+		if !differs {
+			kept, differs = slices.Clone(list), true
+		}
+		if inner == (absent{}) {
+			inner = nil // It has its place.
+		}
+		kept[i] = inner
+	}
+	return kept, differs
+}
+
+func essenceOfObject(o object) (left any, differs bool) {
+	kept := o
+	for key, member := range o {
+		inner, changed := essence(member)
+		if !changed {
+			continue
+		}
+		if !differs {
+			kept, differs = maps.Clone(o), true
+		}
+		if inner == (absent{}) {
+			delete(kept, key)
+		} else {
+			kept[key] = inner
+		}
+	}
+	return kept, differs
+}
+
 // compare adds the places where two values differ. A list whose length changed is one place: its indexes moved.
 func compare(before, after any, pointer string, places *[]place) {
 	switch b := before.(type) {
@@ -178,6 +248,9 @@ func Sight(digester Digester, evidence []v1alpha1.Evidence, objectJSON []byte) (
 			return SawNeither, err
 		}
 		digest := digester.digestOrAbsent(value)
+		if digest != evidence[i].Digest && digest != evidence[i].Was {
+			digest = digester.digestEssence(value)
+		}
 		if digest == evidence[i].Digest {
 			after++
 		}
