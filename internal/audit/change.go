@@ -69,7 +69,7 @@ func NewChange(request *admissionv1.AdmissionRequest, class v1alpha1.ActorType, 
 	if len(c.evidence) == 0 && request.Operation == admissionv1.Update && c.action == v1alpha1.ActionDelete {
 		c.evidence = nothingKeeps(digester, after)
 	}
-	if request.Operation == admissionv1.Create && request.Resource.Resource == "pods" && request.SubResource == "binding" {
+	if isBinding(request) {
 		c.evidence = bindsTo(digester, after)
 	}
 	c.redactBuiltin()

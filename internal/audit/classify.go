@@ -112,6 +112,11 @@ func IsEviction(r *admissionv1.AdmissionRequest) bool {
 	return r.Operation == admissionv1.Create && r.Resource.Resource == "pods" && r.SubResource == "eviction"
 }
 
+// isBinding says that the request puts a pod on a node.
+func isBinding(r *admissionv1.AdmissionRequest) bool {
+	return r.Operation == admissionv1.Create && r.Resource.Group == "" && r.Resource.Resource == "pods" && r.SubResource == "binding"
+}
+
 // NoPod stands for the pod of an eviction where there was none. Its version, which no object has, tells that apart from a pod that
 // is not known.
 func NoPod() []byte {

@@ -118,7 +118,7 @@ func change(operation *jsondiff.Operation) v1alpha1.Change {
 }
 
 func raw(value any) *runtime.RawExtension {
-	return &runtime.RawExtension{Raw: appendValue(nil, value)}
+	return &runtime.RawExtension{Raw: appendValue(nil, value, false)}
 }
 
 func pointerTo[T any](value T) *T { return &value }

@@ -40,10 +40,12 @@ func NewDigester(key []byte) Digester {
 }
 
 // Digest is the HMAC-SHA256 of the value's JSON, with the keys of objects sorted, in hexadecimal and cut to 128 bits.
-func (d Digester) Digest(value any) string {
+func (d Digester) Digest(value any) string { return d.digest(value, false) }
+
+func (d Digester) digest(value any, lean bool) string {
 	digesting, _ := d.pool.Get().(*digesting)
 	defer d.pool.Put(digesting)
-	digesting.encoded = appendValue(digesting.encoded[:0], value)
+	digesting.encoded = appendValue(digesting.encoded[:0], value, lean)
 	digesting.mac.Reset()
 	digesting.mac.Write(digesting.encoded)
 	if cap(digesting.encoded) > maxKept {

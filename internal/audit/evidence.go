@@ -120,63 +120,10 @@ func (d Digester) digestOrAbsent(value any) string {
 
 // digestEssence is the digest of what is left of a value when it is stored.
 func (d Digester) digestEssence(value any) string {
-	left, _ := essence(value)
-	return d.digestOrAbsent(left)
-}
-
-// essence is what is left of a value when the API server has stored it as one of its own types: a list that is empty, one that is null
-// and one that is not there are the same then. It says whether that is something else than the value, which is left as it is.
-func essence(value any) (left any, differs bool) {
-	switch v := value.(type) {
-	case nil:
-		return absent{}, true
-	case []any:
-		if len(v) == 0 {
-			return absent{}, true
-		}
-		return essenceOfList(v)
-	case object:
-		return essenceOfObject(v)
-	default:
-		return value, false
+	if isNothing(value) {
+		return ""
 	}
-}
-
-func essenceOfList(list []any) (left any, differs bool) {
-	kept := list
-	for i, element := range list {
-		inner, changed := essence(element)
-		if !changed {
-			continue
-		}
-		if !differs {
-			kept, differs = slices.Clone(list), true
-		}
-		if inner == (absent{}) {
-			inner = nil // It has its place.
-		}
-		kept[i] = inner
-	}
-	return kept, differs
-}
-
-func essenceOfObject(o object) (left any, differs bool) {
-	kept := o
-	for key, member := range o {
-		inner, changed := essence(member)
-		if !changed {
-			continue
-		}
-		if !differs {
-			kept, differs = maps.Clone(o), true
-		}
-		if inner == (absent{}) {
-			delete(kept, key)
-		} else {
-			kept[key] = inner
-		}
-	}
-	return kept, differs
+	return d.digest(value, true)
 }
 
 // compare adds the places where two values differ. A list whose length changed is one place: its indexes moved.

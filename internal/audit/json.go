@@ -182,8 +182,9 @@ func (r *reader) fail() {
 }
 
 // appendValue appends the JSON of a value that was decoded from JSON, with the keys of objects sorted: byte for byte what
-// encoding/json makes of it, because digests that were taken of that are in AuditEvents.
-func appendValue(to []byte, value any) []byte {
+// encoding/json makes of it, because digests that were taken of that are in AuditEvents. If it is to be lean, it has no members that are
+// nothing.
+func appendValue(to []byte, value any, lean bool) []byte {
 	switch typed := value.(type) {
 	case nil:
 		return append(to, "null"...)
@@ -196,6 +197,9 @@ func appendValue(to []byte, value any) []byte {
 	case object:
 		var space [16]string // Most objects have no more members.
 		keys := slices.AppendSeq(space[:0], maps.Keys(typed))
+		if lean {
+			keys = slices.DeleteFunc(keys, func(key string) bool { return isNothing(typed[key]) })
+		}
 		slices.Sort(keys)
 		to = append(to, '{')
 		for i, key := range keys {
@@ -203,7 +207,7 @@ func appendValue(to []byte, value any) []byte {
 				to = append(to, ',')
 			}
 			to = append(appendText(to, key), ':')
-			to = appendValue(to, typed[key])
+			to = appendValue(to, typed[key], lean)
 		}
 		return append(to, '}')
 	case []any:
@@ -212,12 +216,22 @@ func appendValue(to []byte, value any) []byte {
 			if i > 0 {
 				to = append(to, ',')
 			}
-			to = appendValue(to, item)
+			if lean && isNothing(item) {
+				item = nil // It has its place.
+			}
+			to = appendValue(to, item, lean)
 		}
 		return append(to, ']')
 	default:
 		return appendEncoded(to, value)
 	}
+}
+
+// isNothing says that nothing is left of a value when the API server stores it as one of its own types: a list that is empty, one that is
+// null and one that is not there are the same then.
+func isNothing(value any) bool {
+	list, isList := value.([]any)
+	return value == nil || value == (absent{}) || isList && len(list) == 0
 }
 
 // appendText quotes a string. encoding/json escapes what HTML and JavaScript could take for more than text.

@@ -2,10 +2,10 @@ package delivery
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,7 +17,8 @@ import (
 
 // isBinding says that the event is of a pod's binding to a node, which is its evidence. What was bound stays so.
 func isBinding(head *Head) bool {
-	return head.Action == v1alpha1.ActionCreate && head.Resource.Resource == "pods" && head.Resource.Subresource == "binding" && len(head.Evidence) > 0
+	return head.Action == v1alpha1.ActionCreate && head.Resource.Group == "" && head.Resource.Resource == "pods" &&
+		head.Resource.Subresource == "binding" && len(head.Evidence) > 0
 }
 
 // creates says that the event is of the creation of an object, and not of a part of one, such as a binding, which may name its uid. The
@@ -26,8 +27,8 @@ func creates(head *Head) bool {
 	return head.Action == v1alpha1.ActionCreate && head.Resource.Subresource == "" && (head.Resource.Resource != "bindings" || head.Resource.Group != "")
 }
 
-// findRivals finds bindings of one pod to one node that came at about the same time.
-func findRivals(events []*Event) {
+// findRivalBindings finds bindings of one pod to one node that came at about the same time.
+func findRivalBindings(events []*Event) {
 	bindings := map[types.NamespacedName][]*Event{}
 	for _, event := range events {
 		if isBinding(&event.Head) {
@@ -36,16 +37,23 @@ func findRivals(events []*Event) {
 	}
 	for _, those := range bindings {
 		for _, event := range those {
-			event.Rival = 0
-			for _, rival := range those {
-				apart := max(event.Head.Time.Sub(rival.Head.Time.Time).Abs(), 1)
-				if rival != event && rival.Status.Outcome != v1alpha1.OutcomeNotPersisted && sameResult(rival, event) &&
-					apart <= stretched(unversioned+cut, event, rival) && (event.Rival == 0 || apart < event.Rival) {
-					event.Rival = apart
-				}
-			}
+			event.Rival = nearestRival(event, those)
 		}
 	}
+}
+
+// nearestRival is how far apart the nearest of the other bindings is that asks for the same; 0 when none does.
+func nearestRival(event *Event, bindings []*Event) (nearest time.Duration) {
+	for _, rival := range bindings {
+		if rival == event || rival.Status.Outcome == v1alpha1.OutcomeNotPersisted || !sameResult(rival, event) {
+			continue
+		}
+		apart := max(event.Head.Time.Sub(rival.Head.Time.Time).Abs(), 1)
+		if apart <= stretched(unversioned+cut, event, rival) && (nearest == 0 || apart < nearest) {
+			nearest = apart
+		}
+	}
+	return nearest
 }
 
 // decideBinding judges a binding by its pod: the API server notes when it was bound.
@@ -79,55 +87,61 @@ func isOf(seen sight, event *Event) bool {
 func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(readers)
 	left := maxHindsight
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
 		open := v.seen != nil && v.Outcome == v1alpha1.OutcomeUnknown && v.Judgement != notReadable
-		if !isBinding(&event.Head) || !open || event.storedAfter() == 0 || left == 0 {
+		if !isBinding(&event.Head) || !open || event.storedAfter() == 0 || left == 0 || j.trackless.has(&event.Head.Resource, j.clock.Now()) {
 			continue
 		}
 		left--
-		was, _, err := j.objects.at(ctx, &event.Head.Resource, event.storedAfter())
-		if err != nil {
-			continue // What it is now decides.
-		}
-		if !j.canBeBound(event, was) && (!event.Late || isOf(was, event)) {
-			*v = verdict{Judgement: notPersisted}
-			continue
-		}
-		known := histories[event.Head.Resource.UID].revisions
-		within := unversioned
-		if event.Rival > stretched(race, event) {
-			within = race // The other one came when this one had been made.
-		}
-		revision := known.after(event.begun().Add(stretched(within, event)))
-		if revision == 0 && v.Judgement != goneSince {
-			continue
-		}
-		then, err := j.soonAfter(ctx, event, was, revision)
-		switch {
-		case err != nil:
-		case event.Late: // It was stored later, and what the pod was is from a while before it: that may have been bound since.
-			*v = verdict{Judgement: j.decideBinding(event, then)}
-		default:
-			*v = verdict{Judgement: j.bindingSince(event, then)}
-		}
+		group.Go(func() error {
+			j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID].revisions, v)
+			return nil // Without it, what the pod is now decides.
+		})
+	}
+	_ = group.Wait()
+}
+
+func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions, v *verdict) {
+	was, _, err := j.objects.at(ctx, &event.Head.Resource, event.storedAfter())
+	if err != nil {
+		return
+	}
+	if !j.canBeBound(event, was) && (!event.Late || isOf(was, event)) {
+		*v = verdict{Judgement: notPersisted}
+		return
+	}
+	within := unversioned
+	if event.Rival > stretched(race, event) {
+		within = race // The other one came when this one had been made.
+	}
+	revision := known.after(event.begun().Add(stretched(within, event)))
+	if revision == 0 && v.Judgement != goneSince {
+		return
+	}
+	then, err := j.soonAfter(ctx, event, was, revision)
+	switch {
+	case err != nil:
+	case event.Late: // It was stored later, and what the pod was is from a while before it: that may have been bound since.
+		*v = verdict{Judgement: j.decideBinding(event, then)}
+	default:
+		*v = verdict{Judgement: j.bindingSince(event, then)}
 	}
 }
 
 // soonAfter is what the event's pod was at a revision, or now when that is 0; or when it was removed, if it was there before and gone by
 // then.
 func (j *judge) soonAfter(ctx context.Context, event *Event, was sight, revision uint64) (sight, error) {
-	ref := event.Head.Resource
-	ref.UID = string(was.meta.UID)
-	then, shown, err := j.objects.at(ctx, &ref, revision)
+	ref := &event.Head.Resource
+	then, shown, err := j.objects.at(ctx, ref, revision)
 	if err != nil || !was.exists || then.exists && then.meta.UID == was.meta.UID {
 		return then, err
 	}
-	room := &atomic.Int64{}
-	room.Store(maxTracks)
-	last, _, err := (&follower{objects: j.objects, ref: &ref, room: room}).findEnd(ctx, event.storedAfter(), shown)
-	return last.sight, err
+	last, _, err := endOf(ctx, j.objects, ref, string(was.meta.UID), event.storedAfter(), shown)
+	return last, err
 }
 
 // bindingSince judges a binding of what could be bound by what that is soon after.

@@ -49,8 +49,7 @@ type history struct {
 	track *track
 	// ordered says that versions of the object and of events come from one counter.
 	ordered bool
-	// complete says that everything that was done to the object was recorded: only then what is gone, or is as it was,
-	// speaks for or against a change.
+	// complete says that everything that was done to the object was recorded: only then that it is gone speaks for a change.
 	complete bool
 }
 

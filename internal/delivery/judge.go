@@ -155,7 +155,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })
 	findPods(all)
 	findUpserts(all)
-	findRivals(all)
+	findRivalBindings(all)
 	evictions := evictionsByName(all)
 	byObject := make(map[string][]*Event, len(events))
 	for i := range events {

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
@@ -94,22 +93,12 @@ func (s *searcher) wasThere(ctx context.Context, event *Event, after uint64) (bo
 		case now.exists && string(now.meta.UID) == uid:
 			return false, nil // Another one has had the name ever since.
 		default:
-			if revision, err = s.endOf(ctx, ref, uid, revision, end); err != nil {
+			if _, revision, err = endOf(ctx, s.objects, ref, uid, revision, end); err != nil {
 				return false, err
 			}
 		}
 	}
 	return false, nil
-}
-
-// endOf is the revision at which another object that was there at a revision, and is not any more, was removed.
-func (s *searcher) endOf(ctx context.Context, ref *v1alpha1.ResourceReference, uid string, there, gone uint64) (uint64, error) {
-	other := *ref
-	other.UID = uid
-	room := &atomic.Int64{}
-	room.Store(maxTracks)
-	_, removed, err := (&follower{objects: s.objects, ref: &other, room: room}).findEnd(ctx, there, gone)
-	return removed, err
 }
 
 // searchFor looks for the objects of those of the events, which are of one place. known tells when revisions were made.

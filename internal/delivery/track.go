@@ -87,6 +87,21 @@ type follower struct {
 	room *atomic.Int64
 }
 
+// newRoom is room for what is followed together.
+func newRoom() *atomic.Int64 {
+	room := &atomic.Int64{}
+	room.Store(maxTracks)
+	return room
+}
+
+// endOf is what an object was last that was there at one revision and is not at a later one, and when it was removed.
+func endOf(ctx context.Context, objects reader, ref *v1alpha1.ResourceReference, uid string, there, gone uint64) (sight, uint64, error) {
+	other := *ref
+	other.UID = uid
+	last, removed, err := (&follower{objects: objects, ref: &other, room: newRoom()}).findEnd(ctx, there, gone)
+	return last.sight, removed, err
+}
+
 // follow finds the versions of an object from one on.
 func follow(ctx context.Context, objects reader, ref *v1alpha1.ResourceReference, from uint64, room *atomic.Int64) (*track, error) {
 	f := &follower{objects: objects, ref: ref, room: room}
@@ -175,8 +190,7 @@ func (j *judge) lookBack(ctx context.Context, events []Event, histories map[stri
 			wanted[uid] = event
 		}
 	}
-	room := &atomic.Int64{}
-	room.Store(maxTracks)
+	room := newRoom()
 	var group errgroup.Group
 	group.SetLimit(readers)
 	for uid, event := range wanted {

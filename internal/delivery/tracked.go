@@ -67,8 +67,8 @@ func (h *history) doneAt(event *Event, next *footprint) time.Time {
 }
 
 // inTime judges a change that was made after a moment: long after the event it was somebody's whose change was not recorded, unless the
-// API server made it wait as long; and a while after it perhaps, where not everything was recorded,
-// however slow the API server was.
+// API server made it wait as long; and a while after it perhaps, where not everything was recorded, however
+// slow the API server was.
 func (h *history) inTime(event *Event, done time.Time) fate {
 	held := event.Late && !done.After(event.Seen)
 	latest := done

@@ -316,7 +316,6 @@ func (p *Presence) serve() {
 func (p *Presence) claim(ctx context.Context, now state, gaps []Window, living map[string]bool, version string) (claim, error) {
 	since := p.began()
 	own := claim{By: p.id, Windows: now.uncovered(since, living)}
-	found := len(own.Windows) > 0
 	if now.claim != nil {
 		if now.claim.By != p.id && living[now.claim.By] {
 			return claim{By: p.id}, p.wait(own)
@@ -329,7 +328,7 @@ func (p *Presence) claim(ctx context.Context, now state, gaps []Window, living m
 	for _, id := range now.forgettable(accounted, living) {
 		changes[entryPrefix+id] = nil
 	}
-	if found {
+	if len(gaps) > 0 {
 		changes[gapsKey] = encode(gaps)
 	}
 	if len(own.Windows) > 0 {
