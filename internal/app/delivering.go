@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/follow"
 	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
-	"github.com/trailkeeper/trailkeeper/internal/presence"
 )
 
 // serviceAccount is what the manifests call the operator's service account.
@@ -81,7 +79,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 		Digester:           o.digester,
 		DeletesAreRecorded: o.deletesAreRecorded,
 		NothingMissed:      o.nothingMissed,
-		NearGap:            o.nearGap,
+		Unrecorded:         o.unrecorded,
 		AccountFor:         o.accountFor,
 		Waiting:            o.waitingLocally,
 		Silence:            o.presence.Silence,
@@ -193,15 +191,21 @@ func (o *operator) refuses(trail types.NamespacedName, ref *v1alpha1.ResourceRef
 	return compiled != nil && set.Refuses(compiled, ref.Namespace)
 }
 
-// beforeGap is how long before nobody was there an event may have come that was not judged yet by what was recorded.
-const beforeGap = 10 * time.Second
-
-// nearGap says that what became of a change may depend on what nobody recorded: around a window before this replica's start, or before
-// that as long as the replica does not know of them.
-func (o *operator) nearGap(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool {
+// unrecorded is the beginning of the first window of which a moment is not the end yet and in which changes may have gone unrecorded,
+// or the moment itself as long as this replica does not know the windows before its start; zero when there is none.
+func (o *operator) unrecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) time.Time {
+	if o.refuses(trail, ref) {
+		return time.Time{}
+	}
 	past, known := o.presence.Past()
-	near := slices.ContainsFunc(past.Gaps, func(gap presence.Window) bool {
-		return !moment.Before(gap.Start.Add(-beforeGap)) && moment.Before(gap.End)
-	})
-	return (near || !known && !o.hasAnsweredSince(moment)) && !o.refuses(trail, ref)
+	if !known && !o.hasAnsweredSince(moment) {
+		return moment
+	}
+	var first time.Time
+	for _, gap := range past.Gaps {
+		if moment.Before(gap.End) && (first.IsZero() || gap.Start.Before(first)) {
+			first = gap.Start
+		}
+	}
+	return first
 }

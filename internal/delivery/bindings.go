@@ -83,8 +83,8 @@ func isOf(seen sight, event *Event) bool {
 }
 
 // lookWhenBound judges bindings whose pods do not tell, or that others asked for as well, by what the pods were when their events were
-// stored, and a while later, or when they were removed.
-func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
+// stored, and a while later, or when they were removed. It fails when the API server is away.
+func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) error {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
 	var group errgroup.Group
@@ -98,21 +98,20 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 		}
 		left--
 		group.Go(func() error {
-			j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID].revisions, v)
-			return nil // Without it, what the pod is now decides.
+			return onlyAway(j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID].revisions, v))
 		})
 	}
-	_ = group.Wait()
+	return group.Wait()
 }
 
-func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions, v *verdict) {
+func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions, v *verdict) error {
 	was, _, err := j.objects.at(ctx, &event.Head.Resource, event.storedAfter())
 	if err != nil {
-		return
+		return err
 	}
 	if !j.canBeBound(event, was) && (!event.Late || isOf(was, event)) {
 		*v = verdict{Judgement: notPersisted}
-		return
+		return nil
 	}
 	within := unversioned
 	if event.Rival > stretched(race, event) {
@@ -120,16 +119,18 @@ func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions
 	}
 	revision := known.after(event.begun().Add(stretched(within, event)))
 	if revision == 0 && v.Judgement != goneSince {
-		return
+		return nil
 	}
 	then, err := j.soonAfter(ctx, event, was, revision)
 	switch {
 	case err != nil:
+		return err
 	case event.Late: // It was stored later, and what the pod was is from a while before it: that may have been bound since.
 		*v = verdict{Judgement: j.decideBinding(event, then)}
 	default:
 		*v = verdict{Judgement: j.bindingSince(event, then)}
 	}
+	return nil
 }
 
 // soonAfter is what the event's pod was at a revision, or now when that is 0; or when it was removed, if it was there before and gone by

@@ -174,8 +174,11 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
 				return d.DeletesAreRecorded(key, ref)
 			},
-			nearGap: func(ref *v1alpha1.ResourceReference, moment time.Time) bool {
-				return d.NearGap != nil && d.NearGap(key, ref, moment)
+			unrecorded: func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time {
+				if d.Unrecorded == nil {
+					return time.Time{}
+				}
+				return d.Unrecorded(key, ref, moment)
 			},
 			stalledUntil: d.StalledUntil,
 			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {

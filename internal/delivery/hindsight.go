@@ -21,8 +21,8 @@ const (
 
 // lookSoonAfter judges again what was judged long after it was admitted, by what its object was a moment after that: whoever asks for the
 // same once more, when it was refused at first, may be the one who made it. That is only needed where the event of the second try may not
-// be known yet.
-func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
+// be known yet. It fails when the API server is away.
+func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) error {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
 	var group errgroup.Group
@@ -50,13 +50,13 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 			if err != nil {
 				log.FromContext(ctx).V(1).Info("Judging by what an object is now", "cause", err.Error(),
 					"resource", ref.Resource, "namespace", ref.Namespace, "name", ref.Name)
-				return nil
+				return onlyAway(err)
 			}
 			*v = verdict{Judgement: j.decide(event, known, then), seen: &then}
 			return nil
 		})
 	}
-	_ = group.Wait()
+	return group.Wait()
 }
 
 // mayBeAnothers says that what an object shows now, and seems to prove a change, may have been done after a moment at which the change

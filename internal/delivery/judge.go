@@ -45,8 +45,8 @@ type judge struct {
 	// nothingMissed says whether all that the trail asks for was recorded since a moment.
 	nothingMissed func(ref *v1alpha1.ResourceReference, since time.Time) bool
 
-	// nearGap says whether what became of a change at a moment may depend on what nobody recorded.
-	nearGap func(ref *v1alpha1.ResourceReference, moment time.Time) bool
+	// unrecorded is Options.Unrecorded.
+	unrecorded func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time
 
 	// stalledUntil is Options.StalledUntil.
 	stalledUntil func(moment time.Time) time.Time
@@ -110,11 +110,14 @@ func (j *judge) all(ctx context.Context, events, others []Event, following bool)
 		return nil, err
 	}
 	if !following {
-		j.lookSoonAfter(ctx, events, histories, verdicts)
+		if err := j.lookSoonAfter(ctx, events, histories, verdicts); err != nil {
+			return nil, err
+		}
 	}
-	j.lookBack(ctx, events, histories, verdicts)
-	j.lookWhenBound(ctx, events, histories, verdicts)
-	return verdicts, nil
+	if err := j.lookBack(ctx, events, histories, verdicts); err != nil {
+		return nil, err
+	}
+	return verdicts, j.lookWhenBound(ctx, events, histories, verdicts)
 }
 
 // openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.
@@ -211,14 +214,19 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 	}
 }
 
-// fate is what became of an event's change by what is known of its object. Near a gap, that the object shows the change does not tell
-// whose it was: somebody may have done the same while nobody recorded. Then only the version that followed the event's own tells.
+// fate is what became of an event's change by what is known of its object. That the object shows the change does not tell whose it was
+// where somebody may have done the same since, while nobody recorded. Then only the version that followed the event's own tells, or what
+// shows the change from before that.
 func (j *judge) fate(event *Event, known *history) fate {
 	judged := known.fate(event)
-	if judged == made && event.Head.Action != v1alpha1.ActionCreate && !known.isTracked(event) && j.nearGap(&event.Head.Resource, event.Head.Time.Time) {
-		return unsure
+	if judged != made || event.Head.Action == v1alpha1.ActionCreate || known.isTracked(event) {
+		return judged
 	}
-	return judged
+	gap := j.unrecorded(&event.Head.Resource, event.Head.Time.Time)
+	if gap.IsZero() || known.isShownBefore(gap, event) {
+		return judged
+	}
+	return unsure
 }
 
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
@@ -228,19 +236,11 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 	if j.forbidden.has(ref, j.clock.Now()) {
 		return verdict{Judgement: notAllowed}, nil
 	}
-	for try, denied := 0, 0; try < readTries+denied; try++ {
+	for try := range readTries {
 		cached := try == 0
 		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
-			// An API server that has just started does not know yet who may do what, and gets to know one role after the other.
-			if err := j.objects.ready(ctx); err != nil {
-				return verdict{}, err
-			}
-			if denied++; denied < readTries {
-				sleep(ctx, time.Duration(denied-1)*time.Second)
-				continue
-			}
 			j.forbidden.add(ref, j.clock.Now())
 			return verdict{Judgement: notAllowed}, nil
 		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):

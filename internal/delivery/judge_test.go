@@ -2,8 +2,10 @@ package delivery
 
 import (
 	"context"
-	"errors"
+	"io"
+	"net/url"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,8 +42,6 @@ type fakeObjects struct {
 	appears func(since uint64) (bool, error)
 	// apart is why revisions say nothing of objects.
 	apart error
-	// notReady is why the API server does not know yet who may do what.
-	notReady error
 }
 
 func (f *fakeObjects) read(_ context.Context, _ *v1alpha1.ResourceReference, _, consistent bool) (sight, error) {
@@ -107,8 +107,7 @@ func (f *fakeObjects) shareRevisions(context.Context, *v1alpha1.ResourceReferenc
 	return f.apart
 }
 
-// ready fails as a test says.
-func (f *fakeObjects) ready(context.Context) error { return f.notReady }
+func (f *fakeObjects) ready(context.Context) error { return nil }
 
 // errAway is what the API server says when it cannot reach the API server of a kind.
 var errAway = apierrors.NewServiceUnavailable("the API server of such objects is away")
@@ -121,7 +120,7 @@ func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 		forgotten:          func() time.Time { return time.Time{} },
 		stalledUntil:       func(time.Time) time.Time { return time.Time{} },
-		nearGap:            func(*v1alpha1.ResourceReference, time.Time) bool { return false },
+		unrecorded:         func(*v1alpha1.ResourceReference, time.Time) time.Time { return time.Time{} },
 	}, clock
 }
 
@@ -132,7 +131,9 @@ func judgeAll(j *judge, ctx context.Context, events, others []Event) []ledger.Ju
 	if err != nil {
 		panic(err)
 	}
-	j.recall(ctx, events, others, verdicts, false)
+	if err := j.recall(ctx, events, others, verdicts, false); err != nil {
+		panic(err)
+	}
 	j.again(events, others, verdicts, true)
 	for _, v := range verdicts {
 		judgements = append(judgements, v.Judgement)
@@ -186,16 +187,8 @@ func TestJudgeReadsTheCacheFirst(t *testing.T) {
 		"the cache says no and the rest fails": {
 			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{err: errAway}, notReadable, []bool{false, true, true},
 		},
-		"the cache fails": {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
-		"not allowed":     {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, err: forbidden}, notAllowed, []bool{false, true, true}},
-		"not allowed for a moment": {
-			changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, errs: []error{forbidden}, consistent: seen("u1", "8")}, persisted, []bool{false, true, true},
-		},
-		"away, and then not allowed for a moment": {
-			changed(v1alpha1.ActionCreate, "u1"),
-			&fakeObjects{cachedErr: errAway, errs: []error{errAway, forbidden}, consistent: seen("u1", "8")}, persisted, []bool{false, true, true, true},
-		},
-		"not allowed at first":   {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden, consistent: seen("u1", "8")}, persisted, []bool{false, true}},
+		"the cache fails":        {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: errAway}, notPersisted, []bool{false, true}},
+		"not allowed":            {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: forbidden}, notAllowed, []bool{false}},
 		"cannot be read at all":  {changed(v1alpha1.ActionCreate, "u1"), &fakeObjects{cachedErr: notSupported}, notReadable, []bool{false}},
 		"a connection":           {changed(v1alpha1.ActionConnect, ""), &fakeObjects{}, ledger.Judgement{}, nil},
 		"the update's old state": {changed(v1alpha1.ActionUpdate, "u1"), &fakeObjects{cached: seen("u1", "7"), consistent: seen("u1", "8")}, overwritten, []bool{false, true}},
@@ -221,12 +214,12 @@ func TestJudgeRemembersForAMinuteWhatItMayNotRead(t *testing.T) {
 	for range 3 {
 		g.Expect(judgeOne(t, j, event)).To(Equal(notAllowed))
 	}
-	g.Expect(objects.reads).To(HaveLen(3), "cached, and twice consistently")
+	g.Expect(objects.reads).To(HaveLen(1))
 
 	elsewhere := changed(v1alpha1.ActionCreate, "u1")
 	elsewhere.Head.Resource.Namespace = "elsewhere"
 	g.Expect(judgeOne(t, j, elsewhere)).To(Equal(notAllowed))
-	g.Expect(objects.reads).To(HaveLen(6), "rights differ from namespace to namespace")
+	g.Expect(objects.reads).To(HaveLen(2), "rights differ from namespace to namespace")
 
 	clock.SetTime(eventTime.Add(forbiddenFor + time.Second))
 	objects.cachedErr, objects.cached = nil, seen("u1", "8")
@@ -235,19 +228,31 @@ func TestJudgeRemembersForAMinuteWhatItMayNotRead(t *testing.T) {
 
 // TestJudgeConcludesNothingFromAnAPIServerThatIsAway, or that does not know yet who may do what: delivery tries again.
 func TestJudgeConcludesNothingFromAnAPIServerThatIsAway(t *testing.T) {
-	refused := errors.New("connection refused")
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web", nil)
-	for name, objects := range map[string]*fakeObjects{
-		"away":        {cachedErr: refused, err: refused},
-		"not yet":     {cachedErr: forbidden, err: forbidden, notReady: errAway},
-		"not yet, in": {err: forbidden, notReady: errAway},
+	refused := &url.Error{Op: "Get", URL: "https://kubernetes", Err: syscall.ECONNREFUSED}
+	create, update := changed(v1alpha1.ActionCreate, "u1"), updated("7", "1", "2").Event
+	is := sight{exists: true, meta: seen("u1", "20").meta, body: valued("3").body}
+	past := func(err error) func(uint64) (sight, uint64, error) {
+		return func(uint64) (sight, uint64, error) { return sight{}, 0, err }
+	}
+	for name, test := range map[string]struct {
+		event   *Event
+		objects *fakeObjects
+		fails   bool
+	}{
+		"away":                                   {create, &fakeObjects{cachedErr: refused, err: refused}, true},
+		"not yet":                                {create, &fakeObjects{cachedErr: errNotReady, err: errNotReady}, true},
+		"away when the past is asked for":        {update, &fakeObjects{cached: is, consistent: is, past: past(refused)}, true},
+		"not yet when the past is asked for":     {update, &fakeObjects{cached: is, consistent: is, past: past(errNotReady)}, true},
+		"cut off when the past is asked for":     {update, &fakeObjects{cached: is, consistent: is, past: past(io.ErrUnexpectedEOF)}, true},
+		"the past is lost":                       {update, &fakeObjects{cached: is, consistent: is, past: past(errTrackLost)}, false},
+		"the past takes too long":                {update, &fakeObjects{cached: is, consistent: is, past: past(&url.Error{Err: context.DeadlineExceeded})}, false},
+		"away when a binding's pod is looked at": {bound().Event, &fakeObjects{past: past(refused)}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := NewWithT(t)
-				j, _ := newJudge(objects)
-				_, err := j.all(t.Context(), []Event{*changed(v1alpha1.ActionCreate, "u1")}, nil, false)
-				g.Expect(err).To(HaveOccurred())
+				j, _ := newJudge(test.objects)
+				_, err := j.all(t.Context(), []Event{*test.event}, nil, false)
+				NewWithT(t).Expect(err != nil).To(Equal(test.fails), "%v", err)
 			})
 		})
 	}

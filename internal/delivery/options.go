@@ -38,8 +38,9 @@ type Options struct {
 	DeletesAreRecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference) bool
 	// NothingMissed says whether all that a trail asks for was recorded since a moment. Default it was.
 	NothingMissed func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, since time.Time) bool
-	// NearGap says whether what became of a trail's change at a moment may depend on what nobody recorded. Default it does not.
-	NearGap func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) bool
+	// Unrecorded says since when changes may have gone unrecorded that a trail asks for, at a moment or later; zero when none did.
+	// Default none did.
+	Unrecorded func(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) time.Time
 	// AccountFor waits until it is known what was missed since a moment, or for some seconds, and says whether it became known. Default
 	// it is known already.
 	AccountFor func(ctx context.Context, since time.Time) bool

@@ -2,6 +2,9 @@ package delivery
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net/url"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,10 +18,15 @@ const (
 	// patientTries is how often something is asked that is forbidden then, a second apart. A kind that nobody may read costs that once
 	// a minute.
 	patientTries = 4
+	// secondThought is when something forbidden is asked again of an API server that seems to have been there all the time.
+	secondThought = 100 * time.Millisecond
 )
 
+// errNotReady says that the API server does not know yet who may do what.
+var errNotReady = errors.New("the API server does not even let the operator read its own events")
+
 // patient asks again for what is forbidden while the API server may have just started: it gets to know one role after the other, and what
-// is taken for forbidden is not asked for a while.
+// is taken for forbidden is not asked for a while. It fails with errNotReady when that takes long.
 type patient struct {
 	reader
 	// started says that the API server may have just started.
@@ -56,11 +64,37 @@ func (p *patient) appeared(ctx context.Context, refs []*v1alpha1.ResourceReferen
 func (p *patient) ask(ctx context.Context, question func() error) error {
 	for try := 1; ; try++ {
 		err := question()
-		if !apierrors.IsForbidden(err) || try == patientTries || ctx.Err() != nil || !p.started() {
+		if !apierrors.IsForbidden(err) || ctx.Err() != nil {
 			return err
 		}
-		sleep(ctx, time.Second)
+		notReady := p.ready(ctx)
+		starting := notReady != nil || p.started()
+		switch {
+		case notReady != nil && try == patientTries:
+			return errNotReady // What is forbidden now does not tell.
+		case try == patientTries, try > 1 && !starting:
+			return err
+		case starting:
+			sleep(ctx, time.Second)
+		default:
+			sleep(ctx, secondThought)
+		}
 	}
+}
+
+// isAway says that the API server did not answer, or does not know yet who may do what: it will tell later. That something takes too long
+// is none of these, since it would take as long again.
+func isAway(err error) bool {
+	var failed *url.Error
+	return errors.Is(err, errNotReady) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &failed) && !failed.Timeout()
+}
+
+// onlyAway drops an error that will not go away: then what is known decides.
+func onlyAway(err error) error {
+	if isAway(err) {
+		return err
+	}
+	return nil
 }
 
 // hasJustStarted says that the API server may not know all roles yet.

@@ -13,11 +13,18 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// hesitant forbids everything until a moment, as an API server does that has just started.
+// hesitant forbids everything until a moment, as an API server does that has just started, and the operator's own events until ready.
 type hesitant struct {
 	*fakeObjects
-	until time.Time
-	asked int
+	until, readyFrom time.Time
+	asked            int
+}
+
+func (h *hesitant) ready(context.Context) error {
+	if time.Now().Before(h.readyFrom) {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "auditevents"}, "", nil)
+	}
+	return nil
 }
 
 func (h *hesitant) forbidden() error {
@@ -62,27 +69,32 @@ func TestAnAPIServerThatHasJustStartedIsAskedAgain(t *testing.T) {
 		},
 	}
 	for name, test := range map[string]struct {
-		// lasted and ago are those of the last silence; forbidden is for how long the API server hesitates.
-		lasted, ago, forbidden time.Duration
-		asked                  int
-		allowed                bool
+		// lasted and ago are those of the last silence; forbidden is for how long the API server hesitates, and unready for how long with
+		// the operator's own events.
+		lasted, ago, forbidden, unready time.Duration
+		asked                           int
+		allowed, away                   bool
 	}{
-		"it started a moment ago":    {10 * time.Second, time.Second, 2 * time.Second, 3, true},
-		"it still does not answer":   {10 * time.Second, 0, 2 * time.Second, 3, true},
-		"it is not allowed":          {10 * time.Second, time.Second, time.Hour, patientTries, false},
-		"it started a while ago":     {10 * time.Second, time.Minute, 2 * time.Second, 1, false},
-		"it has been there all time": {0, 0, 2 * time.Second, 1, false},
-		"nothing is forbidden":       {10 * time.Second, time.Second, 0, 1, true},
+		"it started a moment ago":    {10 * time.Second, time.Second, 2 * time.Second, 0, 3, true, false},
+		"it still does not answer":   {10 * time.Second, 0, 2 * time.Second, 0, 3, true, false},
+		"it is not allowed":          {10 * time.Second, time.Second, time.Hour, 0, patientTries, false, false},
+		"it started a while ago":     {10 * time.Second, time.Minute, 2 * time.Second, 0, 2, false, false},
+		"it has been there all time": {0, 0, 2 * time.Second, 0, 2, false, false},
+		"nobody noticed its start":   {0, 0, 2 * time.Second, 2 * time.Second, 3, true, false},
+		"it has nearly started":      {0, 0, secondThought, 0, 2, true, false},
+		"it does not get ready":      {0, 0, time.Hour, time.Hour, patientTries, false, true},
+		"nothing is forbidden":       {10 * time.Second, time.Second, 0, 0, 1, true, false},
 	} {
 		for kind, ask := range questions {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					g := NewWithT(t)
 					d := &Delivery{Options: Options{Silence: func() (time.Duration, time.Duration) { return test.lasted, test.ago }}}
-					objects := &hesitant{fakeObjects: &fakeObjects{}, until: time.Now().Add(test.forbidden)}
+					objects := &hesitant{fakeObjects: &fakeObjects{}, until: time.Now().Add(test.forbidden), readyFrom: time.Now().Add(test.unready)}
 					err := ask(t.Context(), &patient{objects, d.hasJustStarted})
 					g.Expect(objects.asked).To(Equal(test.asked))
 					g.Expect(err == nil).To(Equal(test.allowed))
+					g.Expect(isAway(err)).To(Equal(test.away))
 				})
 			})
 		}

@@ -68,7 +68,9 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	}
 	if open {
 		until := time.Now().Add(secondLook)
-		c.judge.recall(ctx, events, c.known, verdicts, c.box.isBehind()) // It takes about as long.
+		if err := c.judge.recall(ctx, events, c.known, verdicts, c.box.isBehind()); err != nil { // It takes about as long.
+			return nil, err
+		}
 		sleep(ctx, time.Until(until))
 		c.judge.again(events, c.around(len(events)), verdicts, following())
 	}

@@ -31,7 +31,8 @@ const (
 
 // recall looks for objects whose creation is in doubt, in what the API server remembers: who was created and deleted at once is not
 // there any more when it is read. others are further events that are known; behind says that events were recorded that are not known yet.
-func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []verdict, behind bool) {
+// It fails when the API server is away.
+func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []verdict, behind bool) error {
 	asked := map[question][]int{}
 	for i := range events {
 		// An eviction of a pod that is going already is not recorded, and may have met the next one of the name.
@@ -54,15 +55,17 @@ func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []v
 	group.SetLimit(maxReplayed)
 	for _, those := range asked {
 		group.Go(func() error {
-			j.recallIn(ctx, events, known, verdicts, those)
-			return nil // Without it, what is known decides.
+			return onlyAway(j.recallIn(ctx, events, known, verdicts, those))
 		})
 	}
-	_ = group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	if len(asked) > 0 {
 		denyEvictions(events, verdicts)
 	}
 	admitEvictions(events, verdicts, asked)
+	return nil
 }
 
 // question is what is asked for at once: of a kind in a namespace, one name or all of them.
@@ -72,7 +75,7 @@ type question struct {
 }
 
 // recallIn looks for the objects of some of the events, which are of one place.
-func (j *judge) recallIn(ctx context.Context, events []Event, known func() revisions, verdicts []verdict, those []int) {
+func (j *judge) recallIn(ctx context.Context, events []Event, known func() revisions, verdicts []verdict, those []int) error {
 	refs := make([]*v1alpha1.ResourceReference, 0, len(those))
 	since := uint64(math.MaxUint64)
 	for _, i := range those {
@@ -94,6 +97,7 @@ func (j *judge) recallIn(ctx context.Context, events []Event, known func() revis
 		log.FromContext(ctx).V(1).Info("Judging creations without what the API server remembers", "cause", err.Error(),
 			"resource", refs[0].Resource, "namespace", refs[0].Namespace, "creations", len(refs))
 	}
+	return err
 }
 
 // storedAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when

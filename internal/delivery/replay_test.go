@@ -229,7 +229,7 @@ func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
 			events := []Event{*created().ofPod("u1").at(10).Event}
 			verdicts, err := j.all(t.Context(), events, nil, false)
 			g.Expect(err).NotTo(HaveOccurred())
-			j.recall(t.Context(), events, nil, verdicts, true)
+			g.Expect(j.recall(t.Context(), events, nil, verdicts, true)).To(Succeed())
 			g.Expect(verdicts[0].Judgement).To(Equal(notPersisted))
 			g.Expect(asked).To(Equal(test.asks))
 			g.Expect(verdicts[0].isOnlyRead(&events[0])).To(Equal(test.open))

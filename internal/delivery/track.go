@@ -176,8 +176,8 @@ func (f *follower) look(ctx context.Context, revision uint64) (footprint, uint64
 const maxFollowed = 256
 
 // lookBack follows the objects of events of which neither the others nor a read tell for sure what became, and judges those
-// events again.
-func (j *judge) lookBack(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) {
+// events again. It fails when the API server is away.
+func (j *judge) lookBack(ctx context.Context, events []Event, histories map[string]*history, verdicts []verdict) error {
 	wanted := map[string]*Event{} // By uid, the one with the oldest version.
 	for i := range events {
 		event := &events[i]
@@ -195,12 +195,14 @@ func (j *judge) lookBack(ctx context.Context, events []Event, histories map[stri
 	group.SetLimit(readers)
 	for uid, event := range wanted {
 		known := histories[uid]
-		group.Go(func() error {
-			known.track = j.followed(ctx, event, known.since(event), room)
-			return nil // Without it, what is known decides.
+		group.Go(func() (err error) {
+			known.track, err = j.followed(ctx, event, known.since(event), room)
+			return err
 		})
 	}
-	_ = group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	for i := range events {
 		known := histories[events[i].Head.Resource.UID]
 		if known.track != nil && applies(&events[i].Head) && events[i].Status.Outcome == "" && !findsNone(&events[i]) && known.isTracked(&events[i]) {
@@ -208,21 +210,24 @@ func (j *judge) lookBack(ctx context.Context, events []Event, histories map[stri
 			verdicts[i] = verdict{j.decide(&events[i], known, now), &now, known.track}
 		}
 	}
+	return nil
 }
 
-// followed is the object's track from a version on; nil when it cannot be followed.
-func (j *judge) followed(ctx context.Context, event *Event, from uint64, room *atomic.Int64) *track {
+// followed is the object's track from a version on; nil when it cannot be followed: then what is known decides.
+func (j *judge) followed(ctx context.Context, event *Event, from uint64, room *atomic.Int64) (*track, error) {
 	ref := &event.Head.Resource
 	found, err := follow(ctx, j.objects, ref, from, room)
 	switch {
 	case err == nil:
-		return found
+		return found, nil
+	case isAway(err):
+		return nil, err
 	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
 		j.trackless.add(ref, j.clock.Now())
 	}
 	log.FromContext(ctx).V(1).Info("Judging by what is known without an object's past", "cause", err.Error(),
 		"resource", ref.Resource, "namespace", ref.Namespace, "name", ref.Name)
-	return nil
+	return nil, nil
 }
 
 // wantsTrack says that it is not sure what became of the event's change, or that others may have made it.

@@ -386,7 +386,7 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 	} {
 		j, _ := newJudge(&fakeObjects{cached: life.was[2].sight, consistent: life.was[2].sight, past: life.at})
 		j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
-		j.nearGap = func(*v1alpha1.ResourceReference, time.Time) bool { return true }
+		j.unrecorded = gapAt(eventTime)
 		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)
 	}
 }
@@ -441,36 +441,59 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 			last := test.life.was[len(test.life.was)-1]
 			j, _ := newJudge(&fakeObjects{cached: last.sight, consistent: last.sight, past: test.life.at})
 			j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return !test.missed }
-			j.nearGap = func(*v1alpha1.ResourceReference, time.Time) bool { return test.missed }
+			if test.missed {
+				j.unrecorded = gapAt(eventTime)
+			}
 			NewWithT(t).Expect(judgeOne(t, j, updated("7", "1", "2").Event)).To(Equal(test.want))
 		})
 	}
 }
 
-// TestNearAGapOnlyTheNextVersionTells: what the object shows later, by itself or in an event, somebody may have done whom nobody recorded.
-func TestNearAGapOnlyTheNextVersionTells(t *testing.T) {
-	is := valued("2")
-	there, gone := sight{exists: true, meta: seen("u1", "20").meta, body: is.body}, sight{}
-	next := updated("20", "2", "3").byBob().at(21).after(time.Second)
+// gapAt says that changes may have gone unrecorded from then on.
+func gapAt(moment time.Time) func(*v1alpha1.ResourceReference, time.Time) time.Time {
+	return func(*v1alpha1.ResourceReference, time.Time) time.Time { return moment }
+}
+
+// TestWhatMayHaveBeenDoneUnrecordedProvesNothing: what the object shows later, by itself or in an event, somebody may have done whom nobody
+// recorded. What it shows from before that was recorded.
+func TestWhatMayHaveBeenDoneUnrecordedProvesNothing(t *testing.T) {
+	shown := func(value string, change ...func(*objectMeta)) sight {
+		was := valued(value, change...)
+		was.meta.ResourceVersion = "20"
+		return was.sight
+	}
+	next := updated("20", "2", "3").byBob().at(21).after(time.Minute)
+	other := updated("20", "1", "3").byBob().at(21).after(time.Second)
 	created := attempt{&Event{Head: *head(v1alpha1.ActionCreate, "u1")}}
+	const whenever = time.Hour
 	for name, test := range map[string]struct {
-		event   attempt
-		now     sight
-		others  []Event
+		event  attempt
+		now    sight
+		others []Event
+		// shown is when the change is known to have been made.
+		shown   time.Duration
 		open    ledger.Judgement
 		settled ledger.Judgement
 	}{
-		"an update, shown by the object":      {updated("7", "1", "2"), there, nil, overwritten, persisted},
-		"an update, shown by another's event": {updated("7", "1", "2"), there, []Event{*next.Event}, overwritten, persisted},
-		"a deletion":                          {deleted("7", "1"), gone, nil, goneSince, persisted},
-		"a creation, which has its own uid":   {created, there, nil, persisted, persisted},
+		"an update, shown by the object":      {updated("7", "1", "2"), shown("2"), nil, whenever, overwritten, persisted},
+		"an update, written at a time":        {updated("7", "1", "2"), shown("2", writtenAt(time.Minute)), nil, time.Minute + time.Second, overwritten, persisted},
+		"an update, shown by another's event": {updated("7", "1", "2"), shown("3"), []Event{*next.Event}, time.Minute, overwritten, persisted},
+		"an update, undone, and done again":   {updated("7", "1", "2"), shown("2"), []Event{*other.Event}, whenever, notPersisted, notPersisted},
+		"a deletion":                          {deleted("7", "1"), sight{}, nil, whenever, goneSince, persisted},
+		"a deletion that finalizers hold":     {deleted("7", "1"), shown("1", going(0), keptBy("a")), nil, time.Second, overwritten, persisted},
+		"a creation, which has its own uid":   {created, shown("2"), nil, whenever, persisted, persisted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for near, want := range map[bool]ledger.Judgement{true: test.open, false: test.settled} {
+			for gap, want := range map[time.Duration]ledger.Judgement{-time.Second: test.open, test.shown: test.open, test.shown + 1: test.settled} {
+				if test.shown == whenever && gap > test.shown {
+					continue
+				}
 				j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
-				j.nearGap = func(*v1alpha1.ResourceReference, time.Time) bool { return near }
-				NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, test.others)).To(HaveExactElements(want), "near: %t", near)
+				j.unrecorded = gapAt(eventTime.Add(gap))
+				NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, test.others)).To(HaveExactElements(want), "gap after %s", gap)
 			}
+			j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
+			NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, test.others)).To(HaveExactElements(test.settled), "no gap")
 		})
 	}
 }
@@ -489,8 +512,8 @@ func (a attempt) seen(later time.Duration) attempt {
 
 // TestTheTrackTells: what became of an event follows from the version after its own.
 func TestTheTrackTells(t *testing.T) {
-	evictedPod := func() *footprint {
-		f := valued("1")
+	evictedPod := func(change ...func(*objectMeta)) *footprint {
+		f := valued("1", change...)
 		f.body = fmt.Appendf(nil, `{"status":{"conditions":[{"type":"DisruptionTarget","status":"True","reason":"EvictionByEvictionAPI","lastTransitionTime":%q}]}}`,
 			eventTime.Format(time.RFC3339))
 		return f
@@ -520,14 +543,15 @@ func TestTheTrackTells(t *testing.T) {
 		"an eviction":                              {evicted(), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, nil), made},
 		"an eviction, refused, and another unseen": {evicted().after(-time.Minute), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, nil), notMade},
 		"a deletion, refused, and another unseen":  {deleted("7", "1").after(-time.Minute), (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(10, nil), notMade},
+		"an eviction, seen only as it ends":        {evicted(), (&life{}).add(7, valued("1")).add(10, evictedPod(going(30))).add(20, nil), made},
 		"an eviction, refused, then deleted": {
 			evicted(), (&life{}).add(7, valued("1")).add(9, valued("1", going(30))).add(10, nil), notMade,
 		},
 		"an eviction, stored before another's": {
-			evicted().at(8), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, valued("1", going(30))).add(14, valued("2", going(30))), made,
+			evicted().at(8), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, evictedPod(going(30))).add(14, valued("2", going(30))), made,
 		},
 		"an eviction, stored after another's": {
-			evicted().at(12), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, valued("1", going(30))).add(14, valued("2", going(30))), notMade,
+			evicted().at(12), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, evictedPod(going(30))).add(14, valued("2", going(30))), notMade,
 		},
 		"a removal of finalizers": {completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, nil), made},
 		"a removal of finalizers, refused": {

@@ -116,7 +116,8 @@ func (h *history) updateOnTrack(event *Event, next *footprint) fate {
 	}
 }
 
-// evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it.
+// evictionOnTrack judges evictions: the API server says on the pod that it evicts it, and then deletes it, which leaves that as it is. The
+// version in between need not be known: an API server's cache was seen not to show it.
 func (h *history) evictionOnTrack(event *Event) fate {
 	steps := h.track.steps
 	ending := slices.IndexFunc(steps, func(f footprint) bool { return f.isDeleting() })
@@ -126,11 +127,11 @@ func (h *history) evictionOnTrack(event *Event) fate {
 	case ending == 0:
 		return unsure // It was being deleted before anything is known of it.
 	case ending < 0:
-		ending = len(steps)
+		ending = len(steps) - 1
 	case h.ordered && !event.Straggler && steps[ending].number < event.ResourceVersion:
 		return notMade // Its deletion had been asked for before the event was stored.
 	}
-	if evicted := evictedAt(&steps[ending-1]); !evicted.IsZero() {
+	if evicted := evictedAt(&steps[ending]); !evicted.IsZero() {
 		return h.inTime(event, evicted)
 	}
 	return notMade
