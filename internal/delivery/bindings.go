@@ -56,6 +56,71 @@ func nearestRival(event *Event, bindings []*Event) (nearest time.Duration) {
 	return nearest
 }
 
+// podVersion is a version of a pod; the zero value is none.
+type podVersion struct {
+	uid    string
+	number uint64
+}
+
+// findBoundPods finds of which pod each binding is that waited in a local file, and a version of it: of the name, the one that was there
+// last before the binding was asked for.
+func findBoundPods(events []*Event) {
+	pods := map[types.NamespacedName][]*Event{}
+	for _, event := range events {
+		if event.Late && isBinding(&event.Head) {
+			pods[objectName(event)] = nil
+		}
+	}
+	if len(pods) == 0 {
+		return
+	}
+	for _, event := range events {
+		ref := &event.Head.Resource
+		same, asked := pods[objectName(event)]
+		if asked && ref.Resource == "pods" && ref.Group == "" && (baseOf(event) != 0 || creates(&event.Head)) && event.Status.Outcome != v1alpha1.OutcomeNotPersisted {
+			pods[objectName(event)] = append(same, event)
+		}
+	}
+	for _, event := range events {
+		if event.Late && isBinding(&event.Head) {
+			event.Pod = boundPod(event, pods[objectName(event)])
+		}
+	}
+}
+
+func boundPod(binding *Event, pods []*Event) podVersion {
+	uid := binding.Head.Resource.UID
+	var last time.Time
+	for _, event := range pods {
+		if at := event.Head.Time.Time; binding.Head.Resource.UID == "" && at.Before(binding.Head.Time.Time) && at.After(last) {
+			uid, last = event.Head.Resource.UID, at
+		}
+	}
+	for _, event := range pods {
+		if base := baseOf(event); base != 0 && event.Head.Resource.UID == uid {
+			return podVersion{uid, base}
+		}
+	}
+	return podVersion{}
+}
+
+// wasBornBound says that the pod of a binding was on a node when it was created. Nobody binds such a pod.
+func (j *judge) wasBornBound(ctx context.Context, event *Event) (bool, error) {
+	if event.Pod.number == 0 {
+		return false, nil
+	}
+	ref := event.Head.Resource
+	ref.UID = event.Pod.uid
+	f := follower{objects: j.objects, ref: &ref, room: newRoom()}
+	var first footprint
+	was, _, err := f.look(ctx, event.Pod.number)
+	for err == nil && was.number != 0 {
+		first = was
+		was, _, err = f.look(ctx, first.number-1)
+	}
+	return err == nil && first.number != 0 && !j.isUnbound(event, first.body), err
+}
+
 // decideBinding judges a binding by its pod: the API server notes when it was bound.
 func (j *judge) decideBinding(event *Event, pod sight) ledger.Judgement {
 	if !isOf(pod, event) || event.Head.Resource.UID == "" && !before(pod.meta.CreationTimestamp, event.Head.Time) {
@@ -105,6 +170,13 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 }
 
 func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions, v *verdict) error {
+	switch born, err := j.wasBornBound(ctx, event); {
+	case isAway(err):
+		return err
+	case born:
+		*v = verdict{Judgement: notPersisted}
+		return nil
+	}
 	was, _, err := j.objects.at(ctx, &event.Head.Resource, event.storedAfter())
 	if err != nil {
 		return err
@@ -161,10 +233,11 @@ func (j *judge) bindingSince(event *Event, then sight) ledger.Judgement {
 
 // canBeBound says that the event's pod was there, and could be bound.
 func (j *judge) canBeBound(event *Event, pod sight) bool {
-	if !isOf(pod, event) || pod.meta.DeletionTimestamp != nil {
-		return false
-	}
-	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod.body)
+	return isOf(pod, event) && pod.meta.DeletionTimestamp == nil && j.isUnbound(event, pod.body)
+}
+
+func (j *judge) isUnbound(event *Event, pod []byte) bool {
+	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod)
 	return err != nil || sighting == audit.SawBefore
 }
 

@@ -63,6 +63,10 @@ func TestBindings(t *testing.T) {
 	refused.Status.Outcome = v1alpha1.OutcomeNotPersisted
 	kept := bound().late().at(30)
 	kept.After = 6
+	keptNameless := bound().late().at(30)
+	keptNameless.Head.Resource.UID, keptNameless.After = "", 6
+	before := updated("8", "1", "2").ofPod("u1").at(31).after(-time.Millisecond).late()
+	later := updated("8", "1", "2").ofPod("u1").at(31).after(time.Millisecond).late()
 	for name, test := range map[string]struct {
 		event attempt
 		life  *life
@@ -82,6 +86,10 @@ func TestBindings(t *testing.T) {
 		"kept locally, and made, and gone":       {kept, (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, persisted},
 		"kept locally, and bound before":         {kept, (&life{}).add(5, unbound).add(8, onNode("n1", -5*time.Second)).add(70, gone), nil, notPersisted},
 		"kept locally, and there for a moment":   {kept, (&life{}).add(5, gone).add(8, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, goneSince},
+		"kept locally, of what had a node":       {kept, (&life{}).add(5, gone).add(8, unsaid).add(70, gone), &later, notPersisted},
+		"kept locally, of what got a node":       {kept, (&life{}).add(5, gone).add(7, unbound).add(8, unsaid).add(70, gone), &later, overwritten},
+		"kept locally, of a name that had one":   {keptNameless, (&life{}).add(5, gone).add(8, unsaid).add(70, gone), &before, notPersisted},
+		"kept locally, of a name, and none yet":  {keptNameless, (&life{}).add(5, gone).add(8, unsaid).add(70, gone), &later, overwritten},
 		"no pod":                                 {nameless, (&life{}).add(5, gone), nil, notPersisted},
 		"no pod yet":                             {nameless, (&life{}).add(5, gone).add(70, anew), nil, notPersisted},
 		"made, and gone":                         {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},

@@ -51,6 +51,8 @@ type Event struct {
 	Upsert bool
 	// Rival is how far apart another event is that asks for the same binding at about the same time; 0 when none does.
 	Rival time.Duration
+	// Pod is a version of the pod that a binding that waited in a local file is of, by what other events tell.
+	Pod podVersion
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
 }

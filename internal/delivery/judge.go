@@ -159,6 +159,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	findPods(all)
 	findUpserts(all)
 	findRivalBindings(all)
+	findBoundPods(all)
 	evictions := evictionsByName(all)
 	byObject := make(map[string][]*Event, len(events))
 	for i := range events {
