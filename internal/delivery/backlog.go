@@ -35,7 +35,7 @@ type backlog struct {
 	// before are the last events at or below the cursor.
 	before past
 	// leftover are AuditEvents that are in chunks already, because whoever packed them did not come to delete them: those of one chunk,
-	// maxChunkEvents at most, unless several replicas ended like that before any packed again.
+	// MaxChunkEvents at most, unless several replicas ended like that before any packed again.
 	leftover []single
 	// existed has, for each object, the last event that shows it as it was before: what proves its creation may come
 	// long after it.

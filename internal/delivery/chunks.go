@@ -126,21 +126,17 @@ func (s *chunks) total(ctx context.Context) (int64, error) {
 	return known, nil
 }
 
-// store stores a chunk of a trail. One that begins with the same event was stored by an earlier try, or by another
-// replica: then errStored says that what is stored has to be looked at.
-func (s *chunks) store(ctx context.Context, trail *v1alpha1.AuditTrail, packed *chunk.Packed) (packedEvents, error) {
-	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
-	defer cancel()
-	bytes := int64(base64.StdEncoding.EncodedLen(len(packed.Data)) + envelope)
-	object := &v1alpha1.AuditEventChunk{
+// NewChunk is a chunk of a trail as it is stored in the operator's namespace.
+func NewChunk(namespace string, trail *v1alpha1.AuditTrail, packed *chunk.Packed) *v1alpha1.AuditEventChunk {
+	return &v1alpha1.AuditEventChunk{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.namespace,
+			Namespace: namespace,
 			Name:      chunkName(trail.UID, packed.First),
 			Labels:    map[string]string{v1alpha1.TrailUIDLabel: string(trail.UID)},
 			Annotations: map[string]string{
 				v1alpha1.ChunkLastAnnotation:  formatVersion(packed.Last),
 				v1alpha1.ChunkCountAnnotation: strconv.Itoa(packed.Count),
-				v1alpha1.ChunkBytesAnnotation: strconv.FormatInt(bytes, 10),
+				v1alpha1.ChunkBytesAnnotation: strconv.FormatInt(storedSize(packed), 10),
 			},
 		},
 		Spec: v1alpha1.AuditEventChunkSpec{
@@ -153,6 +149,19 @@ func (s *chunks) store(ctx context.Context, trail *v1alpha1.AuditTrail, packed *
 			Data:                 packed.Data,
 		},
 	}
+}
+
+// storedSize is about what a chunk takes in etcd, in bytes.
+func storedSize(packed *chunk.Packed) int64 {
+	return int64(base64.StdEncoding.EncodedLen(len(packed.Data)) + envelope)
+}
+
+// store stores a chunk of a trail. One that begins with the same event was stored by an earlier try, or by another
+// replica: then errStored says that what is stored has to be looked at.
+func (s *chunks) store(ctx context.Context, trail *v1alpha1.AuditTrail, packed *chunk.Packed) (packedEvents, error) {
+	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
+	defer cancel()
+	bytes, object := storedSize(packed), NewChunk(s.namespace, trail, packed)
 	err := s.client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
 		return packedEvents{}, errStored

@@ -68,7 +68,7 @@ func New(options Options) *Delivery {
 		cursors:  &committer{reader: options.Reader, client: options.Client, clock: options.Clock},
 		changed:  make(chan struct{}, 1),
 		held:     map[int]*holding{},
-		maxChunk: maxChunk,
+		maxChunk: MaxChunk,
 		chunks:   newChunks(options.Client, options.Namespace, options.Clock),
 		couriers: map[types.NamespacedName]*service{},
 

@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	// maxChunk and maxChunkEvents bound a chunk: its data, and what is remembered of its events until they are deleted.
-	maxChunk       = 512 << 10
-	maxChunkEvents = 10_000
+	// MaxChunk bounds a chunk's data, in bytes, about.
+	MaxChunk = 512 << 10
+	// MaxChunkEvents bounds what is remembered of a chunk's events until they are deleted.
+	MaxChunkEvents = 10_000
 	// relieveFor is how long events are packed before the destination is tried again.
 	relieveFor = time.Minute
 	// deleters is how many AuditEvents are deleted at once; more than 16 gain nothing.
@@ -125,7 +126,7 @@ func (p *packing) add(ctx context.Context, event *Event, judgement ledger.Judgem
 		return err
 	}
 	p.singles = append(p.singles, single{event.NamespacedName, event.UID})
-	if p.writer.Size() < p.limit && p.writer.Count() < maxChunkEvents {
+	if p.writer.Size() < p.limit && p.writer.Count() < MaxChunkEvents {
 		return nil
 	}
 	return p.store(ctx)

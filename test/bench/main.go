@@ -31,7 +31,7 @@ func run(args []string) error {
 	short := flags.Bool("short", false, "measure little, to see that the benchmark works; targets then do not count")
 	out := flags.String("out", "bin/bench.json", "the file for the figures")
 	only := flags.String("run", "", "measure only the scenarios that match this regular expression")
-	grown := flags.Int("grown", scenario.Full.Grown, "the longer of two backlogs whose memory is compared; the long form has 1000000")
+	grown := flags.Int("grown", scenario.Full.Grown, "the longer of two backlogs whose memory is compared")
 	backlog := flags.Int("backlog", scenario.Full.Backlog, "how many events a backlog has")
 	pprof := flags.String("pprof", "", "where the manager serves its profiles while it is measured, such as 127.0.0.1:6060")
 	_ = flags.Parse(args) // ExitOnError: it does not return.

@@ -117,14 +117,19 @@ func (d *drain) report(into *report.Report) {
 	into.Add("delivery.calls_ratio.1_trails", float64(d.calls)/float64(d.fewest()), "of the fewest that the limits allow", report.AtMost(1.05))
 }
 
+func (d *drain) row(what string) report.Row {
+	row := remark(what, fmt.Sprintf("%d events", d.events), d.String())
+	row.PerSecond = float64(d.events) / d.committed.Seconds()
+	return row
+}
+
 func (d *drain) String() string {
 	return fmt.Sprintf("after %.1f s in %d calls, CPU %.1f s, peak RSS %.0f MB",
 		d.committed.Seconds(), d.calls, d.cpu().Seconds(), megabytes(d.after.PeakRSS))
 }
 
-// suspendedBacklog makes a trail, suspends it, and stores events of it, as if they had been recorded apart from each other until now;
-// 0 takes the time at which they are stored.
-func (r *Rig) suspendedBacklog(ctx context.Context, namespace string, objects, events int, apart time.Duration) (*v1alpha1.AuditTrail, error) {
+// suspended makes a namespace's trail, if there is none yet, and suspends it.
+func (r *Rig) suspended(ctx context.Context, namespace string) (*v1alpha1.AuditTrail, error) {
 	trail, err := r.trail(ctx, namespace)
 	if err != nil {
 		return nil, err
@@ -132,9 +137,15 @@ func (r *Rig) suspendedBacklog(ctx context.Context, namespace string, objects, e
 	if err := r.suspend(ctx, trail, true); err != nil {
 		return nil, err
 	}
-	err = r.waitForTrail(ctx, trail, patience, "to be suspended", func() bool {
+	return trail, r.waitForTrail(ctx, trail, patience, "to be suspended", func() bool {
 		return trail.Status.ObservedGeneration == trail.Generation
 	})
+}
+
+// suspendedBacklog makes a trail, suspends it, and stores events of it, as if they had been recorded apart from each other until now;
+// 0 takes the time at which they are stored.
+func (r *Rig) suspendedBacklog(ctx context.Context, namespace string, objects, events int, apart time.Duration) (*v1alpha1.AuditTrail, error) {
+	trail, err := r.suspended(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
