@@ -40,6 +40,7 @@ func TestWhatTheWipeTakesIsDelivered(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			namespace := newNamespace(t, "wiped-"+name)
 			expectWipedIsDelivered(t, namespace, prepare(t, namespace))
 		})
