@@ -26,8 +26,8 @@ status=0
 mapfile -t inner < <(packages "api|cmd|controllers|internal")
 go test "${race[@]}" -timeout 10m "${inner[@]}" || status=$?
 mapfile -t outer < <(packages test)
-# Three packages at a time: each has a control plane of its own, and waits for most of its time.
-CGO_ENABLED=0 go test -count=1 -p 3 -timeout 15m "${outer[@]}" || status=$?
+# Two packages at a time: each has a control plane of its own, and waits for half of its time.
+CGO_ENABLED=0 go test -count=1 -p 2 -timeout 15m "${outer[@]}" || status=$?
 # The image's tool is a module of its own. That two builds are the same, for two architectures, is for `make soak`.
 (cd hack/image && GOWORK=off go test -short -count=1 -timeout 10m ./...) || status=$?
 # So are the tests of the alert rules and the dashboard, to keep Prometheus out of the operator's module.

@@ -119,13 +119,13 @@ func TestReplicasShareOneAuthority(t *testing.T) {
 	g.Expect(one.Leaf.Equal(other.Leaf)).To(BeFalse(), "leaves are each replica's own")
 }
 
-// TestRotationNeverBreaksAConnection walks through two years in steps of twelve hours, with replicas that renew their leaves
+// TestRotationNeverBreaksAConnection walks through two years in steps of a day, with replicas that renew their leaves
 // on different days, and an API server that verifies with a bundle as old as it may be: every connection must succeed.
 func TestRotationNeverBreaksAConnection(t *testing.T) {
 	g := NewWithT(t)
 	clock := newClock()
 	c := fake.NewClientBuilder().Build()
-	const step = 12 * time.Hour
+	const step = 24 * time.Hour
 	var replicas []*Rotator
 	var published [][]byte
 	bundles, leaves := map[string]bool{}, map[string]bool{}

@@ -246,35 +246,6 @@ func (h *history) ofUpdate(event *Event) fate {
 	return h.ofLiveUpdate(event)
 }
 
-// isShownBefore says that an event, or when the object was written, shows the change from before a moment.
-func (h *history) isShownBefore(moment time.Time, event *Event) bool {
-	for _, newer := range h.after(baseOf(event)) {
-		if slices.ContainsFunc(h.byBase[newer.number], func(other *Event) bool {
-			return other.Head.Time.Time.Before(moment) && h.showsChange(event, other)
-		}) {
-			return true
-		}
-	}
-	if h.live == nil || !h.live.exists {
-		return false
-	}
-	meta := &h.live.meta
-	done := meta.written
-	if event.Head.Action == v1alpha1.ActionDelete && meta.DeletionTimestamp != nil {
-		done = (&footprint{sight: *h.live}).deletionAsked()
-	}
-	return !done.IsZero() && done.Add(time.Second).Before(moment) // It is exact to the second.
-}
-
-// showsChange says that another event's object was as the event would have left it.
-func (h *history) showsChange(event, later *Event) bool {
-	if event.Head.Action == v1alpha1.ActionDelete {
-		return later.Head.Resource.DeletionTime != nil
-	}
-	sighting, shown := sightLater(h.digester, event, later)
-	return shown && sighting == audit.SawAfter && sameForm(&event.Head.Resource, &later.Head.Resource)
-}
-
 // mayHide says that one event may have changed a place of another without having evidence of it. Evidence is in the order
 // of its places, those in status last, and ends where there are too many.
 func mayHide(event, other *Event) bool {

@@ -215,21 +215,6 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 	}
 }
 
-// fate is what became of an event's change by what is known of its object. That the object shows the change does not tell whose it was
-// where somebody may have done the same since, while nobody recorded. Then only the version that followed the event's own tells, or what
-// shows the change from before that.
-func (j *judge) fate(event *Event, known *history) fate {
-	judged := known.fate(event)
-	if judged != made || event.Head.Action == v1alpha1.ActionCreate || known.isTracked(event) {
-		return judged
-	}
-	gap := j.unrecorded(&event.Head.Resource, event.Head.Time.Time)
-	if gap.IsZero() || known.isShownBefore(gap, event) {
-		return judged
-	}
-	return unsure
-}
-
 // byReading looks at the object: first in the API server's cache, where being there is proof enough, then
 // consistently. It fails when the API server cannot be asked.
 func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, known *history) (verdict, error) {
