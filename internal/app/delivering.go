@@ -191,8 +191,8 @@ func (o *operator) refuses(trail types.NamespacedName, ref *v1alpha1.ResourceRef
 	return compiled != nil && set.Refuses(compiled, ref.Namespace)
 }
 
-// unrecorded is the beginning of the first window of which a moment is not the end yet and in which changes may have gone unrecorded,
-// or the moment itself as long as this replica does not know the windows before its start; zero when there is none.
+// unrecorded is since when changes may have gone unrecorded that a trail asks for, at a moment or later; the moment itself as long as this
+// replica does not know the gaps before its start; zero when none did.
 func (o *operator) unrecorded(trail types.NamespacedName, ref *v1alpha1.ResourceReference, moment time.Time) time.Time {
 	if o.refuses(trail, ref) {
 		return time.Time{}
@@ -201,11 +201,5 @@ func (o *operator) unrecorded(trail types.NamespacedName, ref *v1alpha1.Resource
 	if !known && !o.hasAnsweredSince(moment) {
 		return moment
 	}
-	var first time.Time
-	for _, gap := range past.Gaps {
-		if moment.Before(gap.End) && (first.IsZero() || gap.Start.Before(first)) {
-			first = gap.Start
-		}
-	}
-	return first
+	return past.GapAfter(moment)
 }

@@ -4,20 +4,12 @@ import (
 	"context"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
 // findRivalBindings finds bindings of one pod to one node that came at about the same time.
 func findRivalBindings(events []*Event) {
-	bindings := map[types.NamespacedName][]*Event{}
-	for _, event := range events {
-		if isBinding(&event.Head) {
-			bindings[objectName(event)] = append(bindings[objectName(event)], event)
-		}
-	}
-	for _, those := range bindings {
+	for _, those := range byName(events, func(event *Event) bool { return isBinding(&event.Head) }) {
 		for _, event := range those {
 			event.Rival = nearestRival(event, those)
 		}
@@ -47,29 +39,23 @@ type podVersion struct {
 // findBoundPods finds of which pod each binding is that waited in a local file, and a version of it: of the name, the one that was there
 // last before the binding was asked for.
 func findBoundPods(events []*Event) {
-	pods := map[types.NamespacedName][]*Event{}
-	for _, event := range events {
-		if event.Late && isBinding(&event.Head) {
-			pods[objectName(event)] = nil
-		}
-	}
-	if len(pods) == 0 {
+	bindings := byName(events, func(event *Event) bool { return event.Late && isBinding(&event.Head) })
+	if len(bindings) == 0 {
 		return
 	}
-	for _, event := range events {
+	pods := byName(events, func(event *Event) bool {
 		ref := &event.Head.Resource
-		same, asked := pods[objectName(event)]
-		if asked && ref.Resource == "pods" && ref.Group == "" && (baseOf(event) != 0 || creates(&event.Head)) && event.Status.Outcome != v1alpha1.OutcomeNotPersisted {
-			pods[objectName(event)] = append(same, event)
-		}
-	}
-	for _, event := range events {
-		if event.Late && isBinding(&event.Head) {
-			event.Pod = boundPod(event, pods[objectName(event)])
+		return len(bindings[objectName(event)]) > 0 && ref.Resource == "pods" && ref.Group == "" &&
+			(baseOf(event) != 0 || creates(&event.Head)) && event.Status.Outcome != v1alpha1.OutcomeNotPersisted
+	})
+	for name, those := range bindings {
+		for _, binding := range those {
+			binding.Pod = boundPod(binding, pods[name])
 		}
 	}
 }
 
+// boundPod is the pod of the binding's uid, or else the one of which an event came last before the binding.
 func boundPod(binding *Event, pods []*Event) podVersion {
 	uid := binding.Head.Resource.UID
 	var last time.Time
@@ -91,9 +77,7 @@ func (j *judge) wasBornBound(ctx context.Context, event *Event) (bool, error) {
 	if event.Pod.number == 0 {
 		return false, nil
 	}
-	ref := event.Head.Resource
-	ref.UID = event.Pod.uid
-	f := follower{objects: j.objects, ref: &ref, room: newRoom()}
+	f := newFollower(j.objects, &event.Head.Resource, event.Pod.uid)
 	var first footprint
 	was, _, err := f.look(ctx, event.Pod.number)
 	for err == nil && was.number != 0 {

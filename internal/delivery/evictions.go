@@ -101,15 +101,15 @@ func nearest(eviction *Event, creations []*Event, known map[string]bool, within 
 	return uid
 }
 
-// evictionsByName are the evictions by the name of what they evicted.
-func evictionsByName(events []*Event) map[types.NamespacedName][]*Event {
-	byName := map[types.NamespacedName][]*Event{}
+// byName are those of the events that are wanted, by the name of what they are about.
+func byName(events []*Event, wanted func(*Event) bool) map[types.NamespacedName][]*Event {
+	found := map[types.NamespacedName][]*Event{}
 	for _, event := range events {
-		if isEviction(event) {
-			byName[objectName(event)] = append(byName[objectName(event)], event)
+		if wanted(event) {
+			found[objectName(event)] = append(found[objectName(event)], event)
 		}
 	}
-	return byName
+	return found
 }
 
 // mayHaveBeenEvicted says that somebody evicted a pod of the name at about the time of the creation. The API server looks for the pod

@@ -27,7 +27,7 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(readers)
-	counters := comparing{objects: j.objects, known: map[place]func() bool{}}
+	counters := comparing{objects: j.objects, known: map[place]func() error{}}
 	left := maxHindsight
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
@@ -43,8 +43,8 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 		left--
 		group.Go(func() error {
 			ref := &event.Head.Resource
-			if !counters.with(ctx, ref) {
-				return nil
+			if err := counters.with(ctx, ref); err != nil {
+				return onlyAway(err)
 			}
 			then, _, err := j.objects.at(ctx, ref, revision)
 			if err != nil {
@@ -86,19 +86,19 @@ func (r revisions) after(moment time.Time) uint64 {
 	return r[at].number
 }
 
-// comparing finds out once for each place whether its objects count with the AuditEvents.
+// comparing finds out once for each place whether its objects count with the AuditEvents, or why that is not known.
 type comparing struct {
 	objects reader
 
 	mu    sync.Mutex
-	known map[place]func() bool
+	known map[place]func() error
 }
 
-func (c *comparing) with(ctx context.Context, ref *v1alpha1.ResourceReference) bool {
+func (c *comparing) with(ctx context.Context, ref *v1alpha1.ResourceReference) error {
 	c.mu.Lock()
 	ask := c.known[placeOf(ref)]
 	if ask == nil {
-		ask = sync.OnceValue(func() bool { return c.objects.shareRevisions(ctx, ref) == nil })
+		ask = sync.OnceValue(func() error { return c.objects.shareRevisions(ctx, ref) })
 		c.known[placeOf(ref)] = ask
 	}
 	c.mu.Unlock()

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,4 +58,14 @@ func TestTheRevisionAfterAMoment(t *testing.T) {
 	g.Expect(known.after(eventTime.Add(-time.Hour))).To(BeEquivalentTo(5))
 	g.Expect(known.after(eventTime.Add(time.Millisecond))).To(BeEquivalentTo(8))
 	g.Expect(known.after(eventTime.Add(2 * time.Second))).To(BeZero())
+}
+
+// TestHindsightConcludesNothingFromAnAPIServerThatIsAway: which counter an object has is part of what it is asked.
+func TestHindsightConcludesNothingFromAnAPIServerThatIsAway(t *testing.T) {
+	life := (&life{}).add(7, valued("1")).add(90, nil)
+	j, clock := newJudge(&fakeObjects{past: life.at, apart: &url.Error{Err: syscall.ECONNREFUSED}})
+	clock.SetTime(eventTime.Add(time.Minute))
+	elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(8 * time.Second)
+	_, err := j.all(t.Context(), []Event{*deleted("7", "1").at(10).Event}, []Event{*elsewhere.Event}, false)
+	NewWithT(t).Expect(err).To(MatchError(syscall.ECONNREFUSED))
 }

@@ -160,7 +160,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 	findUpserts(all)
 	findRivalBindings(all)
 	findBoundPods(all)
-	evictions := evictionsByName(all)
+	evictions := byName(all, isEviction)
 	byObject := make(map[string][]*Event, len(events))
 	for i := range events {
 		byObject[events[i].Head.Resource.UID] = nil

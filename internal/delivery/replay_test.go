@@ -1,10 +1,13 @@
 package delivery
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,6 +237,17 @@ func TestWhatATrailThatIsBehindStillKnows(t *testing.T) {
 			g.Expect(asked).To(Equal(test.asks))
 			g.Expect(verdicts[0].isOnlyRead(&events[0])).To(Equal(test.open))
 		})
+	}
+}
+
+// TestRecallConcludesNothingFromAnAPIServerThatIsAway: it is asked again, but not when an answer takes too long.
+func TestRecallConcludesNothingFromAnAPIServerThatIsAway(t *testing.T) {
+	for err, fails := range map[error]bool{&url.Error{Err: syscall.ECONNREFUSED}: true, &url.Error{Err: context.DeadlineExceeded}: false} {
+		j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return false, err }})
+		events := []Event{*created().ofPod("u1").at(10).Event}
+		verdicts, judging := j.all(t.Context(), events, nil, false)
+		NewWithT(t).Expect(judging).NotTo(HaveOccurred())
+		NewWithT(t).Expect(j.recall(t.Context(), events, nil, verdicts, true) != nil).To(Equal(fails), "%v", err)
 	}
 }
 

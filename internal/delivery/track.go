@@ -94,11 +94,16 @@ func newRoom() *atomic.Int64 {
 	return room
 }
 
-// endOf is what an object was last that was there at one revision and is not at a later one, and when it was removed.
-func endOf(ctx context.Context, objects reader, ref *v1alpha1.ResourceReference, uid string, there, gone uint64) (sight, uint64, error) {
+// newFollower follows the object of a uid that has, or had, the name of another, by itself.
+func newFollower(objects reader, ref *v1alpha1.ResourceReference, uid string) *follower {
 	other := *ref
 	other.UID = uid
-	last, removed, err := (&follower{objects: objects, ref: &other, room: newRoom()}).findEnd(ctx, there, gone)
+	return &follower{objects: objects, ref: &other, room: newRoom()}
+}
+
+// endOf is what an object was last that was there at one revision and is not at a later one, and when it was removed.
+func endOf(ctx context.Context, objects reader, ref *v1alpha1.ResourceReference, uid string, there, gone uint64) (sight, uint64, error) {
+	last, removed, err := newFollower(objects, ref, uid).findEnd(ctx, there, gone)
 	return last.sight, removed, err
 }
 

@@ -3,20 +3,13 @@ package delivery
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
 // findUpserts marks updates whose request went on to create the object: the API server does that when somebody removed the
 // object that was to be updated, or applied to.
 func findUpserts(events []*Event) {
-	creations := map[types.NamespacedName][]*Event{}
-	for _, event := range events {
-		if event.Head.Action == v1alpha1.ActionCreate {
-			creations[objectName(event)] = append(creations[objectName(event)], event)
-		}
-	}
+	creations := byName(events, func(event *Event) bool { return event.Head.Action == v1alpha1.ActionCreate })
 	for _, event := range events {
 		event.Upsert = event.Head.Action == v1alpha1.ActionUpdate &&
 			slices.ContainsFunc(creations[objectName(event)], func(creation *Event) bool { return goesOn(event, creation) })

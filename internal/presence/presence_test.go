@@ -510,3 +510,12 @@ func TestClocksThatDiffer(t *testing.T) {
 	g.Expect(s.uncovered(now, map[string]bool{"behind": true})).To(BeEmpty())
 	g.Expect(s.uncovered(now, nil)).To(Equal([]Window{{now.Add(-20 * time.Second), now}}))
 }
+
+// TestGapAfter: a gap matters to what was before its end, however long before.
+func TestGapAfter(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 3, 1, 12, minute, 0, 0, time.UTC) }
+	past := Past{Gaps: []Window{{at(10), at(12)}, {at(20), at(22)}}}
+	for minute, want := range map[int]time.Time{0: at(10), 11: at(10), 12: at(20), 15: at(20), 21: at(20), 22: {}, 30: {}} {
+		NewWithT(t).Expect(past.GapAfter(at(minute))).To(Equal(want), "minute %d", minute)
+	}
+}

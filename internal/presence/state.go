@@ -38,6 +38,16 @@ type Past struct {
 	Gaps []Window
 }
 
+// GapAfter is the beginning of the first gap that ends after a moment, which may be before the moment; zero when there is none.
+func (p *Past) GapAfter(moment time.Time) (first time.Time) {
+	for _, gap := range p.Gaps {
+		if moment.Before(gap.End) && (first.IsZero() || gap.Start.Before(first)) {
+			first = gap.Start
+		}
+	}
+	return first
+}
+
 // entry is one replica, by its own clock.
 type entry struct {
 	// Replica is its name, for people.

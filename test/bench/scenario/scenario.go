@@ -23,7 +23,7 @@ type Size struct {
 	Stored int
 	// Backlog is how many events are delivered in one go.
 	Backlog int
-	// Grown is how many are when it is measured whether that takes more memory, and Outage how many the manager itself packs before.
+	// Grown is how many are when it is measured whether that takes more memory, and Outage how many the manager itself packs.
 	Grown, Outage int
 	// Watched is how many events are delivered as they come.
 	Watched int
