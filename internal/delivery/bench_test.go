@@ -50,6 +50,11 @@ func newBench(t *testing.T, trail *v1alpha1.AuditTrail) *bench {
 		Clock:              clock.RealClock{},
 	})
 	b.feed.begin(1)
+	b.trails.onPatch = func() uint64 {
+		version := b.api.write()
+		b.feed.give(t.Context(), version, nil)
+		return version
+	}
 	return b
 }
 

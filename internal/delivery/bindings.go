@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -59,6 +60,7 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(readers)
+	counters := comparing{objects: j.objects, known: map[place]func() error{}} // The rest compares revisions of pods with those of events.
 	left := maxHindsight
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
@@ -68,13 +70,49 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 		}
 		left--
 		group.Go(func() error {
-			return onlyAway(j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID].revisions, v))
+			err := counters.with(ctx, &event.Head.Resource)
+			if err == nil {
+				err = j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID], v)
+			}
+			return onlyAway(err)
 		})
 	}
 	return group.Wait()
 }
 
-func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions, v *verdict) error {
+// isUntouched says that nobody has written the event's pod since before its binding was asked for, as the pod shows now or another event
+// shows of a moment at which it would have been bound. That needs no history, which may be compacted.
+func (j *judge) isUntouched(ctx context.Context, event *Event, known *history) (bool, error) {
+	until := event.begun().Add(stretched(unversioned+cut, event))
+	if known.isSeenAt(event.storedAfter(), until) {
+		return true, nil
+	}
+	now, _, err := j.objects.at(ctx, &event.Head.Resource, 0)
+	if err != nil || !isOf(now, event) || j.clock.Now().Before(until) {
+		return false, err
+	}
+	version, err := parseVersion(now.meta.ResourceVersion)
+	return version <= event.storedAfter(), err
+}
+
+// isSeenAt says that an event of after a moment shows the object as it was up to a resourceVersion.
+func (h *history) isSeenAt(number uint64, moment time.Time) bool {
+	for base, events := range h.byBase {
+		if base != 0 && base <= number && slices.ContainsFunc(events, func(other *Event) bool { return other.Head.Time.After(moment) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *judge) lookAtBinding(ctx context.Context, event *Event, known *history, v *verdict) error {
+	switch untouched, err := j.isUntouched(ctx, event, known); {
+	case err != nil:
+		return err
+	case untouched:
+		*v = verdict{Judgement: notPersisted}
+		return nil
+	}
 	switch born, err := j.wasBornBound(ctx, event); {
 	case isAway(err):
 		return err
@@ -94,7 +132,7 @@ func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions
 	if event.Rival > stretched(race, event) {
 		within = race // The other one came when this one had been made.
 	}
-	revision := known.after(event.begun().Add(stretched(within, event)))
+	revision := known.revisions.after(event.begun().Add(stretched(within, event)))
 	if revision == 0 && v.Judgement != goneSince {
 		return nil
 	}

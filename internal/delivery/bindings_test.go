@@ -52,8 +52,11 @@ func TestBindings(t *testing.T) {
 	another.meta.UID, another.meta.CreationTimestamp = "u2", metav1.Time{Time: eventTime.Truncate(time.Second)}
 	anew := onNode("n1", time.Minute)
 	anew.meta.CreationTimestamp = metav1.Time{Time: eventTime.Add(time.Minute)}
-	unsaid := onNode("n1", 0)
-	unsaid.body = []byte(`{"spec":{"nodeName":"n1"}}`)
+	unsaid := func() *footprint {
+		f := onNode("n1", 0)
+		f.body = []byte(`{"spec":{"nodeName":"n1"}}`)
+		return f
+	}
 	nameless := bound()
 	nameless.Head.Resource.UID = ""
 	others := updated("9", "1", "2").ofPod("u3").at(50).after(time.Minute)
@@ -67,6 +70,7 @@ func TestBindings(t *testing.T) {
 	keptNameless.Head.Resource.UID, keptNameless.After = "", 6
 	before := updated("8", "1", "2").ofPod("u1").at(31).after(-time.Millisecond).late()
 	later := updated("8", "1", "2").ofPod("u1").at(31).after(time.Millisecond).late()
+	seenLater, seenSoon := updated("5", "1", "2").ofPod("u1").at(31).after(4*time.Second), updated("5", "1", "2").ofPod("u1").at(31).after(time.Second)
 	for name, test := range map[string]struct {
 		event attempt
 		life  *life
@@ -79,17 +83,17 @@ func TestBindings(t *testing.T) {
 		"to another node":                        {bound(), (&life{}).add(5, unbound).add(12, onNode("n2", 0)), nil, notPersisted},
 		"bound long before":                      {bound(), (&life{}).add(5, onNode("n1", -time.Minute)), nil, notPersisted},
 		"bound long after":                       {bound(), (&life{}).add(5, unbound).add(60, onNode("n1", time.Minute)), nil, notPersisted},
-		"made, and its conditions replaced":      {bound(), (&life{}).add(5, unbound).add(12, unsaid), nil, persisted},
-		"on a node from the beginning":           {bound(), (&life{}).add(5, unsaid), nil, notPersisted},
+		"made, and its conditions replaced":      {bound(), (&life{}).add(5, unbound).add(12, unsaid()), nil, persisted},
+		"on a node from the beginning":           {bound(), (&life{}).add(5, unsaid()), nil, notPersisted},
 		"another pod":                            {bound(), (&life{}).add(5, another), nil, notPersisted},
 		"kept locally, and made":                 {kept, (&life{}).add(5, gone).add(8, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},
 		"kept locally, and made, and gone":       {kept, (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, persisted},
 		"kept locally, and bound before":         {kept, (&life{}).add(5, unbound).add(8, onNode("n1", -5*time.Second)).add(70, gone), nil, notPersisted},
 		"kept locally, and there for a moment":   {kept, (&life{}).add(5, gone).add(8, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, goneSince},
-		"kept locally, of what had a node":       {kept, (&life{}).add(5, gone).add(8, unsaid).add(70, gone), &later, notPersisted},
-		"kept locally, of what got a node":       {kept, (&life{}).add(5, gone).add(7, unbound).add(8, unsaid).add(70, gone), &later, overwritten},
-		"kept locally, of a name that had one":   {keptNameless, (&life{}).add(5, gone).add(8, unsaid).add(70, gone), &before, notPersisted},
-		"kept locally, of a name, and none yet":  {keptNameless, (&life{}).add(5, gone).add(8, unsaid).add(70, gone), &later, overwritten},
+		"kept locally, of what had a node":       {kept, (&life{}).add(5, gone).add(8, unsaid()).add(70, gone), &later, notPersisted},
+		"kept locally, of what got a node":       {kept, (&life{}).add(5, gone).add(7, unbound).add(8, unsaid()).add(70, gone), &later, overwritten},
+		"kept locally, of a name that had one":   {keptNameless, (&life{}).add(5, gone).add(8, unsaid()).add(70, gone), &before, notPersisted},
+		"kept locally, of a name, and none yet":  {keptNameless, (&life{}).add(5, gone).add(8, unsaid()).add(70, gone), &later, overwritten},
 		"no pod":                                 {nameless, (&life{}).add(5, gone), nil, notPersisted},
 		"no pod yet":                             {nameless, (&life{}).add(5, gone).add(70, anew), nil, notPersisted},
 		"made, and gone":                         {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},
@@ -99,6 +103,10 @@ func TestBindings(t *testing.T) {
 		"gone at once, and made anew":            {nameless, (&life{}).add(5, unbound).add(12, gone).add(14, another), nil, notPersisted},
 		"going already, and gone":                {bound(), (&life{}).add(5, valued("1", going(30))).add(70, gone), nil, notPersisted},
 		"compacted, and gone":                    {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, nil, goneSince},
+		"compacted, and as it was":               {kept, &life{compacted: 60, from: []uint64{5}, was: (&life{}).add(5, unsaid()).was}, nil, notPersisted},
+		"compacted, and written since":           {kept, &life{compacted: 60, from: []uint64{7}, was: (&life{}).add(7, unsaid()).was}, nil, overwritten},
+		"compacted, and as it was much later":    {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, &seenLater, notPersisted},
+		"compacted, and as it was soon":          {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, &seenSoon, goneSince},
 		"of two that came at the same time":      {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &rival, contested},
 		"of two, and bound when it was recorded": {rival, (&life{}).add(5, unbound).add(11, onNode("n1", 0)), ptr.To(bound()), notPersisted},
 		"and the other came later":               {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &far, persisted},
@@ -108,7 +116,8 @@ func TestBindings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now, _, err := test.life.at(0)
 			NewWithT(t).Expect(err).NotTo(HaveOccurred())
-			j, _ := newJudge(&fakeObjects{cached: now, consistent: now, past: test.life.at})
+			j, clock := newJudge(&fakeObjects{cached: now, consistent: now, past: test.life.at})
+			clock.SetTime(eventTime.Add(time.Minute))
 			known := []Event{*others.Event, *updated("40", "1", "2").ofPod("u1").at(41).after(time.Minute).Event}
 			if test.rival != nil {
 				known = append(known, *test.rival.Event)
@@ -116,4 +125,15 @@ func TestBindings(t *testing.T) {
 			NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, known)).To(HaveExactElements(test.want))
 		})
 	}
+}
+
+// TestABindingOfAPodThatCountsApart, as it does where pods are kept in another etcd: its versions are not compared with those of events.
+func TestABindingOfAPodThatCountsApart(t *testing.T) {
+	untouched := onNode("n1", 0)
+	untouched.body = []byte(`{"spec":{"nodeName":"n1"}}`)
+	past := (&life{}).add(5, untouched)
+	now, _, err := past.at(0)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	j, _ := newJudge(&fakeObjects{cached: now, consistent: now, past: past.at, apart: errTrackLost})
+	NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*bound().Event}, nil)).To(HaveExactElements(overwritten))
 }

@@ -38,7 +38,7 @@ func TestADeletionInTheNextWindowProvesACreation(t *testing.T) {
 		g.Expect(links).To(HaveLen(window + 1))
 		g.Expect(links[window-1].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
 		g.Expect(links[7].Outcome).To(BeEquivalentTo(v1alpha1.OutcomeNotPersisted))
-		g.Expect(b.trails.patched).To(Equal(1), "only what did not stick is written to its event")
+		g.Expect(b.trails.patched).To(Equal(2), "only what did not stick is written to its event, and once more to move the feed")
 	})
 }
 
@@ -67,6 +67,46 @@ func TestTheDeletionMayComeASecondLater(t *testing.T) {
 					want = v1alpha1.OutcomeUnknown
 				}
 				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(want))
+			})
+		})
+	}
+}
+
+// TestTheFeedIsAwaited as far as the API server had come when the object was read.
+func TestTheFeedIsAwaited(t *testing.T) {
+	for name, test := range map[string]struct {
+		late, patience time.Duration
+		want           v1alpha1.Outcome
+	}{
+		"nobody records anything": {0, 3 * time.Second, v1alpha1.OutcomeNotPersisted},
+		"it is late":              {feedPatience - time.Second, feedPatience + time.Second, v1alpha1.OutcomePersisted},
+		"it is late for too long": {time.Hour, feedPatience + 3*time.Second, v1alpha1.OutcomeUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				b := newBench(t, newTrail("shop", "security"))
+				c := b.courier(t)
+				if test.late > 0 {
+					b.trails.onPatch = b.api.write
+				}
+				past := time.Now().Add(-time.Minute)
+				b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionCreate, "made", ""))
+				b.api.write()
+				b.api.write() // Of something else.
+				stop := b.start(t, c)
+				defer stop()
+				if test.late == time.Hour {
+					sleep(t.Context(), test.patience)
+				} else if test.late > 0 {
+					sleep(t.Context(), test.late)
+					g.Expect(b.links(t)).To(BeEmpty())
+					b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77"))
+					b.feed.give(t.Context(), b.api.write(), nil)
+				}
+				sleep(t.Context(), test.patience-test.late)
+				g.Expect(b.links(t)).NotTo(BeEmpty())
+				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(test.want))
 			})
 		})
 	}

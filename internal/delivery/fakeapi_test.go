@@ -84,6 +84,14 @@ func (a *fakeAPI) store(event *v1alpha1.AuditEvent, version uint64) {
 	a.send("ADDED", event)
 }
 
+// write is the version at which something is written that nobody is told of.
+func (a *fakeAPI) write() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.version++
+	return a.version
+}
+
 func (a *fakeAPI) remove(namespace, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

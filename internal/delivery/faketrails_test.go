@@ -30,6 +30,8 @@ type fakeTrails struct {
 	// applied are the statuses that were stored, patched how often an event's status was written.
 	applied []v1alpha1.AuditTrailStatus
 	patched int
+	// onPatch is which version it is then.
+	onPatch func() uint64
 }
 
 func newFakeTrails(trail *v1alpha1.AuditTrail) *fakeTrails {
@@ -95,10 +97,11 @@ func (f fakeTrailStatus) Apply(_ context.Context, o runtime.ApplyConfiguration, 
 	return err
 }
 
-func (f fakeTrailStatus) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+func (f fakeTrailStatus) Patch(_ context.Context, event client.Object, _ client.Patch, _ ...client.SubResourcePatchOption) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.patched++
+	event.SetResourceVersion(formatVersion(f.onPatch()))
 	return nil
 }
 

@@ -7,7 +7,10 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
 // pager lists a trail's events in some namespaces, page by page, in the order of their names. Each namespace's list is
@@ -58,7 +61,7 @@ func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 	var meta listMeta
 	for try := 1; ; try++ {
 		var err error
-		meta, err = p.source.list(ctx, p.namespaces[0], p.trail, p.next, p.size, func(event *wireEvent) {
+		meta, err = p.source.list(ctx, p.namespaces[0], fields.OneTermEqualSelector(v1alpha1.FieldTrail, p.trail), p.next, p.size, func(event *wireEvent) {
 			if event.name > p.last { // Else a try before this one showed it.
 				p.last = event.name
 				visit(event)

@@ -66,18 +66,26 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	for i := range verdicts {
 		open = open || verdicts[i].isOpen(&events[i], following())
 	}
+	shown := true
 	if open {
 		until := time.Now().Add(secondLook)
+		head, err := c.delivery.source.head(ctx)
+		if err != nil {
+			return nil, err
+		}
 		if err := c.judge.recall(ctx, events, c.known, verdicts, c.box.isBehind()); err != nil { // It takes about as long.
 			return nil, err
 		}
 		sleep(ctx, time.Until(until))
+		if shown, err = c.awaitFeed(ctx, head, events, verdicts); err != nil {
+			return nil, err
+		}
 		c.judge.again(events, c.around(len(events)), verdicts, following())
 	}
 	if c.box.hasLost() {
 		return nil, errLost
 	}
-	unknown := open && c.box.isBehind() // What tells of the events may be among what the inbox does not have.
+	unknown := open && (!shown || c.box.isBehind()) // What tells of the events may be among what the inbox does not have.
 	judgements := make([]ledger.Judgement, len(events))
 	for i := range verdicts {
 		judgements[i] = verdicts[i].Judgement
@@ -147,22 +155,24 @@ func (c *courier) showOutcomes(ctx context.Context, events []Event, judgements [
 }
 
 func (c *courier) showOutcome(ctx context.Context, event *Event, judgement ledger.Judgement) error {
+	_, err := c.writeStatus(ctx, event, v1alpha1.AuditEventStatus{Outcome: judgement.Outcome, Message: judgement.Message})
+	return client.IgnoreNotFound(err)
+}
+
+// writeStatus writes an event's status, and notes at which version the event was recorded. It returns the version that it is then.
+func (c *courier) writeStatus(ctx context.Context, event *Event, status v1alpha1.AuditEventStatus) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	body, err := json.Marshal(map[string]any{"status": v1alpha1.AuditEventStatus{
-		Outcome:                 judgement.Outcome,
-		Message:                 judgement.Message,
-		RecordedResourceVersion: formatVersion(event.ResourceVersion),
-	}})
+	status.RecordedResourceVersion = formatVersion(event.ResourceVersion)
+	body, err := json.Marshal(map[string]any{"status": status})
 	if err != nil {
-		return fmt.Errorf("encoding the outcome of AuditEvent %s: %w", event.NamespacedName, err)
+		return 0, fmt.Errorf("encoding the status of AuditEvent %s: %w", event.NamespacedName, err)
 	}
 	target := &v1alpha1.AuditEvent{ObjectMeta: metav1.ObjectMeta{Namespace: event.Namespace, Name: event.Name}}
-	err = c.delivery.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, body))
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("writing the outcome of AuditEvent %s: %w", event.NamespacedName, err)
+	if err := c.delivery.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); err != nil {
+		return 0, fmt.Errorf("writing the status of AuditEvent %s: %w", event.NamespacedName, err)
 	}
-	return nil
+	return parseVersion(target.ResourceVersion)
 }
 
 // keep accounts for events of a trail that pushes nowhere.

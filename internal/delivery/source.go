@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
@@ -54,9 +55,10 @@ type listMeta struct {
 	Continue        string `json:"continue"`
 }
 
-// head is the resourceVersion of the API server's present state.
+// head is the resourceVersion of the API server's present state. In one namespace and by name it looks at one place, and not at how many
+// events there are.
 func (s *source) head(ctx context.Context) (uint64, error) {
-	meta, err := s.list(ctx, "", "", "", 1, func(*wireEvent) {})
+	meta, err := s.list(ctx, metav1.NamespaceDefault, fields.OneTermEqualSelector(metav1.ObjectNameField, "none"), "", 1, func(*wireEvent) {})
 	if err != nil {
 		return 0, err
 	}
@@ -65,14 +67,11 @@ func (s *source) head(ctx context.Context) (uint64, error) {
 
 // list shows one page's events to visit while it arrives, so that a page is never in memory as a whole.
 func (s *source) list(
-	ctx context.Context, namespace, trail, continueToken string, limit int, visit func(*wireEvent),
+	ctx context.Context, namespace string, of fields.Selector, continueToken string, limit int, visit func(*wireEvent),
 ) (meta listMeta, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	request := s.client.Get().AbsPath(path(namespace)).Param("limit", strconv.Itoa(limit))
-	if trail != "" {
-		request = request.Param("fieldSelector", v1alpha1.FieldTrail+"="+trail)
-	}
+	request := s.client.Get().AbsPath(path(namespace)).Param("fieldSelector", of.String()).Param("limit", strconv.Itoa(limit))
 	if continueToken != "" {
 		request = request.Param("continue", continueToken)
 	}
