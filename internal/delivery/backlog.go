@@ -142,7 +142,7 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor, packed uint
 			b.rest.add(wire)
 		}
 	default:
-		b.before.addDelivered(event)
+		b.before.addDelivered(event, maxLag) // Nobody knows how late events came.
 	}
 }
 

@@ -62,7 +62,7 @@ func TestBacklogComesInTheOrderOfRecording(t *testing.T) {
 	var want []string
 	names := random.Perm(count)
 	for i, n := range names {
-		event := newEvent(trail, eventName(n), eventTime)
+		event := newEvent(trail, eventName(n), recordedTime)
 		if random.IntN(3) == 0 {
 			event.Namespace = operatorNamespace
 		}
@@ -79,8 +79,8 @@ func TestBacklogComesInTheOrderOfRecording(t *testing.T) {
 	}
 	predecessor := newTrail("shop", "security")
 	predecessor.UID = "another"
-	api.store(newEvent(predecessor, "event-of-another-uid", eventTime), 120)
-	api.store(newEvent(newTrail("shop", "other"), "event-of-another-trail", eventTime), 121)
+	api.store(newEvent(predecessor, "event-of-another-uid", recordedTime), 120)
+	api.store(newEvent(newTrail("shop", "other"), "event-of-another-trail", recordedTime), 121)
 
 	list := backlogOf(t, api, trail, 1<<20)
 	opened(t, list, cursor)
@@ -100,7 +100,7 @@ func TestBacklogLeavesOutWhatWasExplainedSinceItWasDelivered(t *testing.T) {
 			g := NewWithT(t)
 			api, trail := newFakeAPI(), newTrail("shop", "security")
 			noteOn := func(n int, explained *v1alpha1.AuditEvent, before string, at uint64) {
-				note := newEvent(trail, eventName(n), eventTime)
+				note := newEvent(trail, eventName(n), recordedTime)
 				note.Spec.Action = v1alpha1.ActionUpdate
 				note.Spec.Resource = v1alpha1.ResourceReference{
 					Group: v1alpha1.GroupVersion.Group, Version: "v1alpha1", Resource: "auditevents", Kind: "AuditEvent",
@@ -109,7 +109,7 @@ func TestBacklogLeavesOutWhatWasExplainedSinceItWasDelivered(t *testing.T) {
 				api.store(note, at)
 			}
 			explained := func(n int, at uint64) *v1alpha1.AuditEvent {
-				event := newEvent(trail, eventName(n), eventTime)
+				event := newEvent(trail, eventName(n), recordedTime)
 				event.UID = types.UID(event.Name)
 				event.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
 				api.store(event, at)
@@ -121,7 +121,7 @@ func TestBacklogLeavesOutWhatWasExplainedSinceItWasDelivered(t *testing.T) {
 			noteOn(12, twice, "107", 204)
 			noteOn(13, twice, "205", 205)
 			explained(4, 207) // Nobody knows.
-			api.store(newEvent(trail, eventName(14), eventTime), 210)
+			api.store(newEvent(trail, eventName(14), recordedTime), 210)
 
 			list := backlogOf(t, api, trail, limit)
 			opened(t, list, cursor)
@@ -141,11 +141,11 @@ func TestBacklogTellsWhatIsPackedAlready(t *testing.T) {
 			g := NewWithT(t)
 			api, trail := newFakeAPI(), newTrail("shop", "security")
 			for n, version := range []uint64{110, 111, 120, 121, 122} {
-				event := newEvent(trail, eventName(n), eventTime)
+				event := newEvent(trail, eventName(n), recordedTime)
 				event.UID = types.UID(event.Name)
 				api.store(event, version)
 			}
-			explained := newEvent(trail, eventName(9), eventTime)
+			explained := newEvent(trail, eventName(9), recordedTime)
 			explained.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
 			api.store(explained, 115) // Where it was recorded nobody knows.
 
@@ -185,10 +185,10 @@ func TestBacklogReadsAgainWhatDoesNotFit(t *testing.T) {
 			trail := newTrail("shop", "security")
 			var want []string
 			for n := range count {
-				api.store(newEvent(trail, test.name(n), eventTime), uint64(n+1))
+				api.store(newEvent(trail, test.name(n), recordedTime), uint64(n+1))
 				want = append(want, test.name(n))
 			}
-			one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+			one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
 			list := backlogOf(t, api, trail, test.fit*one.size())
 			opened(t, list, 0)
 			g.Expect(list.bytes).To(BeNumerically("<=", list.limit))
@@ -221,14 +221,14 @@ func TestBacklogCopiesWhatDoesNotFit(t *testing.T) {
 			api.pageSize = 500
 			var want []string
 			for n := range count {
-				event := newEvent(trail, test.name(n), eventTime)
+				event := newEvent(trail, test.name(n), recordedTime)
 				if n >= count-50 { // Its namespace is being deleted.
 					event.Namespace = operatorNamespace
 				}
 				api.store(event, uint64(n+1))
 				want = append(want, event.Name)
 			}
-			one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+			one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
 			list := backlogOf(t, api, trail, fit*one.size())
 			list.copyLimit = test.limit
 			opened(t, list, 0)
@@ -249,9 +249,9 @@ func TestBacklogTakesNoMoreThanFits(t *testing.T) {
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
 	for n := range 60 {
-		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+		api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+1))
 	}
-	one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+	one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
 	list := backlogOf(t, api, trail, 5*one.size())
 	opened(t, list, 0)
 	events, err := list.take(t.Context(), 60)
@@ -264,7 +264,7 @@ func TestBacklogSkipsWhatWasDeletedInBetween(t *testing.T) {
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
 	for n := range 10 {
-		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+		api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+1))
 	}
 	list := backlogOf(t, api, trail, 1) // It holds one body.
 	opened(t, list, 0)
@@ -284,15 +284,15 @@ func TestBacklogKeepsThePlaceOfWhatIsExplained(t *testing.T) {
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
 	for n := range 20 {
-		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+		api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+1))
 	}
-	one := taken(t, newEvent(trail, eventName(0), eventTime), 1)
+	one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
 	list := backlogOf(t, api, trail, 3*one.size())
 	opened(t, list, 0)
 	first, err := list.take(t.Context(), 2)
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, n := range []int{1, 11} { // One that was taken, and one that was not.
-		explained := newEvent(trail, eventName(n), eventTime)
+		explained := newEvent(trail, eventName(n), recordedTime)
 		explained.Annotations = map[string]string{v1alpha1.NoteAnnotation: "because"}
 		api.store(explained, uint64(100+n))
 	}
@@ -311,14 +311,14 @@ func TestBacklogEndsWhereItIsComplete(t *testing.T) {
 	g := NewWithT(t)
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
-	api.store(newEvent(trail, "before", eventTime), 10)
+	api.store(newEvent(trail, "before", recordedTime), 10)
 	api.onList = func(namespace string) {
 		if namespace != operatorNamespace {
 			return
 		}
 		api.onList = nil
-		api.store(newEvent(trail, "between-in-the-first", eventTime), 11)
-		second := newEvent(trail, "between-in-the-second", eventTime)
+		api.store(newEvent(trail, "between-in-the-first", recordedTime), 11)
+		second := newEvent(trail, "between-in-the-second", recordedTime)
 		second.Namespace = operatorNamespace
 		api.store(second, 12)
 	}
@@ -332,7 +332,7 @@ func TestDrainedComparesWithTheCursor(t *testing.T) {
 	g := NewWithT(t)
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
-	api.store(newEvent(trail, "one", eventTime), 10)
+	api.store(newEvent(trail, "one", recordedTime), 10)
 	d := New(Options{Namespace: operatorNamespace, REST: api.rest(t), Client: newFakeTrails(trail)})
 	for version, want := range map[string]bool{"": false, "9": false, "10": true, "11": false} {
 		now := metav1.Now()
@@ -353,7 +353,7 @@ func TestARestoredEtcdStartsOver(t *testing.T) {
 	api := newFakeAPI()
 	trail := newTrail("shop", "security")
 	for n := range 3 {
-		api.store(newEvent(trail, eventName(n), eventTime), uint64(n+10))
+		api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+10))
 	}
 	list := backlogOf(t, api, trail, 1<<20)
 	restored, err := list.open(t.Context(), 500, 500)

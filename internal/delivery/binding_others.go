@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -11,7 +12,7 @@ import (
 func findRivalBindings(events []*Event) {
 	for _, those := range byName(events, func(event *Event) bool { return isBinding(&event.Head) }) {
 		for _, event := range those {
-			event.Rival = nearestRival(event, those)
+			event.Binding.Rival = nearestRival(event, those)
 		}
 	}
 }
@@ -30,33 +31,42 @@ func nearestRival(event *Event, bindings []*Event) (nearest time.Duration) {
 	return nearest
 }
 
-// podVersion is a version of a pod; the zero value is none.
-type podVersion struct {
-	uid    string
-	number uint64
-}
-
-// findBoundPods finds of which pod each binding is that waited in a local file, and a version of it: of the name, the one that was there
-// last before the binding was asked for.
+// findBoundPods finds what is known of the pods that bindings are of.
 func findBoundPods(events []*Event) {
-	bindings := byName(events, func(event *Event) bool { return event.Late && isBinding(&event.Head) })
+	bindings := byName(events, func(event *Event) bool { return isBinding(&event.Head) })
 	if len(bindings) == 0 {
 		return
 	}
 	pods := byName(events, func(event *Event) bool {
 		ref := &event.Head.Resource
 		return len(bindings[objectName(event)]) > 0 && ref.Resource == "pods" && ref.Group == "" &&
-			(baseOf(event) != 0 || creates(&event.Head)) && event.Status.Outcome != v1alpha1.OutcomeNotPersisted
+			(baseOf(event) != 0 || creates(&event.Head) && event.Status.Outcome != v1alpha1.OutcomeNotPersisted)
 	})
 	for name, those := range bindings {
 		for _, binding := range those {
-			binding.Pod = boundPod(binding, pods[name])
+			if binding.Late {
+				binding.Binding.Pod = boundPod(binding, pods[name])
+			}
+			binding.Binding.Untouched = slices.ContainsFunc(pods[name], func(later *Event) bool { return showsUntouched(later, binding) })
 		}
 	}
 }
 
-// boundPod is the pod of the binding's uid, or else the one of which an event came last before the binding.
-func boundPod(binding *Event, pods []*Event) podVersion {
+// showsUntouched says that an event shows the pod of a binding as it was before that was asked for, at a moment at which it would have
+// been bound.
+func showsUntouched(later, binding *Event) bool {
+	uid := binding.Head.Resource.UID
+	return (uid == "" || uid == later.Head.Resource.UID) && baseOf(later) != 0 && baseOf(later) <= binding.storedAfter() &&
+		later.Head.Time.After(boundBy(binding))
+}
+
+// boundBy is a moment by which the pod is bound, if it ever is by this request; others' clocks differ.
+func boundBy(binding *Event) time.Time {
+	return binding.begun().Add(stretched(unversioned+cut, binding))
+}
+
+// boundPod is a version of the pod of the binding's uid, or else the one of which an event came last before the binding.
+func boundPod(binding *Event, pods []*Event) PodVersion {
 	uid := binding.Head.Resource.UID
 	var last time.Time
 	for _, event := range pods {
@@ -66,20 +76,20 @@ func boundPod(binding *Event, pods []*Event) podVersion {
 	}
 	for _, event := range pods {
 		if base := baseOf(event); base != 0 && event.Head.Resource.UID == uid {
-			return podVersion{uid, base}
+			return PodVersion{uid, base}
 		}
 	}
-	return podVersion{}
+	return PodVersion{}
 }
 
 // wasBornBound says that the pod of a binding was on a node when it was created. Nobody binds such a pod.
 func (j *judge) wasBornBound(ctx context.Context, event *Event) (bool, error) {
-	if event.Pod.number == 0 {
+	if event.Binding.Pod.Number == 0 {
 		return false, nil
 	}
-	f := newFollower(j.objects, &event.Head.Resource, event.Pod.uid)
+	f := newFollower(j.Objects, &event.Head.Resource, event.Binding.Pod.UID)
 	var first footprint
-	was, _, err := f.look(ctx, event.Pod.number)
+	was, _, err := f.look(ctx, event.Binding.Pod.Number)
 	for err == nil && was.number != 0 {
 		first = was
 		was, _, err = f.look(ctx, first.number-1)

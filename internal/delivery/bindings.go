@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -32,7 +31,7 @@ func (j *judge) decideBinding(event *Event, pod sight) ledger.Judgement {
 	if !isOf(pod, event) || event.Head.Resource.UID == "" && !before(pod.meta.CreationTimestamp, event.Head.Time) {
 		return goneSince // It may have come later.
 	}
-	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod.body)
+	sighting, err := audit.Sight(j.Digester, event.Head.Evidence, pod.body)
 	bound := conditionSince(pod.body, corev1.PodScheduled, "")
 	switch {
 	case err != nil:
@@ -41,7 +40,7 @@ func (j *judge) decideBinding(event *Event, pod sight) ledger.Judgement {
 		return overwritten // Somebody has written other conditions.
 	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(event.begun().Add(stretched(unversioned, event))):
 		return notPersisted
-	case event.Rival != 0:
+	case event.Binding.Rival != 0:
 		return contested
 	default:
 		return persisted
@@ -60,19 +59,19 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(readers)
-	counters := comparing{objects: j.objects, known: map[place]func() error{}} // The rest compares revisions of pods with those of events.
+	counters := comparing{objects: j.Objects, known: map[place]func() error{}} // The rest compares revisions of pods with those of events.
 	left := maxHindsight
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
 		open := v.seen != nil && v.Outcome == v1alpha1.OutcomeUnknown && v.Judgement != notReadable
-		if !isBinding(&event.Head) || !open || event.storedAfter() == 0 || left == 0 || j.trackless.has(&event.Head.Resource, j.clock.Now()) {
+		if !isBinding(&event.Head) || !open || event.storedAfter() == 0 || left == 0 || j.trackless.has(&event.Head.Resource, j.Clock.Now()) {
 			continue
 		}
 		left--
 		group.Go(func() error {
 			err := counters.with(ctx, &event.Head.Resource)
 			if err == nil {
-				err = j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID], v)
+				err = j.lookAtBinding(ctx, event, histories[event.Head.Resource.UID].revisions, v)
 			}
 			return onlyAway(err)
 		})
@@ -82,31 +81,20 @@ func (j *judge) lookWhenBound(ctx context.Context, events []Event, histories map
 
 // isUntouched says that nobody has written the event's pod since before its binding was asked for, as the pod shows now or another event
 // shows of a moment at which it would have been bound. That needs no history, which may be compacted.
-func (j *judge) isUntouched(ctx context.Context, event *Event, known *history) (bool, error) {
-	until := event.begun().Add(stretched(unversioned+cut, event))
-	if known.isSeenAt(event.storedAfter(), until) {
+func (j *judge) isUntouched(ctx context.Context, event *Event) (bool, error) {
+	if event.Binding.Untouched {
 		return true, nil
 	}
-	now, _, err := j.objects.at(ctx, &event.Head.Resource, 0)
-	if err != nil || !isOf(now, event) || j.clock.Now().Before(until) {
+	now, _, err := j.Objects.at(ctx, &event.Head.Resource, 0)
+	if err != nil || !isOf(now, event) || j.Clock.Now().Before(boundBy(event)) {
 		return false, err
 	}
 	version, err := parseVersion(now.meta.ResourceVersion)
 	return version <= event.storedAfter(), err
 }
 
-// isSeenAt says that an event of after a moment shows the object as it was up to a resourceVersion.
-func (h *history) isSeenAt(number uint64, moment time.Time) bool {
-	for base, events := range h.byBase {
-		if base != 0 && base <= number && slices.ContainsFunc(events, func(other *Event) bool { return other.Head.Time.After(moment) }) {
-			return true
-		}
-	}
-	return false
-}
-
-func (j *judge) lookAtBinding(ctx context.Context, event *Event, known *history, v *verdict) error {
-	switch untouched, err := j.isUntouched(ctx, event, known); {
+func (j *judge) lookAtBinding(ctx context.Context, event *Event, known revisions, v *verdict) error {
+	switch untouched, err := j.isUntouched(ctx, event); {
 	case err != nil:
 		return err
 	case untouched:
@@ -120,7 +108,7 @@ func (j *judge) lookAtBinding(ctx context.Context, event *Event, known *history,
 		*v = verdict{Judgement: notPersisted}
 		return nil
 	}
-	was, _, err := j.objects.at(ctx, &event.Head.Resource, event.storedAfter())
+	was, _, err := j.Objects.at(ctx, &event.Head.Resource, event.storedAfter())
 	if err != nil {
 		return err
 	}
@@ -129,10 +117,10 @@ func (j *judge) lookAtBinding(ctx context.Context, event *Event, known *history,
 		return nil
 	}
 	within := unversioned
-	if event.Rival > stretched(race, event) {
+	if event.Binding.Rival > stretched(race, event) {
 		within = race // The other one came when this one had been made.
 	}
-	revision := known.revisions.after(event.begun().Add(stretched(within, event)))
+	revision := known.after(event.begun().Add(stretched(within, event)))
 	if revision == 0 && v.Judgement != goneSince {
 		return nil
 	}
@@ -152,22 +140,22 @@ func (j *judge) lookAtBinding(ctx context.Context, event *Event, known *history,
 // then.
 func (j *judge) soonAfter(ctx context.Context, event *Event, was sight, revision uint64) (sight, error) {
 	ref := &event.Head.Resource
-	then, shown, err := j.objects.at(ctx, ref, revision)
+	then, shown, err := j.Objects.at(ctx, ref, revision)
 	if err != nil || !was.exists || then.exists && then.meta.UID == was.meta.UID {
 		return then, err
 	}
-	last, _, err := endOf(ctx, j.objects, ref, string(was.meta.UID), event.storedAfter(), shown)
+	last, _, err := endOf(ctx, j.Objects, ref, string(was.meta.UID), event.storedAfter(), shown)
 	return last, err
 }
 
 // bindingSince judges a binding of what could be bound by what that is soon after.
 func (j *judge) bindingSince(event *Event, then sight) ledger.Judgement {
-	switch sighting, err := audit.Sight(j.digester, event.Head.Evidence, then.body); {
+	switch sighting, err := audit.Sight(j.Digester, event.Head.Evidence, then.body); {
 	case !isOf(then, event) || err != nil:
 		return goneSince
 	case sighting != audit.SawAfter:
 		return notPersisted
-	case event.Rival != 0 && event.Rival <= stretched(race, event):
+	case event.Binding.Rival != 0 && event.Binding.Rival <= stretched(race, event):
 		return contested
 	default:
 		return persisted
@@ -180,7 +168,7 @@ func (j *judge) canBeBound(event *Event, pod sight) bool {
 }
 
 func (j *judge) isUnbound(event *Event, pod []byte) bool {
-	sighting, err := audit.Sight(j.digester, event.Head.Evidence, pod)
+	sighting, err := audit.Sight(j.Digester, event.Head.Evidence, pod)
 	return err != nil || sighting == audit.SawBefore
 }
 

@@ -59,7 +59,7 @@ func TestBindings(t *testing.T) {
 	}
 	nameless := bound()
 	nameless.Head.Resource.UID = ""
-	others := updated("9", "1", "2").ofPod("u3").at(50).after(time.Minute)
+	others := updated("45", "1", "2").ofPod("u3").at(50).after(time.Minute)
 	rival := bound().byBob().at(11).after(20 * time.Millisecond)
 	far := bound().byBob().at(15).after(900 * time.Millisecond)
 	refused := bound().byBob().at(11).after(20 * time.Millisecond)
@@ -107,6 +107,7 @@ func TestBindings(t *testing.T) {
 		"compacted, and written since":           {kept, &life{compacted: 60, from: []uint64{7}, was: (&life{}).add(7, unsaid()).was}, nil, overwritten},
 		"compacted, and as it was much later":    {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, &seenLater, notPersisted},
 		"compacted, and as it was soon":          {bound(), &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, &seenSoon, goneSince},
+		"compacted, as its name was much later":  {nameless, &life{compacted: 60, from: []uint64{5, 70}, was: []*footprint{unbound, nil}}, &seenLater, notPersisted},
 		"of two that came at the same time":      {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &rival, contested},
 		"of two, and bound when it was recorded": {rival, (&life{}).add(5, unbound).add(11, onNode("n1", 0)), ptr.To(bound()), notPersisted},
 		"and the other came later":               {bound(), (&life{}).add(5, unbound).add(12, onNode("n1", 0)), &far, persisted},

@@ -14,6 +14,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
+var recordedTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 // newTrail is a trail that pushes, with a uid.
 func newTrail(namespace, name string) *v1alpha1.AuditTrail {
 	return &v1alpha1.AuditTrail{

@@ -210,3 +210,32 @@ func TestAnUpdateInTheNextWindowProvesAnUpdate(t *testing.T) {
 		g.Expect(links[window-1].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
 	})
 }
+
+// TestANewLeaderKnowsThePast: the first of two rivals is below the cursor, and was found made.
+func TestANewLeaderKnowsThePast(t *testing.T) {
+	for outcome, want := range map[v1alpha1.Outcome]v1alpha1.Outcome{
+		"":                           v1alpha1.OutcomeNotPersisted,
+		v1alpha1.OutcomeNotPersisted: v1alpha1.OutcomePersisted,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewWithT(t)
+			b := newBench(t, newTrail("shop", "security"))
+			c := b.courier(t)
+			c.at.version = 7
+			at := time.Now().Add(-time.Minute)
+			first := about(newEvent(b.trail, eventName(0), at), v1alpha1.ActionDelete, "u1", "5")
+			first.Status.Outcome, first.Status.RecordedResourceVersion = outcome, "7"
+			second := about(newEvent(b.trail, eventName(1), at.Add(100*time.Millisecond)), v1alpha1.ActionDelete, "u1", "5")
+			second.Spec.Actor.Username = "bob"
+			b.api.store(first, 7)
+			b.api.store(second, 8)
+			c.box.lose()
+			stop := b.start(t, c)
+			sleep(t.Context(), time.Minute)
+			stop()
+			links := b.links(t)
+			g.Expect(links).To(HaveLen(1))
+			g.Expect(links[0].Outcome).To(BeEquivalentTo(want))
+		})
+	}
+}

@@ -20,7 +20,7 @@ func TestLoadCursor(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(at).To(Equal(cursor{head: ledger.Genesis(string(trail.UID))}))
 
-	now := metav1.NewTime(eventTime)
+	now := metav1.NewTime(recordedTime)
 	trail.Status.Delivery = &v1alpha1.DeliveryStatus{
 		ResourceVersion: "12", Sequence: 5, Hash: "abc", LastDeliveredTime: &now, Delivered: 4, Rejected: 1, Pending: 3,
 	}
@@ -58,7 +58,7 @@ func TestCommitBelongsToOneReplica(t *testing.T) {
 			func(f *fakeTrails) { f.before = func(trail *v1alpha1.AuditTrail) { trail.UID = "another" } }, "made again",
 		},
 		"stored times are cut": {func(f *fakeTrails) {
-			now := metav1.NewTime(eventTime)
+			now := metav1.NewTime(recordedTime)
 			f.trail.Status.Delivery.LastDeliveredTime = &now
 		}, ""},
 	}
@@ -69,7 +69,7 @@ func TestCommitBelongsToOneReplica(t *testing.T) {
 			trail.Status.Delivery = mine()
 			f := newFakeTrails(trail)
 			test.prepare(f)
-			c := &committer{reader: f, client: f, clock: clocktesting.NewFakePassiveClock(eventTime)}
+			c := &committer{reader: f, client: f, clock: clocktesting.NewFakePassiveClock(recordedTime)}
 			next := &v1alpha1.DeliveryStatus{ResourceVersion: "20", Sequence: 9}
 			err := c.commit(t.Context(), trail, progress{delivery: mine()}, progress{delivery: next}, State{})
 			if test.deposed == "" {

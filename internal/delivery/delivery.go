@@ -74,9 +74,7 @@ func New(options Options) *Delivery {
 
 		milestones: map[types.UID]milestone{},
 	}
-	d.objects = &remembering{
-		reader: &patient{&objects{client: options.REST}, d.hasJustStarted}, clock: options.Clock, silence: options.Silence,
-	}
+	d.objects = newReader(options.REST, options.Clock, options.Silence)
 	return d
 }
 
@@ -166,37 +164,38 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 		at:        at,
 		committed: progressOf(trail),
 		reserve:   reserve{full: trail.BacklogIsFull()},
-		judge: &judge{
-			objects:  d.objects,
-			digester: d.Digester,
-			clock:    d.Clock,
-			settle:   d.Settle,
-			deletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
-				return d.DeletesAreRecorded(key, ref)
-			},
-			unrecorded: func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time {
-				if d.Unrecorded == nil {
-					return time.Time{}
-				}
-				return d.Unrecorded(key, ref, moment)
-			},
-			stalledUntil: d.StalledUntil,
-			nothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
-				return d.NothingMissed == nil || d.NothingMissed(key, ref, since)
-			},
-		},
 	}
+	c.judge = d.newJudge(c)
 	if before := trail.Status.Delivery; before != nil {
 		c.inherited = before.Pending - before.Packed
-	}
-	c.judge.forgotten = func() time.Time { return c.past.forgotten }
-	asked := c.judge.nothingMissed
-	c.judge.nothingMissed = func(ref *v1alpha1.ResourceReference, since time.Time) bool {
-		return !c.refusedSince(since) && asked(ref, since)
 	}
 	c.trail.Store(trail)
 	c.scribe = d.newScribe(c, trail)
 	return c, nil
+}
+
+// newJudge judges the events of a courier's trail.
+func (d *Delivery) newJudge(c *courier) *judge {
+	return newJudgeOf(judgeOptions{
+		Objects:  d.objects,
+		Digester: d.Digester,
+		Clock:    d.Clock,
+		Settle:   d.Settle,
+		DeletesAreRecorded: func(ref *v1alpha1.ResourceReference) bool {
+			return d.DeletesAreRecorded(c.key, ref)
+		},
+		NothingMissed: func(ref *v1alpha1.ResourceReference, since time.Time) bool {
+			return !c.refusedSince(since) && (d.NothingMissed == nil || d.NothingMissed(c.key, ref, since))
+		},
+		Unrecorded: func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time {
+			if d.Unrecorded == nil {
+				return time.Time{}
+			}
+			return d.Unrecorded(c.key, ref, moment)
+		},
+		StalledUntil: d.StalledUntil,
+		Forgotten:    func() time.Time { return c.past.forgotten },
+	})
 }
 
 // placesOf are the namespaces in which a trail's events are kept.

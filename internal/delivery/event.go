@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,21 +48,53 @@ type Event struct {
 	Slow, SlowAgain time.Duration
 	// Upsert says that the update's request went on to create another object of the name.
 	Upsert bool
-	// Rival is how far apart another event is that asks for the same binding at about the same time; 0 when none does.
-	Rival time.Duration
-	// Pod is a version of the pod that a binding that waited in a local file is of, by what other events tell.
-	Pod podVersion
+	// Binding is what else is known of a binding, by other events.
+	Binding Binding
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
 }
 
 // begun is a moment by which the API server had begun to store the change, if it was made and nothing else held it up.
-func (e *Event) begun() time.Time { return later(e.Head.Time.Time, e.HeldUntil) }
+func (e *Event) begun() time.Time {
+	if e.HeldUntil.After(e.Head.Time.Time) {
+		return e.HeldUntil
+	}
+	return e.Head.Time.Time
+}
+
+// storedAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when
+// none is known.
+func (e *Event) storedAfter() uint64 {
+	switch {
+	case e.Late:
+		return e.After
+	case e.Moved:
+		return 0
+	default:
+		return e.ResourceVersion
+	}
+}
 
 // size is about what the event occupies in memory, in bytes.
 func (e *Event) size() int {
 	const fixed = 512
 	return len(e.Spec) + fixed
+}
+
+// Binding is what other events tell of a pod's binding.
+type Binding struct {
+	// Rival is how far apart another event is that asks for the same at about the same time; 0 when none does.
+	Rival time.Duration
+	// Pod is a version of the pod, of what waited in a local file.
+	Pod PodVersion
+	// Untouched says that the pod was still a version of before when it would have been bound.
+	Untouched bool
+}
+
+// PodVersion is a version of a pod; the zero value is none.
+type PodVersion struct {
+	UID    string
+	Number uint64
 }
 
 // wireEvent is an AuditEvent with its spec undecoded.
@@ -170,6 +201,12 @@ func (w *wireEvent) origin() (origin, error) {
 	return from, nil
 }
 
+// trail is the uid of the trail that asked for the event.
+func (w *wireEvent) trail() (types.UID, error) {
+	from, err := w.origin()
+	return from.trail, err
+}
+
 func (w *wireEvent) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: w.namespace, Name: w.name}
 }
@@ -185,17 +222,6 @@ func (w *wireEvent) recordedAt() (uint64, error) {
 
 // moved says that somebody has explained the event since it was created, and that nobody noted at which version that was.
 func (w *wireEvent) moved() bool { return w.noted && w.status.RecordedResourceVersion == "" }
-
-// parseVersion reads a resourceVersion; those of one resource are comparable integers (KEP-5504).
-func parseVersion(version string) (uint64, error) {
-	parsed, err := strconv.ParseUint(version, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("resourceVersion %q is not a number: %w", version, err)
-	}
-	return parsed, nil
-}
-
-func formatVersion(version uint64) string { return strconv.FormatUint(version, 10) }
 
 // due is when the event may be judged: the API server needs a moment to store the change after the event was stored.
 func (e *Event) due(settle time.Duration) time.Time { return e.Seen.Add(settle) }

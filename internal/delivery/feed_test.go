@@ -20,7 +20,7 @@ func TestSubscribeMissesNothing(t *testing.T) {
 	trail := newTrail("shop", "security")
 	wires := make([]*wireEvent, last+1)
 	for version := 1; version <= last; version++ {
-		wires[version] = stored(t, newEvent(trail, eventName(version), eventTime), uint64(version))
+		wires[version] = stored(t, newEvent(trail, eventName(version), recordedTime), uint64(version))
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	followed := 0
@@ -128,17 +128,17 @@ func TestFeedGivesEachTrailItsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		f := startFeed(t, 10)
-		f.api.store(newEvent(f.trails[0], "a", eventTime), 11)
-		f.api.store(newEvent(f.trails[1], "b", eventTime), 12)
-		f.api.store(newEvent(newTrail("shop", "nobody's"), "c", eventTime), 13)
-		f.api.send("MODIFIED", newEvent(f.trails[0], "a", eventTime)) // Its resourceVersion is not set: skipped with an error.
+		f.api.store(newEvent(f.trails[0], "a", recordedTime), 11)
+		f.api.store(newEvent(f.trails[1], "b", recordedTime), 12)
+		f.api.store(newEvent(newTrail("shop", "nobody's"), "c", recordedTime), 13)
+		f.api.send("MODIFIED", newEvent(f.trails[0], "a", recordedTime)) // Its resourceVersion is not set: skipped with an error.
 		synctest.Wait()
 		sleep(t.Context(), time.Minute) // In a bubble it passes at once.
 		synctest.Wait()
-		written := newEvent(f.trails[0], "a", eventTime)
+		written := newEvent(f.trails[0], "a", recordedTime)
 		written.ResourceVersion = "14"
 		f.api.send("MODIFIED", written)
-		f.api.store(newEvent(f.trails[0], "d", eventTime), 15)
+		f.api.store(newEvent(f.trails[0], "d", recordedTime), 15)
 
 		versions, behind := f.look(0)
 		g.Expect(versions).To(Equal([]uint64{11, 15}), "a status that was written later is no new event")
@@ -153,13 +153,13 @@ func TestFeedGoesOnWhereItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		f := startFeed(t, 10)
-		f.api.store(newEvent(f.trails[0], "a", eventTime), 11)
+		f.api.store(newEvent(f.trails[0], "a", recordedTime), 11)
 		f.api.bookmark(25)
 		synctest.Wait()
 		f.api.endWatch()
 		synctest.Wait()
 		g.Expect(f.api.watches()).To(Equal([]uint64{10, 25}))
-		f.api.store(newEvent(f.trails[0], "b", eventTime), 26)
+		f.api.store(newEvent(f.trails[0], "b", recordedTime), 26)
 		versions, behind := f.look(0)
 		g.Expect(versions).To(Equal([]uint64{11, 26}))
 		g.Expect(behind).To(BeFalse())
@@ -179,7 +179,7 @@ func TestAnExpiredWatchLeavesEveryoneBehind(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewWithT(t)
 				f := startFeed(t, 10)
-				f.api.store(newEvent(f.trails[0], "a", eventTime), 11)
+				f.api.store(newEvent(f.trails[0], "a", recordedTime), 11)
 				synctest.Wait()
 				f.api.restore(40) // This much nobody was told of.
 				expire(f.api)
@@ -194,7 +194,7 @@ func TestAnExpiredWatchLeavesEveryoneBehind(t *testing.T) {
 				g.Expect(watches[len(watches)-1]).To(BeEquivalentTo(40), "it begins anew at the present")
 
 				f.boxes[1].follow()
-				f.api.store(newEvent(f.trails[1], "b", eventTime), 41)
+				f.api.store(newEvent(f.trails[1], "b", recordedTime), 41)
 				versions, behind = f.look(1)
 				g.Expect(versions).To(Equal([]uint64{41}))
 				g.Expect(behind).To(BeFalse())

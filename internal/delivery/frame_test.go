@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,28 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
+
+// TestAFrameInAnyOrder: nobody promises that the kind comes first.
+func TestAFrameInAnyOrder(t *testing.T) {
+	g := NewWithT(t)
+	for _, frame := range []string{
+		`{"type":"ADDED","object":{"metadata":{"resourceVersion":"5"},"status":{}}}`,
+		`{"object":{"status":{},"metadata":{"resourceVersion":"5"}},"type":"ADDED"}`,
+	} {
+		var seen uint64
+		g.Expect(next(newStream(strings.NewReader(frame)), func(version uint64, created *wireEvent) {
+			g.Expect(created).NotTo(BeNil())
+			seen = version
+		})).To(Succeed())
+		g.Expect(seen).To(BeEquivalentTo(5))
+	}
+	for _, frame := range []string{
+		`{"type":"ERROR","object":{"kind":"Status","metadata":{},"status":"Failure","message":"too old","reason":"Expired","code":410}}`,
+		`{"object":{"kind":"Status","metadata":{},"status":"Failure","message":"too old","reason":"Expired","code":410},"type":"ERROR"}`,
+	} {
+		g.Expect(next(newStream(strings.NewReader(frame)), nil)).To(MatchError(errExpired))
+	}
+}
 
 // BenchmarkFrame is what a frame of the watch with an event of 1.5 kB costs: served by a courier of this replica, or passed
 // over because it is another's.

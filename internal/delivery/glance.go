@@ -49,10 +49,10 @@ func (j *judge) dropGlance() { j.keeping, j.kept = false, nil }
 
 // glanceFor is the one that was kept, if all the events were due when it began, or a new one.
 func (j *judge) glanceFor(open []openCase) *glance {
-	if j.kept != nil && !slices.ContainsFunc(open, func(c openCase) bool { return c.event.due(j.settle).After(j.kept.began) }) {
+	if j.kept != nil && !slices.ContainsFunc(open, func(c openCase) bool { return c.event.due(j.Settle).After(j.kept.began) }) {
 		return j.kept
 	}
-	g := &glance{objects: j.objects, began: j.clock.Now(), looks: map[lookKey]*look{}}
+	g := &glance{objects: j.Objects, began: j.Clock.Now(), looks: map[lookKey]*look{}}
 	if j.keeping {
 		j.kept = g
 	}
@@ -81,7 +81,7 @@ func (j *judge) survey(ctx context.Context, g *glance, open []openCase) {
 		searches[path].whole = searches[path].whole || needsBody(&c.event.Head)
 	}
 	for _, s := range searches {
-		now := j.clock.Now()
+		now := j.Clock.Now()
 		if len(s.wanted) < surveyFrom || j.crowded.has(s.ref, now) || j.forbidden.has(s.ref, now) {
 			continue
 		}

@@ -27,7 +27,7 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(readers)
-	counters := comparing{objects: j.objects, known: map[place]func() error{}}
+	counters := comparing{objects: j.Objects, known: map[place]func() error{}}
 	left := maxHindsight
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
@@ -46,7 +46,7 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 			if err := counters.with(ctx, ref); err != nil {
 				return onlyAway(err)
 			}
-			then, _, err := j.objects.at(ctx, ref, revision)
+			then, _, err := j.Objects.at(ctx, ref, revision)
 			if err != nil {
 				log.FromContext(ctx).V(1).Info("Judging by what an object is now", "cause", err.Error(),
 					"resource", ref.Resource, "namespace", ref.Namespace, "name", ref.Name)
@@ -64,7 +64,7 @@ func (j *judge) lookSoonAfter(ctx context.Context, events []Event, histories map
 func (j *judge) mayBeAnothers(event *Event, v *verdict, until time.Time) bool {
 	ref := &event.Head.Resource
 	if v.seen == nil || v.Outcome != v1alpha1.OutcomePersisted || event.Late || ref.UID == "" ||
-		j.clock.Now().Sub(event.Head.Time.Time) < lateAfter || j.trackless.has(ref, j.clock.Now()) {
+		j.Clock.Now().Sub(event.Head.Time.Time) < lateAfter || j.trackless.has(ref, j.Clock.Now()) {
 		return false
 	}
 	switch event.Head.Action {

@@ -43,7 +43,7 @@ func TestWhatIsJudgedLateMayBeAnothers(t *testing.T) {
 			now, _, _ := test.life.at(0)
 			objects := &fakeObjects{cached: now, consistent: now, past: test.life.at, apart: test.apart}
 			j, clock := newJudge(objects)
-			j.stalledUntil = func(time.Time) time.Time { return test.event.HeldUntil }
+			j.StalledUntil = func(time.Time) time.Time { return test.event.HeldUntil }
 			clock.SetTime(eventTime.Add(test.judged))
 			elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(8 * time.Second)
 			got := judgeAll(j, t.Context(), []Event{*test.event.Event}, []Event{*elsewhere.Event})

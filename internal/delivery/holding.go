@@ -157,9 +157,3 @@ func (f *feed) pass(version uint64, created *wireEvent) bool {
 	f.position = max(f.position, version)
 	return true
 }
-
-// trail is the uid of the trail that asked for the event.
-func (w *wireEvent) trail() (types.UID, error) {
-	from, err := w.origin()
-	return from.trail, err
-}

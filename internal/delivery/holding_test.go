@@ -93,9 +93,9 @@ func TestEventsOfOtherReplicasTrailsArePassedOver(t *testing.T) {
 	other.UID = types.UID("another")
 	box := newInbox(1 << 20)
 	b.feed.subscribe(b.trail.UID, box, 1, true)
-	b.feed.give(t.Context(), 5, stored(t, newEvent(other, eventName(0), eventTime), 5))
+	b.feed.give(t.Context(), 5, stored(t, newEvent(other, eventName(0), recordedTime), 5))
 	g.Expect(b.feed.at()).To(BeEquivalentTo(5))
 	g.Expect(box.size()).To(BeZero())
-	b.feed.give(t.Context(), 6, stored(t, newEvent(b.trail, eventName(1), eventTime), 6))
+	b.feed.give(t.Context(), 6, stored(t, newEvent(b.trail, eventName(1), recordedTime), 6))
 	g.Expect(box.size()).To(Equal(1))
 }

@@ -23,39 +23,30 @@ const (
 	readTries = 3
 )
 
-// reader is how the judge sees objects.
-type reader interface {
-	read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error)
-	survey(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64, whole bool, wanted map[string]bool,
-		visit func(name string, seen sight)) (complete bool, err error)
-	at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (seen sight, shown uint64, err error)
-	shareRevisions(ctx context.Context, ref *v1alpha1.ResourceReference) error
-	appeared(ctx context.Context, refs []*v1alpha1.ResourceReference, since uint64) (map[string]bool, error)
-	// ready fails when the API server does not even let the operator read its own events.
-	ready(ctx context.Context) error
+// judgeOptions are what a judge needs.
+type judgeOptions struct {
+	// Objects are the objects that events speak of.
+	Objects reader
+	// Digester compares evidence; its key is the recorders'.
+	Digester audit.Digester
+	Clock    clock.PassiveClock
+	// Settle is how long after its recording an event is due.
+	Settle time.Duration
+	// DeletesAreRecorded says whether the trail's rules ask for every deletion of such objects.
+	DeletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
+	// NothingMissed says whether all that the trail asks for was recorded since a moment.
+	NothingMissed func(ref *v1alpha1.ResourceReference, since time.Time) bool
+	// Unrecorded says since when changes may have gone unrecorded that the trail asks for, at a moment or later; zero when none did.
+	Unrecorded func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time
+	// StalledUntil is until when a change of a moment may have waited, because the API server stored nothing; zero when it did not.
+	StalledUntil func(moment time.Time) time.Time
+	// Forgotten is the latest moment of which a judged event was forgotten because of its age.
+	Forgotten func() time.Time
 }
 
-// judge finds out whether changes stuck.
+// judge finds out whether the changes of one trail stuck.
 type judge struct {
-	objects  reader
-	digester audit.Digester
-	clock    clock.PassiveClock
-	// deletesAreRecorded says whether the trail's rules ask for every deletion of such objects.
-	deletesAreRecorded func(ref *v1alpha1.ResourceReference) bool
-	// nothingMissed says whether all that the trail asks for was recorded since a moment.
-	nothingMissed func(ref *v1alpha1.ResourceReference, since time.Time) bool
-
-	// unrecorded is Options.Unrecorded.
-	unrecorded func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time
-
-	// stalledUntil is Options.StalledUntil.
-	stalledUntil func(moment time.Time) time.Time
-
-	// forgotten is the latest moment of which a judged event was forgotten because of its age.
-	forgotten func() time.Time
-
-	// settle is how long after its recording an event is due.
-	settle time.Duration
+	judgeOptions
 
 	// keeping says that a glance may serve several calls, and kept is that glance.
 	keeping bool
@@ -65,6 +56,9 @@ type judge struct {
 	// trackless is where it may not list, without which objects cannot be followed, unwatched where it may not watch.
 	forbidden, crowded, trackless, unwatched places
 }
+
+// newJudgeOf returns the judge of one trail's events.
+func newJudgeOf(options judgeOptions) *judge { return &judge{judgeOptions: options} }
 
 // verdict is a judgement, and what it rests on.
 type verdict struct {
@@ -80,6 +74,26 @@ type verdict struct {
 // what was recorded up to now becomes known, as it does not in a backlog.
 func (v *verdict) isOpen(event *Event, following bool) bool {
 	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action != v1alpha1.ActionCreate && following)
+}
+
+// isOnlyRead says that nothing but a read speaks against the change, and events that are not known yet may speak for it. That another
+// object has had the name since before a creation is enough.
+func (v *verdict) isOnlyRead(event *Event) bool {
+	held := event.Head.Action == v1alpha1.ActionCreate && v.seen != nil && v.seen.exists && before(v.seen.meta.CreationTimestamp, event.Head.Time)
+	return v.seen != nil && !held && !isBinding(&event.Head) && isOpen(event, v.Judgement) && v.Judgement == notPersisted
+}
+
+// unsettled is the judgement of what only a read speaks against, when other events may tell more.
+func unsettled(event *Event) ledger.Judgement {
+	if event.Head.Action == v1alpha1.ActionUpdate {
+		return overwritten
+	}
+	return goneSince
+}
+
+// isOpen says that the judgement was made in this run and not in favour of the change.
+func isOpen(event *Event, judgement ledger.Judgement) bool {
+	return event.Status.Outcome == "" && judgement.Outcome != "" && judgement.Outcome != v1alpha1.OutcomePersisted
 }
 
 // all judges events in their order. others are further events that are known. following says that all that was recorded up to now is
@@ -148,11 +162,11 @@ func (j *judge) again(events, others []Event, verdicts []verdict, following bool
 func (j *judge) histories(events, others []Event) map[string]*history {
 	all := together(events, others)
 	for _, event := range all {
-		event.HeldUntil = j.stalledUntil(event.Head.Time.Time)
+		event.HeldUntil = j.StalledUntil(event.Head.Time.Time)
 	}
 	inOrder(all) // It notes how slow the API server was after HeldUntil, too.
 	for _, event := range all {
-		event.Overdue = event.Late && event.Head.Time.Time.Before(j.forgotten())
+		event.Overdue = event.Late && event.Head.Time.Time.Before(j.Forgotten())
 	}
 	// What came while a backlog was listed is in the list and in the inbox.
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.NamespacedName == b.NamespacedName && a.Name != "" })
@@ -177,7 +191,7 @@ func (j *judge) histories(events, others []Event) map[string]*history {
 		if uid == "" {
 			same = nil // These have nothing in common.
 		}
-		histories[uid] = newHistory(j.digester, same)
+		histories[uid] = newHistory(j.Digester, same)
 		histories[uid].revisions = revisions
 		if len(same) > 0 {
 			histories[uid].namesakes = evictions[objectName(same[0])]
@@ -219,7 +233,7 @@ func (j *judge) withoutReading(event *Event, known *history) (ledger.Judgement, 
 // consistently. It fails when the API server cannot be asked.
 func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, known *history) (verdict, error) {
 	ref := &event.Head.Resource
-	if j.forbidden.has(ref, j.clock.Now()) {
+	if j.forbidden.has(ref, j.Clock.Now()) {
 		return verdict{Judgement: notAllowed}, nil
 	}
 	for try := range readTries {
@@ -227,7 +241,7 @@ func (j *judge) byReading(ctx context.Context, objects *glance, event *Event, kn
 		seen, err := objects.read(ctx, ref, needsBody(&event.Head), !cached)
 		switch {
 		case apierrors.IsForbidden(err):
-			j.forbidden.add(ref, j.clock.Now())
+			j.forbidden.add(ref, j.Clock.Now())
 			return verdict{Judgement: notAllowed}, nil
 		case apierrors.IsMethodNotSupported(err), errors.Is(err, errNoSuchKind):
 			return verdict{Judgement: notReadable}, nil
@@ -255,7 +269,7 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		return j.decideBinding(event, seen)
 	}
 	ref := &event.Head.Resource
-	complete := !event.Overdue && j.nothingMissed(ref, event.Head.Time.Time)
+	complete := !event.Overdue && j.NothingMissed(ref, event.Head.Time.Time)
 	if ref.UID != "" {
 		switch j.fate(event, known.with(seen, ref.UID, complete)) {
 		case made:
@@ -268,6 +282,6 @@ func (j *judge) decide(event *Event, known *history, seen sight) ledger.Judgemen
 		}
 	}
 	// An eviction that found no pod, or another one, may have found this one a moment later.
-	found := complete && j.deletesAreRecorded(ref) && len(known.evictions) == 0 && !known.mayHaveBeenEvicted(event)
+	found := complete && j.DeletesAreRecorded(ref) && len(known.evictions) == 0 && !known.mayHaveBeenEvicted(event)
 	return decide(&event.Head, seen, found)
 }

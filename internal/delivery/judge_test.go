@@ -114,14 +114,14 @@ var errAway = apierrors.NewServiceUnavailable("the API server of such objects is
 
 func newJudge(objects reader) (*judge, *clocktesting.FakePassiveClock) {
 	clock := clocktesting.NewFakePassiveClock(eventTime)
-	return &judge{
-		objects: objects, digester: audit.NewDigester([]byte("key")), clock: clock,
-		deletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
-		nothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
-		forgotten:          func() time.Time { return time.Time{} },
-		stalledUntil:       func(time.Time) time.Time { return time.Time{} },
-		unrecorded:         func(*v1alpha1.ResourceReference, time.Time) time.Time { return time.Time{} },
-	}, clock
+	return newJudgeOf(judgeOptions{
+		Objects: objects, Digester: audit.NewDigester([]byte("key")), Clock: clock,
+		DeletesAreRecorded: func(*v1alpha1.ResourceReference) bool { return true },
+		NothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
+		Forgotten:          func() time.Time { return time.Time{} },
+		StalledUntil:       func(time.Time) time.Time { return time.Time{} },
+		Unrecorded:         func(*v1alpha1.ResourceReference, time.Time) time.Time { return time.Time{} },
+	}), clock
 }
 
 // judgeAll is the judge's judgements alone.

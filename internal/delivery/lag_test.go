@@ -12,11 +12,11 @@ import (
 func TestLateEventsDelayJudgement(t *testing.T) {
 	g := NewWithT(t)
 	come := func(after, late time.Duration) []Event {
-		event := Event{Seen: eventTime.Add(after), Late: true}
-		event.Head.Time = metav1.NewMicroTime(eventTime.Add(after - late))
+		event := Event{Seen: recordedTime.Add(after), Late: true}
+		event.Head.Time = metav1.NewMicroTime(recordedTime.Add(after - late))
 		return []Event{event}
 	}
-	at := eventTime.Add
+	at := recordedTime.Add
 	var l lag
 	old := come(0, time.Hour)
 	old[0].Late = false

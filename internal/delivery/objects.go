@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,15 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
+
+// lookTimeout bounds one read or one page of a list.
+const lookTimeout = 30 * time.Second
+
+// anyEvent is an AuditEvent that is not there. In one namespace and by name, the API server looks at one place; otherwise at all events.
+var anyEvent = &v1alpha1.ResourceReference{
+	Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: v1alpha1.AuditEventsResource.Resource,
+	Namespace: metav1.NamespaceDefault, Name: "none",
+}
 
 // objects reads the objects that events speak of.
 type objects struct {
@@ -29,7 +39,7 @@ type sight struct {
 // read gets an object. A read that need not be consistent comes from the API server's cache, which may lag: what it
 // shows was true once, but what it does not show may exist.
 func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (sight, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	accept := "application/json"
 	if !whole {
@@ -60,7 +70,7 @@ func (o *objects) read(ctx context.Context, ref *v1alpha1.ResourceReference, who
 // at shows an object as it was at a revision, or as it is when that is 0, and the revision of which that is true. It fails when
 // the API server does not know the revision any more.
 func (o *objects) at(ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	request := o.client.Get().AbsPath(collectionPath(ref)).SetHeader("Accept", "application/json").
 		Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", ref.Name).String())
@@ -108,10 +118,7 @@ func atRevision(request *rest.Request, revision uint64) *rest.Request {
 
 // ready asks for one of the operator's own events.
 func (o *objects) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	err := o.client.Get().AbsPath(path("")).Param("limit", "1").SetHeader("Accept", "application/json").Do(ctx).Error()
-	if err != nil {
+	if _, _, err := o.at(ctx, anyEvent, 0); err != nil {
 		return fmt.Errorf("asking the API server whether it is ready: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -85,7 +84,7 @@ func TestRead(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			j, _ := newJudge(&fakeObjects{consistent: test.seen, cachedErr: errAway})
-			j.deletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return test.deletes }
+			j.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return test.deletes }
 			got := judgeAll(j, t.Context(), []Event{{Head: *test.head}}, nil)[0]
 			NewWithT(t).Expect(got.Outcome).To(Equal(test.want))
 		})
@@ -100,25 +99,4 @@ func TestApplies(t *testing.T) {
 	g.Expect(applies(token)).To(BeFalse())
 	g.Expect(applies(head(v1alpha1.ActionCreate, "u1"))).To(BeTrue())
 	g.Expect(applies(head(v1alpha1.ActionDelete, ""))).To(BeTrue())
-}
-
-func TestInboxFallsBehindRatherThanGrow(t *testing.T) {
-	g := NewWithT(t)
-	box := newInbox(2000)
-	event := func(version uint64) *Event {
-		return &Event{ResourceVersion: version, Spec: make(jsontext.Value, 400)}
-	}
-	box.offer(event(1))
-	events, behind := box.take()
-	g.Expect(events).To(BeEmpty(), "an inbox that was never followed takes nothing")
-	g.Expect(behind).To(BeTrue())
-
-	box.follow()
-	for version := range uint64(5) {
-		box.offer(event(version + 2))
-	}
-	events, behind = box.take()
-	g.Expect(events).To(HaveLen(2))
-	g.Expect(events[1].ResourceVersion).To(BeEquivalentTo(3))
-	g.Expect(behind).To(BeTrue())
 }

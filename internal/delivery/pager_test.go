@@ -50,7 +50,7 @@ func TestAListGoesOn(t *testing.T) {
 			api, trail := newFakeAPI(), newTrail("shop", "security")
 			var want, got []string
 			for n := range 20 {
-				api.store(newEvent(trail, eventName(n), eventTime), uint64(n+1))
+				api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+1))
 				want = append(want, eventName(n))
 			}
 			api.answerList = test.answer

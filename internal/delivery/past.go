@@ -11,7 +11,7 @@ const (
 	// for one object can be apart and still be in each other's way.
 	pastFor = 10 * time.Second
 	// maxPast bounds how many judged events are remembered.
-	maxPast = window
+	maxPast = 1500
 )
 
 // past are events that were judged lately, with their outcomes, the oldest first. Without them the second of two requests
@@ -44,10 +44,10 @@ func (p *past) add(events []Event, late time.Duration) {
 }
 
 // addDelivered remembers an event that was delivered before this replica delivered anything. What has no outcome then was
-// made: no other outcome is left out.
-func (p *past) addDelivered(event Event) {
+// made: no other outcome is left out. late is by how much events may have come late then.
+func (p *past) addDelivered(event Event, late time.Duration) {
 	if event.Status.Outcome == "" && applies(&event.Head) {
 		event.Status.Outcome = v1alpha1.OutcomePersisted
 	}
-	p.add([]Event{event}, maxLag) // Nobody knows how late events came.
+	p.add([]Event{event}, late)
 }

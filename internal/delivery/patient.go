@@ -29,8 +29,14 @@ var errNotReady = errors.New("the API server does not even let the operator read
 // is taken for forbidden is not asked for a while. It fails with errNotReady when that takes long.
 type patient struct {
 	reader
-	// started says that the API server may have just started.
-	started func() bool
+	// silence is as newReader has it.
+	silence func() (lasted, ago time.Duration)
+}
+
+// started says that the API server may have just started, and not know all roles.
+func (p *patient) started() bool {
+	lasted, ago := p.silence()
+	return lasted > 0 && ago < warmUp
 }
 
 func (p *patient) read(ctx context.Context, ref *v1alpha1.ResourceReference, whole, consistent bool) (seen sight, err error) {
@@ -95,10 +101,4 @@ func onlyAway(err error) error {
 		return err
 	}
 	return nil
-}
-
-// hasJustStarted says that the API server may not know all roles yet.
-func (d *Delivery) hasJustStarted() bool {
-	lasted, ago := d.Silence()
-	return lasted > 0 && ago < warmUp
 }

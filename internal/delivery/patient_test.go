@@ -15,7 +15,7 @@ import (
 
 // hesitant forbids everything until a moment, as an API server does that has just started, and the operator's own events until ready.
 type hesitant struct {
-	*fakeObjects
+	reader
 	until, readyFrom time.Time
 	asked            int
 }
@@ -35,11 +35,11 @@ func (h *hesitant) forbidden() error {
 }
 
 func (h *hesitant) read(context.Context, *v1alpha1.ResourceReference, bool, bool) (sight, error) {
-	return seen("u1", "8"), h.forbidden()
+	return with("1"), h.forbidden()
 }
 
 func (h *hesitant) at(context.Context, *v1alpha1.ResourceReference, uint64) (sight, uint64, error) {
-	return seen("u1", "8"), 9, h.forbidden()
+	return with("1"), 9, h.forbidden()
 }
 
 func (h *hesitant) appeared(context.Context, []*v1alpha1.ResourceReference, uint64) (map[string]bool, error) {
@@ -52,7 +52,7 @@ func (h *hesitant) shareRevisions(context.Context, *v1alpha1.ResourceReference) 
 
 // TestAnAPIServerThatHasJustStartedIsAskedAgain for what it forbids, each of which would not be asked for a minute otherwise.
 func TestAnAPIServerThatHasJustStartedIsAskedAgain(t *testing.T) {
-	ref := &changed(v1alpha1.ActionUpdate, "u1").Head.Resource
+	ref := theObject()
 	questions := map[string]func(ctx context.Context, p *patient) error{
 		"read": func(ctx context.Context, p *patient) error {
 			_, err := p.read(ctx, ref, true, true)
@@ -89,9 +89,9 @@ func TestAnAPIServerThatHasJustStartedIsAskedAgain(t *testing.T) {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					g := NewWithT(t)
-					d := &Delivery{Options: Options{Silence: func() (time.Duration, time.Duration) { return test.lasted, test.ago }}}
-					objects := &hesitant{fakeObjects: &fakeObjects{}, until: time.Now().Add(test.forbidden), readyFrom: time.Now().Add(test.unready)}
-					err := ask(t.Context(), &patient{objects, d.hasJustStarted})
+					silence := func() (lasted, ago time.Duration) { return test.lasted, test.ago }
+					objects := &hesitant{until: time.Now().Add(test.forbidden), readyFrom: time.Now().Add(test.unready)}
+					err := ask(t.Context(), &patient{objects, silence})
 					g.Expect(objects.asked).To(Equal(test.asked))
 					g.Expect(err == nil).To(Equal(test.allowed))
 					g.Expect(isAway(err)).To(Equal(test.away))

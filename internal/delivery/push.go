@@ -18,6 +18,9 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 )
 
+// writers is how many outcomes are written at once for one trail.
+const writers = 8
+
 // secondLook is how long the deletion of an object that was created a moment before may take to be read.
 const secondLook = time.Second
 
@@ -112,21 +115,6 @@ func (c *courier) awaitAccount(ctx context.Context, events []Event, verdicts []v
 	return !since.IsZero() && c.delivery.AccountFor(ctx, since)
 }
 
-// isOnlyRead says that nothing but a read speaks against the change, and events that are not known yet may speak for it. That another
-// object has had the name since before a creation is enough.
-func (v *verdict) isOnlyRead(event *Event) bool {
-	held := event.Head.Action == v1alpha1.ActionCreate && v.seen != nil && v.seen.exists && before(v.seen.meta.CreationTimestamp, event.Head.Time)
-	return v.seen != nil && !held && !isBinding(&event.Head) && isOpen(event, v.Judgement) && v.Judgement == notPersisted
-}
-
-// unsettled is the judgement of what only a read speaks against, when other events may tell more.
-func unsettled(event *Event) ledger.Judgement {
-	if event.Head.Action == v1alpha1.ActionUpdate {
-		return overwritten
-	}
-	return goneSince
-}
-
 // around are the events that are known to precede or follow the first ones of the queue, until it is called again: they are many,
 // and are copied into the same memory each time.
 func (c *courier) around(count int) []Event {
@@ -137,15 +125,10 @@ func (c *courier) around(count int) []Event {
 	return c.known
 }
 
-// isOpen says that the judgement was made in this run and not in favour of the change.
-func isOpen(event *Event, judgement ledger.Judgement) bool {
-	return event.Status.Outcome == "" && judgement.Outcome != "" && judgement.Outcome != v1alpha1.OutcomePersisted
-}
-
 // showOutcomes writes the outcomes that are not Persisted to the events.
 func (c *courier) showOutcomes(ctx context.Context, events []Event, judgements []ledger.Judgement) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
+	group.SetLimit(writers)
 	for i := range events {
 		if isOpen(&events[i], judgements[i]) {
 			group.Go(func() error { return c.showOutcome(ctx, &events[i], judgements[i]) })

@@ -41,7 +41,7 @@ func (j *judge) recall(ctx context.Context, events, others []Event, verdicts []v
 			continue
 		}
 		at := question{place: placeOf(&events[i].Head.Resource)}
-		if j.clock.Now().Sub(events[i].Head.Time.Time) > lately {
+		if j.Clock.Now().Sub(events[i].Head.Time.Time) > lately {
 			at.name = events[i].Head.Resource.Name
 		}
 		if _, known := asked[at]; known || len(asked) < maxQuestions {
@@ -82,12 +82,12 @@ func (j *judge) recallIn(ctx context.Context, events []Event, known func() revis
 		refs = append(refs, &events[i].Head.Resource)
 		since = min(since, events[i].storedAfter())
 	}
-	appeared, err := j.objects.appeared(ctx, refs, since)
+	appeared, err := j.Objects.appeared(ctx, refs, since)
 	switch {
 	case errors.Is(err, errForgotten):
 		err = j.searchFor(ctx, events, known(), verdicts, those)
 	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
-		j.unwatched.add(refs[0], j.clock.Now())
+		j.unwatched.add(refs[0], j.Clock.Now())
 	case err == nil:
 		for _, i := range those {
 			verdicts[i] = recalled(appeared[events[i].Head.Resource.UID])
@@ -100,22 +100,9 @@ func (j *judge) recallIn(ctx context.Context, events []Event, known func() revis
 	return err
 }
 
-// storedAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when
-// none is known.
-func (e *Event) storedAfter() uint64 {
-	switch {
-	case e.Late:
-		return e.After
-	case e.Moved:
-		return 0
-	default:
-		return e.ResourceVersion
-	}
-}
-
 // canRecall says that the API server may remember whether the event's object was ever there.
 func (j *judge) canRecall(event *Event) bool {
-	now := j.clock.Now()
+	now := j.Clock.Now()
 	return creates(&event.Head) && event.Head.Resource.UID != "" && event.Status.Outcome == "" &&
 		event.storedAfter() != 0 && now.Sub(event.Head.Time.Time) < remembered && !j.unwatched.has(&event.Head.Resource, now)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -25,7 +26,7 @@ const (
 type remembering struct {
 	reader
 	clock clock.PassiveClock
-	// silence is Options.Silence.
+	// silence is as newReader has it.
 	silence func() (lasted, ago time.Duration)
 
 	reads singleflight.Group
@@ -37,6 +38,12 @@ type remembering struct {
 	// since is when the API server answered again before any of them was read, and times how often all were forgotten.
 	since time.Time
 	times int
+}
+
+// newReader returns how objects are seen by all who judge. silence is for how long the API server stored nothing, the last time that this was so,
+// and how long ago that was; 0 while it is so.
+func newReader(client rest.Interface, clock clock.PassiveClock, silence func() (lasted, ago time.Duration)) reader {
+	return &remembering{reader: &patient{&objects{client: client}, silence}, clock: clock, silence: silence}
 }
 
 // bygone is an object at a revision.

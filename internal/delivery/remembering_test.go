@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,8 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
+var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 // counted is a memory of what is asked of it, of an object with a past, and how often that was asked for.
 type counted struct {
 	*remembering
@@ -22,9 +25,9 @@ type counted struct {
 }
 
 func remember(past func(revision uint64) (sight, uint64, error)) *counted {
-	c := &counted{clock: clocktesting.NewFakePassiveClock(eventTime)}
+	c := &counted{clock: clocktesting.NewFakePassiveClock(began)}
 	c.remembering = &remembering{
-		reader: &fakeObjects{past: func(revision uint64) (sight, uint64, error) {
+		reader: &fakeReader{past: func(revision uint64) (sight, uint64, error) {
 			c.asked++
 			return past(revision)
 		}},
@@ -33,11 +36,41 @@ func remember(past func(revision uint64) (sight, uint64, error)) *counted {
 	return c
 }
 
-func theObject() *v1alpha1.ResourceReference { return &head(v1alpha1.ActionUpdate, "u1").Resource }
+// fakeReader shows what an object was.
+type fakeReader struct {
+	reader
+	past func(revision uint64) (sight, uint64, error)
+}
+
+func (f *fakeReader) at(_ context.Context, _ *v1alpha1.ResourceReference, revision uint64) (sight, uint64, error) {
+	return f.past(revision)
+}
+
+func theObject() *v1alpha1.ResourceReference {
+	return &v1alpha1.ResourceReference{Version: "v1", Resource: "configmaps", Name: "web", UID: "u1"}
+}
+
+// with is the object with a value.
+func with(value string) sight {
+	return sight{exists: true, meta: objectMeta{UID: "u1"}, body: []byte(value)}
+}
+
+// until has the object be there until it is removed.
+func until(removed uint64) func(revision uint64) (sight, uint64, error) {
+	return func(revision uint64) (sight, uint64, error) {
+		if revision == 0 {
+			revision = removed + 1000
+		}
+		if revision >= removed {
+			return sight{}, revision, nil
+		}
+		return with("1"), revision, nil
+	}
+}
 
 func TestWhatAnObjectWasIsAskedForOnce(t *testing.T) {
 	g := NewWithT(t)
-	c := remember((&life{}).add(7, valued("1")).add(9, valued("2")).add(20, nil).at)
+	c := remember(until(20))
 	other := theObject()
 	other.Name = "other"
 	for range 3 {
@@ -62,12 +95,11 @@ func TestWhatAnObjectWasIsAskedForOnce(t *testing.T) {
 
 func TestAFailureIsNotRemembered(t *testing.T) {
 	g := NewWithT(t)
-	l := (&life{}).add(7, valued("1"))
-	l.compacted = 10
-	c := remember(l.at)
+	failure := errors.New("compacted")
+	c := remember(func(revision uint64) (sight, uint64, error) { return with("1"), revision, failure })
 	_, _, err := c.at(t.Context(), theObject(), 8)
-	g.Expect(err).To(HaveOccurred())
-	l.compacted = 0
+	g.Expect(err).To(MatchError(failure))
+	failure = nil
 	seen, _, err := c.at(t.Context(), theObject(), 8)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(seen.exists).To(BeTrue())
@@ -76,28 +108,28 @@ func TestAFailureIsNotRemembered(t *testing.T) {
 // TestASilenceForgetsWhatObjectsWere: etcd may be another one after it.
 func TestASilenceForgetsWhatObjectsWere(t *testing.T) {
 	g := NewWithT(t)
-	was := valued("1")
-	c := remember(func(revision uint64) (sight, uint64, error) { return was.sight, revision, nil })
+	was := with("1")
+	c := remember(func(revision uint64) (sight, uint64, error) { return was, revision, nil })
 	look := func() string {
 		seen, _, err := c.at(t.Context(), theObject(), 8)
 		g.Expect(err).NotTo(HaveOccurred())
 		return string(seen.body)
 	}
 	before := look()
-	was = valued("2")
+	was = with("2")
 	g.Expect(look()).To(Equal(before))
 	c.lasted, c.ago = 5*time.Second, 0
 	now := look()
 	g.Expect(now).NotTo(Equal(before), "what was read before it may be wrong")
-	was = valued("3")
+	was = with("3")
 	g.Expect(look()).NotTo(Equal(now), "nothing is remembered while it lasts")
-	was = valued("4")
-	c.clock.SetTime(eventTime.Add(10 * time.Second))
+	was = with("4")
+	c.clock.SetTime(began.Add(10 * time.Second))
 	c.lasted, c.ago = 6*time.Second, 9*time.Second
 	after := look()
 	g.Expect(after).To(Equal(string(was.body)))
-	was = valued("5")
-	c.clock.SetTime(eventTime.Add(11 * time.Second))
+	was = with("5")
+	c.clock.SetTime(began.Add(11 * time.Second))
 	c.ago = 10 * time.Second
 	g.Expect(look()).To(Equal(after), "that was the same silence")
 	c.lasted, c.ago = 2*time.Second, time.Second
@@ -116,7 +148,7 @@ func TestWhatWasReadBeforeASilenceIsNotRememberedAfterIt(t *testing.T) {
 			_, _, err := c.at(t.Context(), theObject(), 9)
 			g.Expect(err).NotTo(HaveOccurred())
 		}
-		return valued("1").sight, revision, nil
+		return with("1"), revision, nil
 	})
 	for range 2 {
 		_, _, err := c.at(t.Context(), theObject(), 8)
@@ -130,7 +162,7 @@ func TestAnotherTrailsEndFailsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		ending, end := context.WithCancel(t.Context())
-		c := remember((&life{}).add(7, valued("1")).at)
+		c := remember(until(20))
 		c.reader = &endingReader{reader: c.reader}
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -166,7 +198,7 @@ func (r *endingReader) at(ctx context.Context, ref *v1alpha1.ResourceReference, 
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	g := NewWithT(t)
-	c := remember((&life{}).add(1, valued("1")).at)
+	c := remember(until(1 << 40))
 	for revision := range uint64(4 * maxBygones / bygoneSize) {
 		_, _, _ = c.at(t.Context(), theObject(), revision+1)
 	}
@@ -174,24 +206,4 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	asked := c.asked
 	_, _, _ = c.at(t.Context(), theObject(), 1)
 	g.Expect(c.asked).To(Equal(asked+1), "it was forgotten")
-}
-
-// TestSearchesMeet: trails follow an object from different versions and up to different moments.
-func TestSearchesMeet(t *testing.T) {
-	g := NewWithT(t)
-	c := remember((&life{}).add(5, valued("0")).add(7, valued("1")).add(9, valued("2")).add(1234, nil).add(9999, nil).at)
-	first, err := follow(t.Context(), c, theObject(), 5, roomy())
-	g.Expect(err).NotTo(HaveOccurred())
-	asked := c.asked
-	second, err := follow(t.Context(), c, theObject(), 7, roomy())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(second.removed).To(Equal(first.removed))
-	g.Expect(c.asked-asked).To(BeNumerically("<=", 4), "of %d", asked)
-}
-
-func TestRoundest(t *testing.T) {
-	g := NewWithT(t)
-	for _, test := range []struct{ low, high, want uint64 }{{0, 2, 1}, {7, 9, 8}, {8, 10, 9}, {9, 15, 12}, {1000, 2000, 1024}, {1025, 2000, 1536}, {1, 1 << 40, 1 << 39}} {
-		g.Expect(roundest(test.low, test.high)).To(Equal(test.want), "between %d and %d", test.low, test.high)
-	}
 }

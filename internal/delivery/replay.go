@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -78,13 +77,11 @@ func (o *objects) appeared(ctx context.Context, refs []*v1alpha1.ResourceReferen
 	}
 }
 
+// errApart says that objects do not count with the AuditEvents.
+var errApart = errors.New("the objects and AuditEvents have counters of their own")
+
 // shareRevisions fails when such objects do not count with the AuditEvents: then the revision of an event says nothing of them.
 func (o *objects) shareRevisions(ctx context.Context, ref *v1alpha1.ResourceReference) error {
-	// In one namespace and by name, the API server looks at one place; otherwise at all events.
-	anyEvent := &v1alpha1.ResourceReference{
-		Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: v1alpha1.AuditEventsResource.Resource,
-		Namespace: metav1.NamespaceDefault, Name: "none",
-	}
 	var revisions [3]uint64
 	for i, of := range []*v1alpha1.ResourceReference{anyEvent, ref, anyEvent} {
 		var err error
@@ -93,7 +90,7 @@ func (o *objects) shareRevisions(ctx context.Context, ref *v1alpha1.ResourceRefe
 		}
 	}
 	if !slices.IsSorted(revisions[:]) {
-		return errTrackLost
+		return errApart
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
@@ -17,7 +19,7 @@ import (
 func TestTheAPIServerRemembers(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
-	o := &objects{r.rest}
+	o := newReader(r.rest, clock.RealClock{}, func() (lasted, ago time.Duration) { return 0, 0 })
 	ref := func(object client.Object, name string) *v1alpha1.ResourceReference {
 		return &v1alpha1.ResourceReference{
 			Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespace: r.namespace, Name: name, UID: string(object.GetUID()),

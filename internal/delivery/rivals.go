@@ -200,20 +200,27 @@ func isWholeUpdate(event *Event) bool {
 // wasRetried says that the same user's same deletion was validated again on a newer version, as it is when another write
 // came first. Of an update the newer version shows by itself that it was not made.
 func (h *history) wasRetried(event *Event) bool {
+	return slices.ContainsFunc(h.laterTries(event), func(other *Event) bool {
+		return other.Head.Time.Sub(event.Head.Time.Time) <= stretched(retriedWithin, event, other)
+	})
+}
+
+// laterTries are the same user's same deletions of newer versions that came later.
+func (h *history) laterTries(event *Event) []*Event {
 	if event.Head.Action != v1alpha1.ActionDelete {
-		return false
+		return nil
 	}
+	var tries []*Event
 	for _, newer := range h.after(baseOf(event)) {
 		for _, other := range h.byBase[newer.number] {
-			apart := other.Head.Time.Sub(event.Head.Time.Time)
-			if apart >= 0 && apart <= stretched(retriedWithin, event, other) && other.Head.Action == v1alpha1.ActionDelete &&
+			if !other.Head.Time.Before(&event.Head.Time) && other.Head.Action == v1alpha1.ActionDelete &&
 				other.Head.Resource.Subresource == event.Head.Resource.Subresource &&
 				other.Head.Actor.Username == event.Head.Actor.Username && asksTheSame(event, other) && sameResult(event, other) {
-				return true
+				tries = append(tries, other)
 			}
 		}
 	}
-	return false
+	return tries
 }
 
 // sameResult says that two changes write the same.

@@ -103,7 +103,7 @@ func (s *searcher) wasThere(ctx context.Context, event *Event, after uint64) (bo
 
 // searchFor looks for the objects of those of the events, which are of one place. known tells when revisions were made.
 func (j *judge) searchFor(ctx context.Context, events []Event, known revisions, verdicts []verdict, those []int) error {
-	s := &searcher{objects: j.objects, known: known, left: maxProbes, wanted: map[string]bool{}, listed: map[uint64]bool{}, had: map[probe]string{}}
+	s := &searcher{objects: j.Objects, known: known, left: maxProbes, wanted: map[string]bool{}, listed: map[uint64]bool{}, had: map[probe]string{}}
 	for _, i := range those {
 		s.wanted[events[i].Head.Resource.Name] = true
 	}

@@ -20,7 +20,7 @@ func TestWhatEtcdKnowsOfAStall(t *testing.T) {
 	past := (&life{}).add(5, nil).add(20, valued("1")).add(21, nil)
 	for stalled, want := range map[time.Duration]ledger.Judgement{0: notPersisted, 500 * time.Millisecond: notPersisted, 3 * unversioned: persisted} {
 		j, _ := newJudge(&fakeObjects{past: past.at, appears: func(uint64) (bool, error) { return false, errForgotten }})
-		j.stalledUntil = func(moment time.Time) time.Time { return moment.Add(stalled) }
+		j.StalledUntil = func(moment time.Time) time.Time { return moment.Add(stalled) }
 		got := judgeAll(j, t.Context(), []Event{*creation.Event}, []Event{*eviction.Event, *later.Event})
 		NewWithT(t).Expect(got).To(HaveExactElements(want), "stalled for %s", stalled)
 	}

@@ -64,7 +64,7 @@ func TestAStallIsReckonedOnce(t *testing.T) {
 
 func TestTheJudgeKnowsOfSlownessAfterAStall(t *testing.T) {
 	j, _ := newJudge(&fakeObjects{})
-	j.stalledUntil = func(moment time.Time) time.Time { return moment.Add(5 * time.Second) }
+	j.StalledUntil = func(moment time.Time) time.Time { return moment.Add(5 * time.Second) }
 	events := []Event{*updated("7", "1", "2").at(8).Event, *created().at(20).after(6 * time.Second).Event, *created().at(21).after(5 * time.Second).Event}
 	j.histories(events, nil)
 	NewWithT(t).Expect(events[0].SlowAgain).To(Equal(time.Second))

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -30,9 +29,6 @@ const (
 	// watchTimeout is how long the API server keeps one watch open; it is then made again.
 	watchTimeout = 5 * time.Minute
 )
-
-// errExpired says that the API server no longer has the history that a watch asked for.
-var errExpired = errors.New("the resourceVersion is too old or too new for a watch")
 
 // source reads AuditEvents from the API server, without decoding what is only passed on.
 type source struct {
@@ -91,27 +87,6 @@ func (s *source) list(
 		return meta, fmt.Errorf("decoding a list of AuditEvents: %w", err)
 	}
 	return meta, nil
-}
-
-// decodeList shows the items of a list of any kind to visit while they arrive; the API server gives its members in different
-// orders.
-func decodeList(list *stream, meta any, visit func(item []byte) error) error {
-	return list.eachMember(func(name string) error {
-		if name == "items" {
-			return list.eachElement(func() error {
-				item, err := list.value()
-				if err != nil {
-					return err
-				}
-				return visit(item)
-			})
-		}
-		value, err := list.value()
-		if err == nil && name == "metadata" {
-			err = json.Unmarshal(value, meta)
-		}
-		return err
-	})
 }
 
 // get reads one event; nil when it is gone.
@@ -211,25 +186,4 @@ func readFrame(read []byte) (kind string, wire *wireEvent, err error) {
 		return kind, wire, err
 	}
 	return kind, wire, s.err
-}
-
-// failureOf is the error that the API server ends a watch with.
-func failureOf(read []byte) error {
-	var frame struct {
-		Object metav1.Status `json:"object"`
-	}
-	if err := json.Unmarshal(read, &frame); err != nil {
-		return fmt.Errorf("decoding the end of the watch of AuditEvents: %w", err)
-	}
-	err := &apierrors.StatusError{ErrStatus: frame.Object}
-	if isExpired(err) {
-		return errExpired
-	}
-	return fmt.Errorf("watching AuditEvents: %w", err)
-}
-
-// isExpired is also true for a resourceVersion from the future, which a restored etcd leaves behind.
-func isExpired(err error) bool {
-	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||
-		apierrors.IsTimeout(err) && apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
 }

@@ -54,7 +54,7 @@ func (o *objects) surveyPage(
 	ctx context.Context, ref *v1alpha1.ResourceReference, revision uint64, whole bool, wanted map[string]bool, token string, budget int64, meta *surveyMeta,
 	visit func(name string, seen sight),
 ) (left int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	accept := "application/json"
 	if !whole {

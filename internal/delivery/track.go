@@ -221,14 +221,14 @@ func (j *judge) lookBack(ctx context.Context, events []Event, histories map[stri
 // followed is the object's track from a version on; nil when it cannot be followed: then what is known decides.
 func (j *judge) followed(ctx context.Context, event *Event, from uint64, room *atomic.Int64) (*track, error) {
 	ref := &event.Head.Resource
-	found, err := follow(ctx, j.objects, ref, from, room)
+	found, err := follow(ctx, j.Objects, ref, from, room)
 	switch {
 	case err == nil:
 		return found, nil
 	case isAway(err):
 		return nil, err
 	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
-		j.trackless.add(ref, j.clock.Now())
+		j.trackless.add(ref, j.Clock.Now())
 	}
 	log.FromContext(ctx).V(1).Info("Judging by what is known without an object's past", "cause", err.Error(),
 		"resource", ref.Resource, "namespace", ref.Namespace, "name", ref.Name)
@@ -240,7 +240,7 @@ func (j *judge) wantsTrack(event *Event, known *history, v *verdict) bool {
 	ref := &event.Head.Resource
 	switch {
 	case !applies(&event.Head), event.Status.Outcome != "", findsNone(event), event.Head.Action == v1alpha1.ActionCreate, known.since(event) == 0,
-		v.Judgement == notAllowed, v.Judgement == notReadable, j.trackless.has(ref, j.clock.Now()):
+		v.Judgement == notAllowed, v.Judgement == notReadable, j.trackless.has(ref, j.Clock.Now()):
 		return false
 	case v.Outcome == v1alpha1.OutcomeUnknown, isEviction(event), event.Head.Action == v1alpha1.ActionDelete && ref.DeletionTime != nil:
 		return true

@@ -264,13 +264,14 @@ func TestALateDeletionMayEndIt(t *testing.T) {
 
 // TestARetriedDeletionDidNotEndIt: its last try may have.
 func TestARetriedDeletionDidNotEndIt(t *testing.T) {
-	g := NewWithT(t)
-	held := (&life{}).add(7, valued("1")).add(9, valued("2")).add(15, valued("2", going(0), keptBy("orphan"))).add(20, nil)
-	update, first := updated("7", "1", "2").at(8), deleted("7", "1").at(10)
-	again := deleted("9", "2").at(12).after(100 * time.Millisecond)
-	known := followed(t, held, update.Event, first.Event, again.Event)
-	g.Expect(known.fate(first.Event)).To(Equal(notMade))
-	g.Expect(known.fate(again.Event)).To(Equal(made))
+	for after, want := range map[time.Duration]fate{100 * time.Millisecond: notMade, secondHalf: notMade, secondHalf + time.Second: unsure} {
+		g := NewWithT(t)
+		held := (&life{}).add(7, valued("1")).add(9, valued("2")).add(15, valued("2", going(0), keptBy("orphan"))).add(20, nil)
+		update, first := updated("7", "1", "2").at(8), deleted("7", "1").at(10)
+		again := deleted("9", "2").at(12).after(after)
+		known := followed(t, held, update.Event, first.Event, again.Event)
+		g.Expect(known.fate(first.Event)).To(Equal(want), after.String())
+	}
 }
 
 func (a attempt) asking(policy metav1.DeletionPropagation) attempt {
@@ -385,8 +386,8 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 		100 * time.Millisecond: persisted, time.Second: overwritten, 20 * time.Second: notPersisted,
 	} {
 		j, _ := newJudge(&fakeObjects{cached: life.was[2].sight, consistent: life.was[2].sight, past: life.at})
-		j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
-		j.unrecorded = gapAt(eventTime)
+		j.NothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
+		j.Unrecorded = gapAt(eventTime)
 		NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)
 	}
 }
@@ -440,9 +441,9 @@ func TestAnUndoneUpdateWasMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			last := test.life.was[len(test.life.was)-1]
 			j, _ := newJudge(&fakeObjects{cached: last.sight, consistent: last.sight, past: test.life.at})
-			j.nothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return !test.missed }
+			j.NothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return !test.missed }
 			if test.missed {
-				j.unrecorded = gapAt(eventTime)
+				j.Unrecorded = gapAt(eventTime)
 			}
 			NewWithT(t).Expect(judgeOne(t, j, updated("7", "1", "2").Event)).To(Equal(test.want))
 		})
@@ -489,7 +490,7 @@ func TestWhatMayHaveBeenDoneUnrecordedProvesNothing(t *testing.T) {
 					continue
 				}
 				j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
-				j.unrecorded = gapAt(eventTime.Add(gap))
+				j.Unrecorded = gapAt(eventTime.Add(gap))
 				NewWithT(t).Expect(judgeAll(j, t.Context(), []Event{*test.event.Event}, test.others)).To(HaveExactElements(want), "gap after %s", gap)
 			}
 			j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
@@ -571,5 +572,31 @@ func TestTheTrackTells(t *testing.T) {
 			g := NewWithT(t)
 			g.Expect(followed(t, test.life, test.event.Event).fate(test.event.Event)).To(Equal(test.want))
 		})
+	}
+}
+
+// TestSearchesMeet: trails follow an object from different versions and up to different moments.
+func TestSearchesMeet(t *testing.T) {
+	g := NewWithT(t)
+	lived := (&life{}).add(5, valued("0")).add(7, valued("1")).add(9, valued("2")).add(1234, nil).add(9999, nil)
+	asked := map[uint64]bool{} // What was asked for before is remembered.
+	objects := &fakeObjects{past: func(revision uint64) (sight, uint64, error) {
+		asked[revision] = true
+		return lived.at(revision)
+	}}
+	ref := &head(v1alpha1.ActionUpdate, "u1").Resource
+	first, err := follow(t.Context(), objects, ref, 5, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	before := len(asked)
+	second, err := follow(t.Context(), objects, ref, 7, roomy())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(second.removed).To(Equal(first.removed))
+	g.Expect(len(asked)-before).To(BeNumerically("<=", 4), "of %d", before)
+}
+
+func TestRoundest(t *testing.T) {
+	g := NewWithT(t)
+	for _, test := range []struct{ low, high, want uint64 }{{0, 2, 1}, {7, 9, 8}, {8, 10, 9}, {9, 15, 12}, {1000, 2000, 1024}, {1025, 2000, 1536}, {1, 1 << 40, 1 << 39}} {
+		g.Expect(roundest(test.low, test.high)).To(Equal(test.want), "between %d and %d", test.low, test.high)
 	}
 }

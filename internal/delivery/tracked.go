@@ -171,6 +171,12 @@ func (h *history) mayHaveEnded(event *Event) bool {
 		event.Head.Resource.Resource == "pods" || !h.isStale(event) || event.ResourceVersion > h.track.removed || h.wasRetried(event) {
 		return false
 	}
+	// A try that found the object unmarked has an event of its own, however long it took.
+	if slices.ContainsFunc(h.laterTries(event), func(try *Event) bool {
+		return asksForDeletion(try) && try.Head.Time.Sub(event.Head.Time.Time) <= secondHalf
+	}) {
+		return false
+	}
 	last := h.track.last()
 	if last.number <= baseOf(event) || !last.isDeleting() || len(last.meta.Finalizers) == 0 {
 		return false

@@ -16,7 +16,7 @@ func (j *judge) fate(event *Event, known *history) fate {
 	if judged != made || event.Head.Action == v1alpha1.ActionCreate || known.isTracked(event) {
 		return judged
 	}
-	gap := j.unrecorded(&event.Head.Resource, event.Head.Time.Time)
+	gap := j.Unrecorded(&event.Head.Resource, event.Head.Time.Time)
 	if gap.IsZero() || known.isShownBefore(gap, event) {
 		return judged
 	}

@@ -70,6 +70,24 @@ func TestRead(t *testing.T) {
 	}))
 }
 
+// TestMetadataAlone: who asks for it is shown it alone, and the rest is what it was.
+func TestMetadataAlone(t *testing.T) {
+	g := NewWithT(t)
+	part := `{"kind":"PartialObjectMetadata","metadata":{"name":"web","uid":"u1","resourceVersion":"6"}}`
+	facts, err := Read([]testenv.AuditEntry{
+		request(1, "alice", "create", 201, object(5, "1", held)),
+		request(2, "gc", "patch", 200, part),
+		request(3, "bob", "patch", 200, object(7, "1", `,"managedFields":[{}]`)), // bookkeeping only
+		request(4, "bob", "patch", 200, object(8, "2", "")),
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	var after []uint64
+	for i := range facts {
+		after = append(after, facts[i].After)
+	}
+	g.Expect(after).To(Equal([]uint64{0, 6, 8}))
+}
+
 // claim is an event of the ConfigMap u1.
 func claim(second int, user string, action v1alpha1.Action, base string, outcome v1alpha1.Outcome) Claim {
 	return Claim{Event: fmt.Sprint(second), Outcome: outcome, Spec: &v1alpha1.AuditEventSpec{

@@ -65,7 +65,25 @@ func readAnswer(entry *testenv.AuditEntry) (*answer, error) {
 	return a, err
 }
 
-const scale = "Scale"
+const (
+	scale = "Scale"
+	// partial is what answers who asked for metadata alone.
+	partial = "PartialObjectMetadata"
+)
+
+// withMetadata is an object's content with other metadata.
+func withMetadata(content, other string) string {
+	var whole, part map[string]any
+	if json.Unmarshal([]byte(content), &whole) != nil || json.Unmarshal([]byte(other), &part) != nil {
+		return ""
+	}
+	whole["metadata"] = part["metadata"]
+	merged, err := json.Marshal(whole)
+	if err != nil {
+		return ""
+	}
+	return string(merged)
+}
 
 // isGone says that an update removed what kept an object whose deletion had been asked for.
 func (a *answer) isGone() bool {
@@ -130,8 +148,12 @@ func (o objects) add(entry *testenv.AuditEntry, a *answer) {
 	at, found := slices.BinarySearchFunc(versions, a.version, func(v *version, number uint64) int {
 		return int(v.number) - int(number) //nolint:gosec // Versions of a test's cluster are small.
 	})
-	if content == "" && at > 0 {
+	switch {
+	case at == 0:
+	case content == "":
 		content = versions[at-1].content // A change of scale leaves the rest.
+	case a.Kind == partial:
+		content = withMetadata(versions[at-1].content, content) // So does one of metadata alone.
 	}
 	if !found {
 		o[uid] = slices.Insert(versions, at, &version{

@@ -1,0 +1,18 @@
+package delivery
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// parseVersion reads a resourceVersion; those of one resource are comparable integers (KEP-5504).
+func parseVersion(version string) (uint64, error) {
+	parsed, err := strconv.ParseUint(version, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("resourceVersion %q is not a number: %w", version, err)
+	}
+	return parsed, nil
+}
+
+// formatVersion writes a resourceVersion.
+func formatVersion(version uint64) string { return strconv.FormatUint(version, 10) }
