@@ -7,6 +7,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/outcome"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 const (
@@ -18,7 +21,7 @@ const (
 
 // awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of the events that are open, and
 // says whether it has.
-func (c *courier) awaitFeed(ctx context.Context, version uint64, events []Event, verdicts []verdict) (bool, error) {
+func (c *courier) awaitFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {
 	feed := c.delivery.feed
 	if feed.at() >= version || c.box.isBehind() {
 		return true, nil // What an inbox does not have is reckoned with apart.
@@ -26,7 +29,7 @@ func (c *courier) awaitFeed(ctx context.Context, version uint64, events []Event,
 	if err := c.moveFeed(ctx, version, events, verdicts); err != nil {
 		return false, err
 	}
-	for until := time.Now().Add(feedPatience); feed.at() < version; sleep(ctx, feedLook) {
+	for until := time.Now().Add(feedPatience); feed.at() < version; pause.For(ctx, feedLook) {
 		if ctx.Err() != nil || time.Now().After(until) {
 			return false, ctx.Err()
 		}
@@ -36,9 +39,9 @@ func (c *courier) awaitFeed(ctx context.Context, version uint64, events []Event,
 
 // moveFeed writes one of the events that are open: where nobody records anything, the feed shows nothing by which to tell that there is
 // nothing to show.
-func (c *courier) moveFeed(ctx context.Context, version uint64, events []Event, verdicts []verdict) error {
+func (c *courier) moveFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) error {
 	for i := range events {
-		if !isOpen(&events[i], verdicts[i].Judgement) {
+		if !outcome.IsOpen(&events[i], verdicts[i].Judgement) {
 			continue
 		}
 		written, err := c.writeStatus(ctx, &events[i], v1alpha1.AuditEventStatus{})

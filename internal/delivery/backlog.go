@@ -9,6 +9,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/outcome"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // typicalEvent is about what an event takes in memory, in bytes.
@@ -33,7 +37,7 @@ type backlog struct {
 	upTo  uint64
 	order index
 	// before are the last events at or below the cursor.
-	before past
+	before outcome.Past
 	// leftover are AuditEvents that are in chunks already, because whoever packed them did not come to delete them: those of one chunk,
 	// MaxChunkEvents at most, unless several replicas ended like that before any packed again.
 	leftover []single
@@ -42,10 +46,10 @@ type backlog struct {
 	existed map[types.UID]uint64
 	// bodies are those events of order that are in memory, by their versions, and aside the names of those that were read and did
 	// not fit.
-	bodies map[uint64]Event
+	bodies map[uint64]recorded.Event
 	aside  map[uint64]types.NamespacedName
 	bytes  int
-	// noted are events that got a new version while the backlog was read, because somebody explained them, by the digests of their
+	// Noted are events that got a new version while the backlog was read, because somebody explained them, by the digests of their
 	// names.
 	noted map[uint32]types.NamespacedName
 	// suspects are events that may seem to be past the cursor only because somebody explained them, and where they are in order.
@@ -69,14 +73,14 @@ func (b *backlog) open(ctx context.Context, cursor, packed uint64) (restored boo
 
 func (b *backlog) list(ctx context.Context, cursor, packed uint64) error {
 	b.leftover = nil
-	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]Event{}, map[uint64]types.NamespacedName{}, 0, past{}
+	b.order, b.bodies, b.aside, b.bytes, b.before = newIndex(), map[uint64]recorded.Event{}, map[uint64]types.NamespacedName{}, 0, outcome.Past{}
 	b.existed, b.noted, b.suspects = map[types.UID]uint64{}, map[uint32]types.NamespacedName{}, map[types.UID]uint64{}
 	list := b.pager(indexPage)
 	// Half of the memory may be taken by what is to come later when the next block is unpacked.
 	b.rest = &copied{limit: b.copyLimit, unpacked: min(copyBlock, b.limit/2), shown: *list.clone()}
 	for {
 		b.rest.begin(list)
-		err := list.page(ctx, func(wire *wireEvent) { b.note(ctx, wire, cursor, packed) })
+		err := list.page(ctx, func(wire *recorded.Wire) { b.note(ctx, wire, cursor, packed) })
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -100,24 +104,24 @@ func (b *backlog) forgetAbove(version uint64) {
 	for at, event := range b.bodies {
 		if at > version {
 			delete(b.bodies, at)
-			b.bytes -= event.size()
+			b.bytes -= event.Size()
 		}
 	}
 }
 
 // note gives an event that is past what is packed its place. Most of them are looked at no further, because their bodies are read again,
 // from their copy.
-func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor, packed uint64) {
-	version, err := wire.recordedAt()
-	var from origin
+func (b *backlog) note(ctx context.Context, wire *recorded.Wire, cursor, packed uint64) {
+	version, err := wire.RecordedAt()
+	var from recorded.Origin
 	if err == nil {
-		from, err = wire.origin()
+		from, err = wire.Origin()
 	}
 	switch {
 	case err != nil:
 		log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
 		return
-	case from.trail != b.uid: // A trail of the same name may have had another uid.
+	case from.Trail != b.uid: // A trail of the same name may have had another uid.
 		return
 	}
 	b.leaveOutExplained(from, packed)
@@ -128,8 +132,8 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor, packed uint
 		return
 	case version > cursor && version <= packed:
 		// What somebody has explained since may have been there at the cursor.
-		if !wire.moved() {
-			b.leftover = append(b.leftover, single{wire.key(), wire.uid})
+		if !wire.Moved() {
+			b.leftover = append(b.leftover, single{wire.Key(), wire.UID})
 		}
 		return
 	}
@@ -142,37 +146,37 @@ func (b *backlog) note(ctx context.Context, wire *wireEvent, cursor, packed uint
 			b.rest.add(wire)
 		}
 	default:
-		b.before.addDelivered(event, maxLag) // Nobody knows how late events came.
+		b.before.AddDelivered(event, maxLag) // Nobody knows how late events came.
 	}
 }
 
 // enter notes where an event is in the order, and what it tells of its object.
-func (b *backlog) enter(wire *wireEvent, version uint64, from origin) {
-	b.order.add(wire.key(), version)
-	if wire.moved() {
-		b.suspects[wire.uid] = version
+func (b *backlog) enter(wire *recorded.Wire, version uint64, from recorded.Origin) {
+	b.order.add(wire.Key(), version)
+	if wire.Moved() {
+		b.suspects[wire.UID] = version
 	}
-	if from.object != "" && from.version != "" {
-		uid := types.UID(from.object)
+	if from.Object != "" && from.Version != "" {
+		uid := types.UID(from.Object)
 		b.existed[uid] = max(b.existed[uid], version)
 	}
 }
 
 // leaveOutExplained takes an event out again that an event of its explanation, which is behind it in the list, shows to have been
 // there at the cursor: it was delivered.
-func (b *backlog) leaveOutExplained(from origin, cursor uint64) {
-	version, ok := b.suspects[types.UID(from.object)]
+func (b *backlog) leaveOutExplained(from recorded.Origin, cursor uint64) {
+	version, ok := b.suspects[types.UID(from.Object)]
 	if !ok {
 		return
 	}
-	if before, err := parseVersion(from.version); err != nil || before > cursor {
+	if before, err := apijson.ParseVersion(from.Version); err != nil || before > cursor {
 		return
 	}
-	delete(b.suspects, types.UID(from.object))
+	delete(b.suspects, types.UID(from.Object))
 	b.order.remove(version)
 	if event, held := b.bodies[version]; held {
 		delete(b.bodies, version)
-		b.bytes -= event.size()
+		b.bytes -= event.Size()
 	}
 }
 
@@ -182,22 +186,22 @@ func (b *backlog) pager(size int) *pager {
 }
 
 // mine decodes an event of this trail; a trail of the same name may have had another uid.
-func (b *backlog) mine(ctx context.Context, wire *wireEvent) (Event, bool) {
-	event, err := wire.event()
+func (b *backlog) mine(ctx context.Context, wire *recorded.Wire) (recorded.Event, bool) {
+	event, err := wire.Event()
 	if err != nil {
 		log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
-		return Event{}, false
+		return recorded.Event{}, false
 	}
 	return event, event.Trail == b.uid
 }
 
 // keep holds an event's body in memory if it fits.
-func (b *backlog) keep(event *Event) bool {
-	if b.bytes+event.size() > b.limit && len(b.bodies) > 0 {
+func (b *backlog) keep(event *recorded.Event) bool {
+	if b.bytes+event.Size() > b.limit && len(b.bodies) > 0 {
 		return false
 	}
 	b.bodies[event.ResourceVersion] = *event
-	b.bytes += event.size()
+	b.bytes += event.Size()
 	return true
 }
 
@@ -208,8 +212,8 @@ func (b *backlog) meanSize() int { return b.bytes / max(len(b.bodies), 1) }
 func (b *backlog) full() bool { return b.bytes+typicalEvent > b.limit && len(b.bodies) > 0 }
 
 // take returns the next events, up to count and about as many as fit into memory; none at the end.
-func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
-	var events []Event
+func (b *backlog) take(ctx context.Context, count int) ([]recorded.Event, error) {
+	var events []recorded.Event
 	bytes := 0
 	for len(events) < count && bytes < b.limit {
 		next, ok := b.order.first()
@@ -233,7 +237,7 @@ func (b *backlog) take(ctx context.Context, count int) ([]Event, error) {
 		event.Seen = b.opened
 		event.Followed = b.existed[types.UID(event.Head.Resource.UID)] > event.ResourceVersion
 		events = append(events, *event)
-		bytes += event.size()
+		bytes += event.Size()
 	}
 	return events, nil
 }

@@ -7,15 +7,17 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
-// body finds the event in memory, in the rest of the list, or by itself; nil when somebody deleted it.
-func (b *backlog) body(ctx context.Context, wanted position) (*Event, error) {
+// Body finds the event in memory, in the rest of the list, or by itself; nil when somebody deleted it.
+func (b *backlog) body(ctx context.Context, wanted position) (*recorded.Event, error) {
 	version := wanted.version
 	for {
 		if event, ok := b.bodies[version]; ok {
 			delete(b.bodies, version)
-			b.bytes -= event.size()
+			b.bytes -= event.Size()
 			return &event, nil
 		}
 		if name, ok := b.aside[version]; ok {
@@ -32,9 +34,9 @@ func (b *backlog) body(ctx context.Context, wanted position) (*Event, error) {
 }
 
 // single reads an event by itself.
-func (b *backlog) single(ctx context.Context, name types.NamespacedName, version uint64) (*Event, error) {
+func (b *backlog) single(ctx context.Context, name types.NamespacedName, version uint64) (*recorded.Event, error) {
 	event, err := b.source.get(ctx, name)
-	if errors.Is(err, errUnreadable) {
+	if errors.Is(err, recorded.ErrUnreadable) {
 		log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
 		return nil, nil
 	}
@@ -45,7 +47,7 @@ func (b *backlog) single(ctx context.Context, name types.NamespacedName, version
 }
 
 // explained looks for an event that is missed among those that got a new version.
-func (b *backlog) explained(ctx context.Context, wanted position) (*Event, error) {
+func (b *backlog) explained(ctx context.Context, wanted position) (*recorded.Event, error) {
 	name, ok := b.noted[wanted.name]
 	if !ok {
 		return nil, nil
@@ -56,7 +58,7 @@ func (b *backlog) explained(ctx context.Context, wanted position) (*Event, error
 
 // readOn reads one more page, and keeps what is still to come.
 func (b *backlog) readOn(ctx context.Context, from uint64) error {
-	err := b.rest.page(ctx, func(wire *wireEvent) { b.readAgain(ctx, wire, from) })
+	err := b.rest.page(ctx, func(wire *recorded.Wire) { b.readAgain(ctx, wire, from) })
 	if errors.Is(err, io.EOF) {
 		b.rest = nil
 		return nil
@@ -65,17 +67,17 @@ func (b *backlog) readOn(ctx context.Context, from uint64) error {
 }
 
 // readAgain keeps an event that is to come, or notes where it is.
-func (b *backlog) readAgain(ctx context.Context, wire *wireEvent, from uint64) {
-	version, err := wire.recordedAt()
+func (b *backlog) readAgain(ctx context.Context, wire *recorded.Wire, from uint64) {
+	version, err := wire.RecordedAt()
 	if err != nil || version < from {
 		return
 	}
-	if origin, err := wire.origin(); err != nil || origin.trail != b.uid {
+	if origin, err := wire.Origin(); err != nil || origin.Trail != b.uid {
 		return
 	}
 	if version > b.upTo {
-		if wire.noted {
-			b.noted[b.order.digest(wire.key())] = wire.key()
+		if wire.Noted {
+			b.noted[b.order.digest(wire.Key())] = wire.Key()
 		}
 		return
 	}
@@ -88,5 +90,5 @@ func (b *backlog) readAgain(ctx context.Context, wire *wireEvent, from uint64) {
 			return
 		}
 	}
-	b.aside[version] = wire.key()
+	b.aside[version] = wire.Key()
 }

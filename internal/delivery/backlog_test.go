@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // operatorNamespace is the operator's own in these tests.
@@ -37,10 +39,10 @@ func opened(t *testing.T, list *backlog, cursor uint64) {
 }
 
 // drain takes everything, and checks after each step that memory is bounded.
-func drain(t *testing.T, list *backlog, count int) []Event {
+func drain(t *testing.T, list *backlog, count int) []recorded.Event {
 	t.Helper()
 	g := NewWithT(t)
-	var all []Event
+	var all []recorded.Event
 	for {
 		events, err := list.take(t.Context(), count)
 		g.Expect(err).NotTo(HaveOccurred())
@@ -72,7 +74,7 @@ func TestBacklogComesInTheOrderOfRecording(t *testing.T) {
 		}
 		version := recorded
 		if random.IntN(3) == 0 { // Its outcome was written long after.
-			event.Status.RecordedResourceVersion = formatVersion(recorded)
+			event.Status.RecordedResourceVersion = apijson.FormatVersion(recorded)
 			version = uint64(1000 + random.IntN(1000))
 		}
 		api.store(event, version)
@@ -157,7 +159,7 @@ func TestBacklogTellsWhatIsPackedAlready(t *testing.T) {
 				single{client.ObjectKey{Namespace: "shop", Name: eventName(1)}, types.UID(eventName(1))},
 				single{client.ObjectKey{Namespace: "shop", Name: eventName(2)}, types.UID(eventName(2))},
 			))
-			g.Expect(namesOf(list.before.events)).To(Equal([]string{eventName(0)}))
+			g.Expect(namesOf(list.before.Events)).To(Equal([]string{eventName(0)}))
 			g.Expect(versionsOf(drain(t, list, 10))).To(Equal([]uint64{121, 122}))
 		})
 	}
@@ -167,7 +169,7 @@ func TestBacklogReadsAgainWhatDoesNotFit(t *testing.T) {
 	const count = 60
 	inOrder := eventName
 	tests := map[string]struct {
-		// name of the event that was recorded nth.
+		// Name of the event that was recorded nth.
 		name func(n int) string
 		// fit is how many bodies fit into memory; a page has 7.
 		fit int
@@ -189,7 +191,7 @@ func TestBacklogReadsAgainWhatDoesNotFit(t *testing.T) {
 				want = append(want, test.name(n))
 			}
 			one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
-			list := backlogOf(t, api, trail, test.fit*one.size())
+			list := backlogOf(t, api, trail, test.fit*one.Size())
 			opened(t, list, 0)
 			g.Expect(list.bytes).To(BeNumerically("<=", list.limit))
 
@@ -206,7 +208,7 @@ func TestBacklogCopiesWhatDoesNotFit(t *testing.T) {
 	for name, test := range map[string]struct {
 		limit int
 		name  func(n int) string
-		// again is whether lists are made for what the copy does not have.
+		// Again is whether lists are made for what the copy does not have.
 		again bool
 	}{
 		"all":                                  {1 << 20, eventName, false},
@@ -229,7 +231,7 @@ func TestBacklogCopiesWhatDoesNotFit(t *testing.T) {
 				want = append(want, event.Name)
 			}
 			one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
-			list := backlogOf(t, api, trail, fit*one.size())
+			list := backlogOf(t, api, trail, fit*one.Size())
 			list.copyLimit = test.limit
 			opened(t, list, 0)
 			listed, _ := api.reads()
@@ -252,7 +254,7 @@ func TestBacklogTakesNoMoreThanFits(t *testing.T) {
 		api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+1))
 	}
 	one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
-	list := backlogOf(t, api, trail, 5*one.size())
+	list := backlogOf(t, api, trail, 5*one.Size())
 	opened(t, list, 0)
 	events, err := list.take(t.Context(), 60)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -287,7 +289,7 @@ func TestBacklogKeepsThePlaceOfWhatIsExplained(t *testing.T) {
 		api.store(newEvent(trail, eventName(n), recordedTime), uint64(n+1))
 	}
 	one := taken(t, newEvent(trail, eventName(0), recordedTime), 1)
-	list := backlogOf(t, api, trail, 3*one.size())
+	list := backlogOf(t, api, trail, 3*one.Size())
 	opened(t, list, 0)
 	first, err := list.take(t.Context(), 2)
 	g.Expect(err).NotTo(HaveOccurred())

@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 const (
@@ -21,12 +22,12 @@ func (c *courier) batchBytes() int {
 }
 
 // sizeOf is about what the event's record will count towards that.
-func (c *courier) sizeOf(event *Event) int {
+func (c *courier) sizeOf(event *recorded.Event) int {
 	return len(event.Spec) + cmp.Or(c.wrapping, wrapping)
 }
 
 // learnSizes remembers what records had beside their events' specs, on average: some tell of doubts, others do not.
-func (c *courier) learnSizes(events []Event, records []cloudwatch.Record) {
+func (c *courier) learnSizes(events []recorded.Event, records []cloudwatch.Record) {
 	sum := 0
 	for i := range records {
 		sum += max(records[i].Size()-len(events[i].Spec), 0)
@@ -49,7 +50,7 @@ func (c *courier) full() int {
 }
 
 // whole is how many of the first events make only full batches; all of them when they do not fill one.
-func (c *courier) whole(events []Event) int {
+func (c *courier) whole(events []recorded.Event) int {
 	bytes, limit, whole := 0, c.batchBytes(), 0
 	for i := range events {
 		size := c.sizeOf(&events[i])

@@ -154,7 +154,7 @@ func (s *fakeSink) Put(_ context.Context, records []cloudwatch.Record) (cloudwat
 	return result, nil
 }
 
-// judge leaves out what is too old at the beginning of a batch, or too new at its end.
+// Judge leaves out what is too old at the beginning of a batch, or too new at its end.
 func (s *fakeSink) judge(records []cloudwatch.Record) (result cloudwatch.PutResult, stored []cloudwatch.Record) {
 	for i := range records {
 		switch age := time.Since(time.UnixMilli(records[i].Time)); {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 var recordedTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -61,21 +63,21 @@ func about(event *v1alpha1.AuditEvent, action v1alpha1.Action, uid, base string)
 }
 
 // stored is an event as delivery reads it from the API server.
-func stored(t *testing.T, event *v1alpha1.AuditEvent, version uint64) *wireEvent {
+func stored(t *testing.T, event *v1alpha1.AuditEvent, version uint64) *recorded.Wire {
 	t.Helper()
 	g := NewWithT(t)
-	event.ResourceVersion = formatVersion(version)
+	event.ResourceVersion = apijson.FormatVersion(version)
 	encoded, err := json.Marshal(event)
 	g.Expect(err).NotTo(HaveOccurred())
-	wire, err := readEvent(encoded)
+	wire, err := recorded.ReadWire(encoded)
 	g.Expect(err).NotTo(HaveOccurred())
 	return wire
 }
 
 // taken is an event as a courier holds it.
-func taken(t *testing.T, event *v1alpha1.AuditEvent, version uint64) Event {
+func taken(t *testing.T, event *v1alpha1.AuditEvent, version uint64) recorded.Event {
 	t.Helper()
-	decoded, err := stored(t, event, version).event()
+	decoded, err := stored(t, event, version).Event()
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return decoded
 }
@@ -83,7 +85,7 @@ func taken(t *testing.T, event *v1alpha1.AuditEvent, version uint64) Event {
 func eventName(n int) string { return fmt.Sprintf("event-%05d", n) }
 
 // versionsOf and namesOf make failures readable.
-func versionsOf(events []Event) []uint64 {
+func versionsOf(events []recorded.Event) []uint64 {
 	versions := make([]uint64, len(events))
 	for i := range events {
 		versions[i] = events[i].ResourceVersion
@@ -91,7 +93,7 @@ func versionsOf(events []Event) []uint64 {
 	return versions
 }
 
-func namesOf(events []Event) []string {
+func namesOf(events []recorded.Event) []string {
 	names := make([]string, len(events))
 	for i := range events {
 		names[i] = events[i].Name

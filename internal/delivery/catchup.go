@@ -7,6 +7,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // catchUp reads what was recorded past the cursor from the API server, and delivers it.
@@ -63,9 +66,9 @@ func (c *courier) vanished(ctx context.Context, events int) {
 
 // deliverBacklog delivers one part of a backlog while it reads the part after the next. The next one is there to judge by.
 // What is done with events that are due is up to deliver, which takes them from the queue.
-func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver func(context.Context, []Event) error) error {
-	c.judge.keepGlance()
-	defer c.judge.dropGlance()
+func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver func(context.Context, []recorded.Event) error) error {
+	c.judge.KeepGlance()
+	defer c.judge.DropGlance()
 	defer func() { c.ahead = nil }()
 	events, err := list.take(ctx, window)
 	if err != nil {
@@ -76,7 +79,7 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver fun
 	}
 	for len(events) > 0 {
 		c.reserve.rest = list.order.count
-		var following []Event
+		var following []recorded.Event
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() (err error) {
 			following, err = list.take(ctx, window)
@@ -94,15 +97,15 @@ func (c *courier) deliverBacklog(ctx context.Context, list *backlog, deliver fun
 
 // deliverAll delivers events of a backlog, the last of which may not be due yet. While others follow, those that do not
 // fill a batch stay in the queue.
-func (c *courier) deliverAll(ctx context.Context, events []Event, deliver func(context.Context, []Event) error) error {
+func (c *courier) deliverAll(ctx context.Context, events []recorded.Event, deliver func(context.Context, []recorded.Event) error) error {
 	c.queue = events
 	for len(c.queue) > 0 && (len(c.ahead) == 0 || c.full() > 0) {
 		if err := ctx.Err(); err != nil {
 			c.queue = nil
 			return err
 		}
-		if pause := c.untilDue(); pause > 0 {
-			sleep(ctx, pause)
+		if rest := c.untilDue(); rest > 0 {
+			pause.For(ctx, rest)
 			continue
 		}
 		if err := deliver(ctx, c.dueEvents()); err != nil {

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/chunk"
 )
 
@@ -72,7 +73,7 @@ func (s *chunks) of(ctx context.Context, trail types.UID, cursor uint64) ([]pack
 	return list, nil
 }
 
-// list reads metadata only. It does not page: there are few, and an API server answers from memory what has no limit.
+// List reads metadata only. It does not page: there are few, and an API server answers from memory what has no limit.
 func (s *chunks) list(ctx context.Context, options ...client.ListOption) ([]packedEvents, error) {
 	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
 	defer cancel()
@@ -134,15 +135,15 @@ func NewChunk(namespace string, trail *v1alpha1.AuditTrail, packed *chunk.Packed
 			Name:      chunkName(trail.UID, packed.First),
 			Labels:    map[string]string{v1alpha1.TrailUIDLabel: string(trail.UID)},
 			Annotations: map[string]string{
-				v1alpha1.ChunkLastAnnotation:  formatVersion(packed.Last),
+				v1alpha1.ChunkLastAnnotation:  apijson.FormatVersion(packed.Last),
 				v1alpha1.ChunkCountAnnotation: strconv.Itoa(packed.Count),
 				v1alpha1.ChunkBytesAnnotation: strconv.FormatInt(storedSize(packed), 10),
 			},
 		},
 		Spec: v1alpha1.AuditEventChunkSpec{
 			TrailRef:             v1alpha1.TrailReference{Namespace: trail.Namespace, Name: trail.Name, UID: string(trail.UID)},
-			FirstResourceVersion: formatVersion(packed.First),
-			LastResourceVersion:  formatVersion(packed.Last),
+			FirstResourceVersion: apijson.FormatVersion(packed.First),
+			LastResourceVersion:  apijson.FormatVersion(packed.Last),
 			Count:                int64(packed.Count),
 			Encoding:             v1alpha1.ChunkJSONLinesGzip,
 			Checksum:             packed.Checksum,
@@ -199,8 +200,8 @@ func (s *chunks) open(ctx context.Context, name string) (*chunk.Reader, error) {
 		return nil, fmt.Errorf("reading AuditEventChunk %s: %w", name, err)
 	}
 	spec := &object.Spec
-	first, err1 := parseVersion(spec.FirstResourceVersion)
-	last, err2 := parseVersion(spec.LastResourceVersion)
+	first, err1 := apijson.ParseVersion(spec.FirstResourceVersion)
+	last, err2 := apijson.ParseVersion(spec.LastResourceVersion)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, &unreadableError{name, err}
 	}

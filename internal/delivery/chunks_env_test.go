@@ -15,8 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // away takes the destination away until the returned function is called.
@@ -84,9 +86,9 @@ func TestPacksWhatWaitsForLong(t *testing.T) {
 	chunks := r.chunks(g, trail)
 	g.Expect(len(chunks)).To(BeNumerically(">", 2))
 	for i := range chunks[1:] {
-		last, err := parseVersion(chunks[i].Spec.LastResourceVersion)
+		last, err := apijson.ParseVersion(chunks[i].Spec.LastResourceVersion)
 		g.Expect(err).NotTo(HaveOccurred())
-		first, err := parseVersion(chunks[i+1].Spec.FirstResourceVersion)
+		first, err := apijson.ParseVersion(chunks[i+1].Spec.FirstResourceVersion)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(last).To(BeNumerically("<", first))
 	}
@@ -346,7 +348,7 @@ func TestNoticesThatAnotherReplicaPacked(t *testing.T) {
 	r.packs(t, trail, 120)
 	first.stop()
 	var err error
-	for events := []Event{{}}; err == nil && len(events) > 0; {
+	for events := []recorded.Event{{}}; err == nil && len(events) > 0; {
 		events, err = list.take(t.Context(), 120)
 	}
 	g.Expect(err).To(MatchError(errPacked))

@@ -9,6 +9,8 @@ import (
 
 	"github.com/klauspost/compress/flate"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // copyBlock is after how many bytes of events they are compressed together, at most, and unpacked again. About a sixth of it is left.
@@ -54,13 +56,13 @@ func (c *copied) end(pageSize int) {
 
 func (c *copied) full() bool { return c.size >= c.limit }
 
-// add copies an event, unless the copy is full.
-func (c *copied) add(wire *wireEvent) {
+// Add copies an event, unless the copy is full.
+func (c *copied) add(wire *recorded.Wire) {
 	if c.full() {
 		return
 	}
-	c.open = binary.AppendUvarint(c.open, uint64(len(wire.object)))
-	c.open = append(c.open, wire.object...)
+	c.open = binary.AppendUvarint(c.open, uint64(len(wire.Object)))
+	c.open = append(c.open, wire.Object...)
 	if len(c.open) >= c.unpacked {
 		c.close()
 	}
@@ -94,7 +96,7 @@ func (c *copied) passed(name types.NamespacedName) bool {
 }
 
 // page shows the next events to visit; io.EOF after the last ones.
-func (c *copied) page(ctx context.Context, visit func(*wireEvent)) error {
+func (c *copied) page(ctx context.Context, visit func(*recorded.Wire)) error {
 	switch {
 	case len(c.blocks) > 0:
 		block := c.blocks[0]
@@ -107,7 +109,7 @@ func (c *copied) page(ctx context.Context, visit func(*wireEvent)) error {
 	}
 }
 
-func (c *copied) unpack(block []byte, visit func(*wireEvent)) error {
+func (c *copied) unpack(block []byte, visit func(*recorded.Wire)) error {
 	if err := c.decompress(block); err != nil {
 		return fmt.Errorf("reading the copy of a list: %w", err)
 	}
@@ -118,11 +120,11 @@ func (c *copied) unpack(block []byte, visit func(*wireEvent)) error {
 		}
 		object := events[width:][:length]
 		events = events[width:][length:]
-		wire, err := readEvent(object)
+		wire, err := recorded.ReadWire(object)
 		if err != nil {
 			return err
 		}
-		c.shown.reach(wire.key())
+		c.shown.reach(wire.Key())
 		visit(wire)
 	}
 	return nil

@@ -12,6 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/outcome"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 const (
@@ -34,28 +37,28 @@ type courier struct {
 	delivery *Delivery
 	key      types.NamespacedName
 	uid      types.UID
-	// trail is the trail as last seen; its spec may change while the courier works.
+	// Trail is the trail as last seen; its spec may change while the courier works.
 	trail atomic.Pointer[v1alpha1.AuditTrail]
 	box   *inbox
-	judge *judge
+	judge *outcome.Judge
 	// scribe keeps the trail's ledger; nil for a trail that has none.
 	scribe *scribe
 	// changed has something when the trail, or what it refers to, changed.
 	changed chan struct{}
 
 	// queue are events that were taken and not delivered yet, in order.
-	queue []Event
+	queue []recorded.Event
 	// wrapping is what records had lately beside their events' specs, in bytes.
 	wrapping int
 	// lag is how late events come from local files.
 	lag lag
-	// past are events that left the queue.
-	past past
+	// Past are events that left the queue.
+	past outcome.Past
 	// known is the memory of around.
-	known []Event
+	known []recorded.Event
 	// ahead are the events of a backlog that follow those of the queue.
-	ahead []Event
-	// at is how far events were delivered, and committed how far the status says so.
+	ahead []recorded.Event
+	// At is how far events were delivered, and committed how far the status says so.
 	at        cursor
 	committed progress
 	// inherited is how many events waited past the cursor when it was written, by whoever delivered before; until it is known
@@ -94,7 +97,7 @@ func (c *courier) run(ctx context.Context) {
 			return
 		default:
 			log.FromContext(ctx).Error(err, "Delivering again after a pause")
-			sleep(ctx, retry.Step())
+			pause.For(ctx, retry.Step())
 		}
 	}
 	c.stop(ctx)
@@ -116,8 +119,8 @@ func (c *courier) step(ctx context.Context) error {
 		c.queue, behind = nil, true // It is read again, with what tells of it and is not in the inbox.
 	}
 	if len(c.queue) > 0 {
-		if pause := c.untilDue(); pause > 0 {
-			sleep(ctx, pause)
+		if rest := c.untilDue(); rest > 0 {
+			pause.For(ctx, rest)
 			return nil
 		}
 		if err := c.deliver(ctx, c.dueEvents()); err != nil {
@@ -196,9 +199,9 @@ func (c *courier) reached() uint64 {
 // untilDue is how long to wait until the first event may be judged, and until a batch is worth a call.
 func (c *courier) untilDue() time.Duration {
 	settle := c.settle()
-	due := c.queue[0].due(settle).Add(c.delivery.Linger)
+	due := c.queue[0].Due(settle).Add(c.delivery.Linger)
 	if full := c.full(); full > 0 { // Nothing is gained by lingering.
-		due = c.queue[full-1].due(settle)
+		due = c.queue[full-1].Due(settle)
 	}
 	return max(due.Sub(c.clock().Now()), c.delivery.feed.untilCalm(), c.untilWritten())
 }
@@ -218,10 +221,10 @@ func (c *courier) untilWritten() time.Duration {
 
 // dueEvents are the first events of the queue that may be judged; at least one, since untilDue has passed. When they are
 // more than a batch, those that would begin another one stay.
-func (c *courier) dueEvents() []Event {
+func (c *courier) dueEvents() []recorded.Event {
 	now, settle := c.clock().Now(), c.settle()
 	count := 1
-	for count < min(len(c.queue), window) && !c.queue[count].due(settle).After(now) {
+	for count < min(len(c.queue), window) && !c.queue[count].Due(settle).After(now) {
 		count++
 	}
 	return c.queue[:c.whole(c.queue[:count])]
@@ -234,7 +237,7 @@ func (c *courier) settle() time.Duration { return c.delivery.Settle + c.lateness
 // lateness is how late events come from local files.
 func (c *courier) lateness() time.Duration {
 	now := c.clock().Now()
-	c.box.show(func(events []Event) { c.lag.note(events, now) })
+	c.box.show(func(events []recorded.Event) { c.lag.note(events, now) })
 	return max(c.lag.at(now), min(c.delivery.Waiting(), maxLag))
 }
 

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // TestADeletionInTheNextWindowProvesACreation: the object is gone, and what tells of it comes later in the backlog.
@@ -32,7 +33,7 @@ func TestADeletionInTheNextWindowProvesACreation(t *testing.T) {
 			b.api.store(event, uint64(n+1))
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		links := b.links(t)
 		g.Expect(links).To(HaveLen(window + 1))
@@ -60,7 +61,7 @@ func TestTheDeletionMayComeASecondLater(t *testing.T) {
 					c.box.behind = true
 				}
 				b.offer(t, c, 2, deletion)
-				sleep(t.Context(), time.Minute)
+				pause.For(t.Context(), time.Minute)
 				stop()
 				want := v1alpha1.OutcomePersisted
 				if !late {
@@ -97,14 +98,14 @@ func TestTheFeedIsAwaited(t *testing.T) {
 				stop := b.start(t, c)
 				defer stop()
 				if test.late == time.Hour {
-					sleep(t.Context(), test.patience)
+					pause.For(t.Context(), test.patience)
 				} else if test.late > 0 {
-					sleep(t.Context(), test.late)
+					pause.For(t.Context(), test.late)
 					g.Expect(b.links(t)).To(BeEmpty())
 					b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77"))
 					b.feed.give(t.Context(), b.api.write(), nil)
 				}
-				sleep(t.Context(), test.patience-test.late)
+				pause.For(t.Context(), test.patience-test.late)
 				g.Expect(b.links(t)).NotTo(BeEmpty())
 				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(test.want))
 			})
@@ -126,7 +127,7 @@ func TestWhatTheFeedDidNotSeeIsRead(t *testing.T) {
 		synctest.Wait() // It looks a second time.
 		b.api.store(about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77"), 2)
 		c.box.lose()
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		links := b.links(t)
 		g.Expect(links).To(HaveLen(2))
@@ -151,10 +152,10 @@ func TestWhatWaitsInFilesIsAwaited(t *testing.T) {
 		past := time.Now().Add(-time.Minute)
 		b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionCreate, "made", ""))
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Until(written)+20*time.Second)
+		pause.For(t.Context(), time.Until(written)+20*time.Second)
 		g.Expect(b.links(t)).To(BeEmpty())
 		b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), past), v1alpha1.ActionDelete, "made", "77"))
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		links := b.links(t)
 		g.Expect(links).To(HaveLen(2))
@@ -174,7 +175,7 @@ func TestALateRivalTells(t *testing.T) {
 		stop := b.start(t, c)
 		synctest.Wait() // It looks a second time.
 		b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), past.Add(time.Minute)), v1alpha1.ActionDelete, "u1", "77"))
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		links := b.links(t)
 		g.Expect(links).To(HaveLen(2))
@@ -203,7 +204,7 @@ func TestAnUpdateInTheNextWindowProvesAnUpdate(t *testing.T) {
 			b.api.store(event, uint64(n+1))
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		links := b.links(t)
 		g.Expect(links).To(HaveLen(window + 1))
@@ -231,7 +232,7 @@ func TestANewLeaderKnowsThePast(t *testing.T) {
 			b.api.store(second, 8)
 			c.box.lose()
 			stop := b.start(t, c)
-			sleep(t.Context(), time.Minute)
+			pause.For(t.Context(), time.Minute)
 			stop()
 			links := b.links(t)
 			g.Expect(links).To(HaveLen(1))

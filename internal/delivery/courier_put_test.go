@@ -15,6 +15,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // TestCourierRepairsAndReplays: what helps depends on what is wrong, and the same batch comes again.
@@ -39,7 +40,7 @@ func TestCourierRepairsAndReplays(t *testing.T) {
 					b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now()))
 				}
 				stop := b.start(t, c)
-				sleep(t.Context(), time.Minute)
+				pause.For(t.Context(), time.Minute)
 				stop()
 				g.Expect(b.sink.asked()).To(Equal(test.want))
 				g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(3)))
@@ -59,12 +60,12 @@ func TestCourierTriesWithoutEnd(t *testing.T) {
 		c := b.courier(t)
 		b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Hour)
+		pause.For(t.Context(), time.Hour)
 		g.Expect(b.trails.status(t).Conditions).To(ConsistOf(HaveField("Reason", v1alpha1.ReasonUnreachable)))
 		g.Expect(len(b.sink.asked())).To(And(BeNumerically(">", 60), BeNumerically("<", 150)))
 		writes := len(b.trails.writes())
 		g.Expect(writes).To(BeNumerically("<=", 3))
-		sleep(t.Context(), 2*time.Hour)
+		pause.For(t.Context(), 2*time.Hour)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(1)))
 		g.Expect(b.trails.status(t).Conditions).To(ConsistOf(HaveField("Status", metav1.ConditionTrue)))
@@ -88,13 +89,13 @@ func TestAChangeEndsThePause(t *testing.T) {
 				b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
 				stop := b.start(t, c)
 				c.wake() // Before the first try, of which it tells nothing.
-				sleep(t.Context(), 10*time.Minute)
+				pause.For(t.Context(), 10*time.Minute)
 				puts := func() int { return len(b.sink.asked()) }
 				before := puts()
 				c.wake()
 				synctest.Wait()
 				g.Expect(puts() > before).To(Equal(ends))
-				sleep(t.Context(), time.Second)
+				pause.For(t.Context(), time.Second)
 				g.Expect(puts() > before+2).To(Equal(ends), "pauses begin anew")
 				stop()
 			})
@@ -144,7 +145,7 @@ func TestCourierQuarantinesPoison(t *testing.T) {
 			b.offer(t, c, uint64(n+1), event)
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		var names []string
 		for _, message := range b.sink.messages() {
@@ -178,7 +179,7 @@ func TestCourierLeavesOutWhatIsTooLarge(t *testing.T) {
 			b.offer(t, c, uint64(n+1), event)
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.gaps).To(HaveExactElements(HaveField("Notice.Message", HaveSuffix("(TooLarge): event-00001"))))
 		g.Expect(b.sink.messages()).To(HaveLen(2))
@@ -202,7 +203,7 @@ func TestOpeningHasADeadline(t *testing.T) {
 		c := b.courier(t)
 		b.offer(t, c, 1, newEvent(b.trail, eventName(0), time.Now()))
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.sink.asked()).To(Equal([]string{"open", "put", "open", "ensure", "open", "put"}))
 	})
@@ -234,7 +235,7 @@ func TestStamp(t *testing.T) {
 		old := now.Add(-30 * 24 * time.Hour)
 		b.offer(t, c, 1, newEvent(b.trail, eventName(0), old))
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.sink.batches[0][0].Time).To(BeNumerically(">=", now.UnixMilli()))
 		var event struct {

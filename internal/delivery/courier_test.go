@@ -12,6 +12,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // offer gives a courier what the feed has.
@@ -57,9 +58,9 @@ func TestCourierLingers(t *testing.T) {
 		began := time.Now()
 		for n := range 4 {
 			b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now()))
-			sleep(t.Context(), 300*time.Millisecond)
+			pause.For(t.Context(), 300*time.Millisecond)
 		}
-		sleep(t.Context(), 10*time.Second)
+		pause.For(t.Context(), 10*time.Second)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(4)))
 		g.Expect(b.sink.times).To(HaveLen(1))
@@ -88,7 +89,7 @@ func TestCourierDoesNotLingerWithEnough(t *testing.T) {
 			g.Expect(times[i]).To(Equal(began))
 			g.Expect(fillOf(batch)).To(BeNumerically(">", 0.95))
 		}
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(window)), "the rest goes after it lingered")
 	})
@@ -114,7 +115,7 @@ func TestCourierReadsWhatTheFeedHasNot(t *testing.T) {
 			}
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(33)))
 		g.Expect(b.trails.status(t).Delivery).To(And(
@@ -141,7 +142,7 @@ func TestCourierReadsAgainWhatItCouldNot(t *testing.T) {
 			b.offer(t, c, 31, event)
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(31)))
 	})
@@ -158,11 +159,11 @@ func TestCourierWaitsForTheFeed(t *testing.T) {
 		b.feed.subscribe(b.trail.UID, c.box, 0, true)
 		b.api.store(newEvent(b.trail, eventName(0), time.Now().Add(-time.Minute)), 10)
 		stop := b.start(t, c)
-		sleep(t.Context(), 12*time.Second)
+		pause.For(t.Context(), 12*time.Second)
 		pages, _ := b.api.reads()
 		g.Expect(pages).To(BeZero())
 		b.feed.begin(10)
-		sleep(t.Context(), b.Settle+b.Linger)
+		pause.For(t.Context(), b.Settle+b.Linger)
 		synctest.Wait()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(1)), "it goes on as soon as the feed begins")
 		stop()
@@ -186,9 +187,9 @@ func TestCourierStartsOverAfterARestore(t *testing.T) {
 					b.api.store(newEvent(trail, eventName(n), past), uint64(n+10))
 				}
 				stop := b.start(t, c)
-				sleep(t.Context(), time.Second)
+				pause.For(t.Context(), time.Second)
 				b.offer(t, c, 11, newEvent(trail, eventName(restored), past))
-				sleep(t.Context(), time.Minute)
+				pause.For(t.Context(), time.Minute)
 				stop()
 				g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(restored + 1)))
 				g.Expect(b.trails.status(t).Delivery.ResourceVersion).To(Equal("11"))
@@ -207,7 +208,7 @@ func TestCourierWritesItsCursorSeldom(t *testing.T) {
 		const seconds = 60
 		for n := range seconds {
 			b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now().Add(-time.Minute)))
-			sleep(t.Context(), time.Second)
+			pause.For(t.Context(), time.Second)
 		}
 		g.Expect(len(b.trails.writes())).To(And(BeNumerically(">=", 10), BeNumerically("<=", seconds/5+2)))
 		stop()
@@ -231,16 +232,16 @@ func TestASuspensionHoldsInTheMiddle(t *testing.T) {
 		b.api.pageSize = 500
 		b.sink.errs = []error{refused(v1alpha1.ReasonUnreachable)}
 		stop := b.start(t, c)
-		sleep(t.Context(), b.Settle+50*time.Millisecond) // The first try.
+		pause.For(t.Context(), b.Settle+50*time.Millisecond) // The first try.
 		synctest.Wait()
 		suspended := b.trail.DeepCopy()
 		suspended.Spec.Suspend = new(true)
 		c.trail.Store(suspended)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		g.Expect(b.sink.asked()).To(Equal([]string{"put"}))
 
 		c.trail.Store(b.trail)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(count)))
 	})
@@ -265,7 +266,7 @@ func TestABacklogFillsItsBatches(t *testing.T) {
 		}
 		b.api.pageSize = 500
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(count)))
 		last := len(b.sink.batches) - 1

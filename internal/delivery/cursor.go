@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/conditions"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/patch"
@@ -41,7 +42,7 @@ func loadCursor(trail *v1alpha1.AuditTrail) (cursor, error) {
 	if status == nil || status.ResourceVersion == "" {
 		return genesis, nil
 	}
-	version, err := parseVersion(status.ResourceVersion)
+	version, err := apijson.ParseVersion(status.ResourceVersion)
 	if err != nil {
 		return genesis, fmt.Errorf("reading the cursor of AuditTrail %s/%s: %w", trail.Namespace, trail.Name, err)
 	}
@@ -60,7 +61,7 @@ func loadCursor(trail *v1alpha1.AuditTrail) (cursor, error) {
 
 func (c *cursor) status(pending int64, drained *metav1.Time) *v1alpha1.DeliveryStatus {
 	return &v1alpha1.DeliveryStatus{
-		ResourceVersion:   formatVersion(c.version),
+		ResourceVersion:   apijson.FormatVersion(c.version),
 		Sequence:          c.head.Sequence,
 		Hash:              c.head.Hash,
 		LastDeliveredTime: c.last,
@@ -138,7 +139,7 @@ func (c *committer) holds(ctx context.Context, served *v1alpha1.AuditTrail, last
 	return nil
 }
 
-// read reads the trail that is served, if it is still there.
+// Read reads the trail that is served, if it is still there.
 func (c *committer) read(ctx context.Context, served *v1alpha1.AuditTrail) (*v1alpha1.AuditTrail, error) {
 	key := client.ObjectKeyFromObject(served)
 	var trail v1alpha1.AuditTrail

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
@@ -226,12 +227,12 @@ func TestAClusterOnlyTrailIsAccountedFor(t *testing.T) {
 	r.serve(t, r.lead(t), trail)
 	var event v1alpha1.AuditEvent
 	g.Expect(r.Get(t.Context(), client.ObjectKey{Namespace: r.namespace, Name: last}, &event)).To(Succeed())
-	version, err := parseVersion(event.ResourceVersion)
+	version, err := apijson.ParseVersion(event.ResourceVersion)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(func(g Gomega) {
 		status := r.read(t, trail).Status.Delivery
 		g.Expect(status).To(HaveField("Sequence", BeEquivalentTo(5)))
-		at, err := parseVersion(status.ResourceVersion)
+		at, err := apijson.ParseVersion(status.ResourceVersion)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(at).To(BeNumerically(">=", version))
 	}, patience, 20*time.Millisecond).Should(Succeed())

@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/objects"
+	"github.com/trailkeeper/trailkeeper/internal/outcome"
 )
 
 const (
@@ -40,7 +42,7 @@ type Delivery struct {
 	maxChunk int
 	chunks   *chunks
 	// objects is how all couriers see objects.
-	objects reader
+	objects objects.Reader
 
 	mu       sync.Mutex
 	held     map[int]*holding
@@ -74,7 +76,7 @@ func New(options Options) *Delivery {
 
 		milestones: map[types.UID]milestone{},
 	}
-	d.objects = newReader(options.REST, options.Clock, options.Silence)
+	d.objects = objects.New(options.REST, options.Clock, options.Silence)
 	return d
 }
 
@@ -175,8 +177,8 @@ func (d *Delivery) newCourier(trail *v1alpha1.AuditTrail) (*courier, error) {
 }
 
 // newJudge judges the events of a courier's trail.
-func (d *Delivery) newJudge(c *courier) *judge {
-	return newJudgeOf(judgeOptions{
+func (d *Delivery) newJudge(c *courier) *outcome.Judge {
+	return outcome.New(outcome.Options{
 		Objects:  d.objects,
 		Digester: d.Digester,
 		Clock:    d.Clock,
@@ -194,7 +196,7 @@ func (d *Delivery) newJudge(c *courier) *judge {
 			return d.Unrecorded(c.key, ref, moment)
 		},
 		StalledUntil: d.StalledUntil,
-		Forgotten:    func() time.Time { return c.past.forgotten },
+		Forgotten:    func() time.Time { return c.past.Forgotten },
 	})
 }
 

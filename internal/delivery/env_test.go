@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
 	"github.com/trailkeeper/trailkeeper/internal/awsauth"
 	"github.com/trailkeeper/trailkeeper/internal/cloudsim"
@@ -120,7 +121,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// trail makes a trail, and its stream if it pushes.
+// Trail makes a trail, and its stream if it pushes.
 func (r *rig) trail(t *testing.T, change ...func(*v1alpha1.AuditTrail)) *v1alpha1.AuditTrail {
 	t.Helper()
 	g := NewWithT(t)
@@ -167,7 +168,7 @@ func inOrderOfRecording(t *testing.T, events []*v1alpha1.AuditEvent) []string {
 	t.Helper()
 	byVersion := make(map[uint64]string, len(events))
 	for _, event := range events {
-		version, err := parseVersion(event.ResourceVersion)
+		version, err := apijson.ParseVersion(event.ResourceVersion)
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		byVersion[version] = event.Name
 	}

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 )
 
 // fakeAPI is an API server that knows AuditEvents only: consistent lists in pages and in the order of names, single
@@ -77,7 +78,7 @@ func (a *fakeAPI) rest(t *testing.T) rest.Interface {
 // store stores an event at a resourceVersion, and tells the watch of it.
 func (a *fakeAPI) store(event *v1alpha1.AuditEvent, version uint64) {
 	a.mu.Lock()
-	event.ResourceVersion = formatVersion(version)
+	event.ResourceVersion = apijson.FormatVersion(version)
 	a.events[types.NamespacedName{Namespace: event.Namespace, Name: event.Name}] = event
 	a.version = max(a.version, version)
 	a.mu.Unlock()
@@ -118,7 +119,7 @@ func (a *fakeAPI) bookmark(version uint64) {
 	a.mu.Lock()
 	a.version = max(a.version, version)
 	a.mu.Unlock()
-	a.send("BOOKMARK", map[string]any{"metadata": map[string]any{"resourceVersion": formatVersion(version)}})
+	a.send("BOOKMARK", map[string]any{"metadata": map[string]any{"resourceVersion": apijson.FormatVersion(version)}})
 }
 
 // restore sets the resourceVersion of the present state, as a backup of etcd does.
@@ -234,13 +235,13 @@ func (a *fakeAPI) list(namespace, trail, token string, limit int) (*http.Respons
 		a.lists[next], a.began[next] = rest[len(page):], version
 	}
 	return answer(http.StatusOK, map[string]any{
-		"metadata": map[string]any{"resourceVersion": formatVersion(version), "continue": next},
+		"metadata": map[string]any{"resourceVersion": apijson.FormatVersion(version), "continue": next},
 		"items":    page,
 	})
 }
 
 func (a *fakeAPI) openWatch(ctx context.Context, from string) (*http.Response, error) {
-	version, err := parseVersion(from)
+	version, err := apijson.ParseVersion(from)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 )
 
 // fakeTrails is the API server for one trail's status: it stores what is applied, if nobody has written in between.
@@ -24,7 +25,7 @@ type fakeTrails struct {
 	trail *v1alpha1.AuditTrail // nil when it is gone
 	// before, if set, runs before the next write reaches the API server.
 	before func(trail *v1alpha1.AuditTrail)
-	// err is the answer to the next write; lost says that the write was made nevertheless.
+	// Err is the answer to the next write; lost says that the write was made nevertheless.
 	err  error
 	lost bool
 	// applied are the statuses that were stored, patched how often an event's status was written.
@@ -101,7 +102,7 @@ func (f fakeTrailStatus) Patch(_ context.Context, event client.Object, _ client.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.patched++
-	event.SetResourceVersion(formatVersion(f.onPatch()))
+	event.SetResourceVersion(apijson.FormatVersion(f.onPatch()))
 	return nil
 }
 

@@ -11,6 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // feed is the one watch of AuditEvents that all couriers of this replica share. Every event is decoded once and given to the inbox of
@@ -81,14 +85,14 @@ func (f *feed) run(ctx context.Context) {
 		case err == nil:
 			retry = newBackoff()
 			continue
-		case errors.Is(err, errExpired):
+		case errors.Is(err, apijson.ErrExpired):
 			log.FromContext(ctx).Info("Starting the watch of AuditEvents over, because its history is gone")
 			f.reset()
 		default:
 			log.FromContext(ctx).Error(err, "Watching AuditEvents again after a pause")
 			f.trouble()
 		}
-		sleep(ctx, retry.Step())
+		pause.For(ctx, retry.Step())
 	}
 }
 
@@ -107,9 +111,9 @@ func (f *feed) watchOnce(ctx context.Context) error {
 		f.begin(head)
 	case from > head:
 		// The API server accepts such a watch, and then shows nothing until its history has grown as far.
-		return errExpired
+		return apijson.ErrExpired
 	}
-	return f.source.watch(ctx, from, func(version uint64, created *wireEvent) {
+	return f.source.watch(ctx, from, func(version uint64, created *recorded.Wire) {
 		f.give(ctx, version, created)
 	})
 }
@@ -154,7 +158,7 @@ func (f *feed) hasShown(version uint64, since time.Time, settle time.Duration) b
 	return f.position != 0 && f.troubled.IsZero() && f.clock.Since(since) >= settle
 }
 
-// at is the position; 0 when the watch has to begin anew.
+// At is the position; 0 when the watch has to begin anew.
 func (f *feed) at() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -179,14 +183,14 @@ func (f *feed) begin(head uint64) {
 
 // give moves the position on, and gives a created event to its trail. Both happen at once, so that a trail that
 // subscribes in between misses nothing.
-func (f *feed) give(ctx context.Context, version uint64, created *wireEvent) {
+func (f *feed) give(ctx context.Context, version uint64, created *recorded.Wire) {
 	if created != nil && f.partial.Load() && f.pass(version, created) {
 		return
 	}
-	var event Event
+	var event recorded.Event
 	if created != nil {
 		var err error
-		if event, err = created.event(); err != nil {
+		if event, err = created.Event(); err != nil {
 			// An event that nobody can read must not stop those that follow it.
 			log.FromContext(ctx).Error(err, "Skipping an AuditEvent that cannot be read")
 		}

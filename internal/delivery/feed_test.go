@@ -11,6 +11,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // TestSubscribeMissesNothing: whatever the feed gives out while a trail subscribes, the inbox has everything past the
@@ -18,7 +20,7 @@ import (
 func TestSubscribeMissesNothing(t *testing.T) {
 	const last, tries = 50, 200
 	trail := newTrail("shop", "security")
-	wires := make([]*wireEvent, last+1)
+	wires := make([]*recorded.Wire, last+1)
 	for version := 1; version <= last; version++ {
 		wires[version] = stored(t, newEvent(trail, eventName(version), recordedTime), uint64(version))
 	}
@@ -133,7 +135,7 @@ func TestFeedGivesEachTrailItsEvents(t *testing.T) {
 		f.api.store(newEvent(newTrail("shop", "nobody's"), "c", recordedTime), 13)
 		f.api.send("MODIFIED", newEvent(f.trails[0], "a", recordedTime)) // Its resourceVersion is not set: skipped with an error.
 		synctest.Wait()
-		sleep(t.Context(), time.Minute) // In a bubble it passes at once.
+		pause.For(t.Context(), time.Minute) // In a bubble it passes at once.
 		synctest.Wait()
 		written := newEvent(f.trails[0], "a", recordedTime)
 		written.ResourceVersion = "14"
@@ -183,7 +185,7 @@ func TestAnExpiredWatchLeavesEveryoneBehind(t *testing.T) {
 				synctest.Wait()
 				f.api.restore(40) // This much nobody was told of.
 				expire(f.api)
-				sleep(t.Context(), time.Minute) // In a bubble it passes at once.
+				pause.For(t.Context(), time.Minute) // In a bubble it passes at once.
 
 				versions, behind := f.look(0)
 				g.Expect(versions).To(Equal([]uint64{11}), "what came before the gap is still good")

@@ -14,6 +14,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // TestAFrameInAnyOrder: nobody promises that the kind comes first.
@@ -24,7 +26,7 @@ func TestAFrameInAnyOrder(t *testing.T) {
 		`{"object":{"status":{},"metadata":{"resourceVersion":"5"}},"type":"ADDED"}`,
 	} {
 		var seen uint64
-		g.Expect(next(newStream(strings.NewReader(frame)), func(version uint64, created *wireEvent) {
+		g.Expect(next(apijson.NewStream(strings.NewReader(frame)), func(version uint64, created *recorded.Wire) {
 			g.Expect(created).NotTo(BeNil())
 			seen = version
 		})).To(Succeed())
@@ -34,7 +36,7 @@ func TestAFrameInAnyOrder(t *testing.T) {
 		`{"type":"ERROR","object":{"kind":"Status","metadata":{},"status":"Failure","message":"too old","reason":"Expired","code":410}}`,
 		`{"object":{"kind":"Status","metadata":{},"status":"Failure","message":"too old","reason":"Expired","code":410},"type":"ERROR"}`,
 	} {
-		g.Expect(next(newStream(strings.NewReader(frame)), nil)).To(MatchError(errExpired))
+		g.Expect(next(apijson.NewStream(strings.NewReader(frame)), nil)).To(MatchError(apijson.ErrExpired))
 	}
 }
 
@@ -65,10 +67,10 @@ func BenchmarkFrame(b *testing.B) {
 			b.SetBytes(int64(len(frame)))
 			b.ReportAllocs()
 			reader := bytes.NewReader(frame)
-			frames := newStream(reader)
+			frames := apijson.NewStream(reader)
 			for b.Loop() {
 				reader.Reset(frame)
-				if err := next(frames, func(version uint64, created *wireEvent) {
+				if err := next(frames, func(version uint64, created *recorded.Wire) {
 					f.give(b.Context(), version, created)
 				}); err != nil {
 					b.Fatal(err)

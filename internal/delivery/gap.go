@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // maxGapNames bounds the events that a gap names; the others are counted.
@@ -24,14 +25,14 @@ type Gap struct {
 
 // gap gathers the events of one batch whose records were refused for good.
 type gap struct {
-	first, last *Event
+	first, last *recorded.Event
 	names       []string
 	reasons     []string
 	count       int64
 }
 
-// add takes an event. A notice is left out: a gap in what tells of gaps would tell of itself without end.
-func (g *gap) add(event *Event, reason string) {
+// Add takes an event. A notice is left out: a gap in what tells of gaps would tell of itself without end.
+func (g *gap) add(event *recorded.Event, reason string) {
 	if event.Head.Action == v1alpha1.ActionNotice {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 	"github.com/trailkeeper/trailkeeper/internal/shards"
 )
 
@@ -147,8 +148,8 @@ func (w *watching) end() {
 
 // pass moves the position past an event of a trail that is not served here, and is false for any other. It reads no more of
 // the event than whose it is.
-func (f *feed) pass(version uint64, created *wireEvent) bool {
-	trail, err := created.trail()
+func (f *feed) pass(version uint64, created *recorded.Wire) bool {
+	trail, err := created.Trail()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil || f.inboxes[trail] != nil {

@@ -2,13 +2,15 @@ package delivery
 
 import (
 	"sync"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // inbox holds what the feed has for one trail, in order. It is bounded: past the bound it forgets what follows and
 // says so, and the courier reads that from the API server instead.
 type inbox struct {
 	mu     sync.Mutex
-	events []Event
+	events []recorded.Event
 	bytes  int
 	limit  int
 	behind bool
@@ -28,23 +30,23 @@ func newInbox(limit int) *inbox {
 }
 
 // offer adds an event, or notes that the trail fell behind.
-func (b *inbox) offer(event *Event) {
+func (b *inbox) offer(event *recorded.Event) {
 	b.mu.Lock()
 	switch {
 	case b.behind:
 		b.miss(event)
-	case b.bytes+event.size() > b.limit && len(b.events) > 0:
+	case b.bytes+event.Size() > b.limit && len(b.events) > 0:
 		b.behind = true
 		b.miss(event)
 	default:
 		b.events = append(b.events, *event)
-		b.bytes += event.size()
+		b.bytes += event.Size()
 	}
 	b.mu.Unlock()
 	b.signal()
 }
 
-func (b *inbox) miss(event *Event) {
+func (b *inbox) miss(event *recorded.Event) {
 	b.missed++
 	b.last = event.ResourceVersion
 }
@@ -83,22 +85,22 @@ func (b *inbox) lose() {
 }
 
 // take removes all events; behind says that others followed them that the inbox does not have.
-func (b *inbox) take() (events []Event, behind bool) {
+func (b *inbox) take() (events []recorded.Event, behind bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	events, b.events, b.bytes = b.events, nil, 0
 	return events, b.behind
 }
 
-// peek appends what waits to events, and leaves it there.
-func (b *inbox) peek(events []Event) []Event {
+// Peek appends what waits to events, and leaves it there.
+func (b *inbox) peek(events []recorded.Event) []recorded.Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append(events, b.events...)
 }
 
 // show has visit look at what waits, which it must neither change nor keep.
-func (b *inbox) show(visit func(events []Event)) {
+func (b *inbox) show(visit func(events []recorded.Event)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	visit(b.events)
@@ -118,7 +120,7 @@ func (b *inbox) hasLost() bool {
 	return b.lost
 }
 
-// size is how many events wait that were not read from the API server, whether the inbox has them or not.
+// Size is how many events wait that were not read from the API server, whether the inbox has them or not.
 func (b *inbox) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

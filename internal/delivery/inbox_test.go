@@ -5,13 +5,15 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	. "github.com/onsi/gomega"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 func TestInboxFallsBehindRatherThanGrow(t *testing.T) {
 	g := NewWithT(t)
 	box := newInbox(2000)
-	event := func(version uint64) *Event {
-		return &Event{ResourceVersion: version, Spec: make(jsontext.Value, 400)}
+	event := func(version uint64) *recorded.Event {
+		return &recorded.Event{ResourceVersion: version, Spec: make(jsontext.Value, 400)}
 	}
 	box.offer(event(1))
 	events, behind := box.take()

@@ -58,7 +58,7 @@ func (x *index) digest(name types.NamespacedName) uint32 {
 	return uint32(maphash.Comparable(x.seed, name) >> digestBits)
 }
 
-// add notes the next event of the list.
+// Add notes the next event of the list.
 func (x *index) add(name types.NamespacedName, version uint64) {
 	last := len(x.runs) - 1
 	if digest := x.digest(name); last < 0 || !x.runs[last].add(version, digest) {
@@ -78,7 +78,7 @@ func (x *index) add(name types.NamespacedName, version uint64) {
 	here.events++
 }
 
-// add notes a place, if the run has room for it and its base suits.
+// Add notes a place, if the run has room for it and its base suits.
 func (r *run) add(version uint64, digest uint32) bool {
 	if version < r.base || version-r.base > math.MaxUint32 || len(r.places) == runLength {
 		return false

@@ -1,6 +1,10 @@
 package delivery
 
-import "time"
+import (
+	"time"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
+)
 
 const (
 	// maxLag bounds what delivery waits for others.
@@ -16,7 +20,7 @@ type lag struct {
 }
 
 // note takes account of events that the feed gave. What a backlog lists was not late, but only not read.
-func (l *lag) note(events []Event, now time.Time) {
+func (l *lag) note(events []recorded.Event, now time.Time) {
 	for i := range events {
 		if !events[i].Late {
 			continue
@@ -28,7 +32,7 @@ func (l *lag) note(events []Event, now time.Time) {
 	}
 }
 
-// at is how late events still come.
+// At is how late events still come.
 func (l *lag) at(now time.Time) time.Duration {
 	if now.Sub(l.when) > lagFor {
 		return 0

@@ -6,15 +6,17 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // TestLateEventsDelayJudgement: as long as events come from local files, others of their time may come too.
 func TestLateEventsDelayJudgement(t *testing.T) {
 	g := NewWithT(t)
-	come := func(after, late time.Duration) []Event {
-		event := Event{Seen: recordedTime.Add(after), Late: true}
+	come := func(after, late time.Duration) []recorded.Event {
+		event := recorded.Event{Seen: recordedTime.Add(after), Late: true}
 		event.Head.Time = metav1.NewMicroTime(recordedTime.Add(after - late))
-		return []Event{event}
+		return []recorded.Event{event}
 	}
 	at := recordedTime.Add
 	var l lag

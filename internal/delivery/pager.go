@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // pager lists a trail's events in some namespaces, page by page, in the order of their names. Each namespace's list is
@@ -19,12 +21,12 @@ type pager struct {
 	source     *source
 	trail      string
 	namespaces []string
-	// size is how many events a page has.
+	// Size is how many events a page has.
 	size int
 	next string
 	// last is the last name that was listed in the first of namespaces.
 	last string
-	// version is the resourceVersion up to which all the lists that were begun are complete.
+	// Version is the resourceVersion up to which all the lists that were begun are complete.
 	version uint64
 }
 
@@ -54,16 +56,16 @@ func (p *pager) reach(name types.NamespacedName) {
 }
 
 // page shows the next page's events to visit; io.EOF after the last page.
-func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
+func (p *pager) page(ctx context.Context, visit func(*recorded.Wire)) error {
 	if len(p.namespaces) == 0 {
 		return io.EOF
 	}
 	var meta listMeta
 	for try := 1; ; try++ {
 		var err error
-		meta, err = p.source.list(ctx, p.namespaces[0], fields.OneTermEqualSelector(v1alpha1.FieldTrail, p.trail), p.next, p.size, func(event *wireEvent) {
-			if event.name > p.last { // Else a try before this one showed it.
-				p.last = event.name
+		meta, err = p.source.list(ctx, p.namespaces[0], fields.OneTermEqualSelector(v1alpha1.FieldTrail, p.trail), p.next, p.size, func(event *recorded.Wire) {
+			if event.Name > p.last { // Else a try before this one showed it.
+				p.last = event.Name
 				visit(event)
 			}
 		})
@@ -74,7 +76,7 @@ func (p *pager) page(ctx context.Context, visit func(*wireEvent)) error {
 			return err
 		}
 	}
-	version, err := parseVersion(meta.ResourceVersion)
+	version, err := apijson.ParseVersion(meta.ResourceVersion)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // A backlog of hundreds of thousands of events takes a slow API server longer than one request may take, and longer than it
@@ -59,7 +61,7 @@ func TestAListGoesOn(t *testing.T) {
 			pages := list.pager(indexPage)
 			var err error
 			for err == nil {
-				err = pages.page(t.Context(), func(event *wireEvent) { got = append(got, event.name) })
+				err = pages.page(t.Context(), func(event *recorded.Wire) { got = append(got, event.Name) })
 			}
 			if test.fails {
 				g.Expect(errors.Is(err, io.EOF)).To(BeFalse())
@@ -73,7 +75,7 @@ func TestAListGoesOn(t *testing.T) {
 	}
 }
 
-// forgotten answers so many tries with the API server's having forgotten the moment of the list.
+// Forgotten answers so many tries with the API server's having forgotten the moment of the list.
 func forgotten(t *testing.T, times int) func(int, string, []byte) *http.Response {
 	t.Helper()
 	return func(_ int, continued string, _ []byte) *http.Response {

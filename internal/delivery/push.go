@@ -14,8 +14,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/outcome"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // writers is how many outcomes are written at once for one trail.
@@ -33,7 +37,7 @@ type Sink interface {
 }
 
 // deliver judges events, chains them and pushes them, and removes them from the queue. events begin the queue.
-func (c *courier) deliver(ctx context.Context, events []Event) error {
+func (c *courier) deliver(ctx context.Context, events []recorded.Event) error {
 	judgements, err := c.judgeTwice(ctx, events)
 	if err := errors.Join(ctx.Err(), err); err != nil {
 		return err
@@ -56,18 +60,18 @@ func (c *courier) deliver(ctx context.Context, events []Event) error {
 
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
 // recorded before it, but may not have been known yet.
-func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judgement, error) {
+func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]ledger.Judgement, error) {
 	following := func() bool { return len(c.ahead) == 0 && !c.box.isBehind() }
-	verdicts, err := c.judge.all(ctx, events, c.around(len(events)), following())
+	verdicts, err := c.judge.All(ctx, events, c.around(len(events)), following())
 	if err == nil && c.awaitAccount(ctx, events, verdicts) {
-		verdicts, err = c.judge.all(ctx, events, c.around(len(events)), following())
+		verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
 	}
 	if err != nil {
 		return nil, err
 	}
 	open := false
 	for i := range verdicts {
-		open = open || verdicts[i].isOpen(&events[i], following())
+		open = open || verdicts[i].IsOpen(&events[i], following())
 	}
 	shown := true
 	if open {
@@ -76,14 +80,14 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 		if err != nil {
 			return nil, err
 		}
-		if err := c.judge.recall(ctx, events, c.known, verdicts, c.box.isBehind()); err != nil { // It takes about as long.
+		if err := c.judge.Recall(ctx, events, c.known, verdicts, c.box.isBehind()); err != nil { // It takes about as long.
 			return nil, err
 		}
-		sleep(ctx, time.Until(until))
+		pause.For(ctx, time.Until(until))
 		if shown, err = c.awaitFeed(ctx, head, events, verdicts); err != nil {
 			return nil, err
 		}
-		c.judge.again(events, c.around(len(events)), verdicts, following())
+		c.judge.Again(events, c.around(len(events)), verdicts, following())
 	}
 	if c.box.hasLost() {
 		return nil, errLost
@@ -92,8 +96,8 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 	judgements := make([]ledger.Judgement, len(events))
 	for i := range verdicts {
 		judgements[i] = verdicts[i].Judgement
-		if unknown && verdicts[i].isOnlyRead(&events[i]) {
-			judgements[i] = unsettled(&events[i])
+		if unknown && verdicts[i].IsOnlyRead(&events[i]) {
+			judgements[i] = outcome.Unsettled(&events[i])
 		}
 	}
 	return judgements, nil
@@ -103,7 +107,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []Event) ([]ledger.Judg
 const recently = time.Minute
 
 // awaitAccount waits until it is known what was missed, if that matters to any of the events, and says whether it became known.
-func (c *courier) awaitAccount(ctx context.Context, events []Event, verdicts []verdict) bool {
+func (c *courier) awaitAccount(ctx context.Context, events []recorded.Event, verdicts []outcome.Verdict) bool {
 	since, now := time.Time{}, c.clock().Now()
 	for i := range events {
 		at := events[i].Head.Time.Time
@@ -117,8 +121,8 @@ func (c *courier) awaitAccount(ctx context.Context, events []Event, verdicts []v
 
 // around are the events that are known to precede or follow the first ones of the queue, until it is called again: they are many,
 // and are copied into the same memory each time.
-func (c *courier) around(count int) []Event {
-	c.known = append(c.known[:0], c.past.events...)
+func (c *courier) around(count int) []recorded.Event {
+	c.known = append(c.known[:0], c.past.Events...)
 	c.known = append(c.known, c.queue[count:]...)
 	c.known = append(c.known, c.ahead...)
 	c.known = c.box.peek(c.known)
@@ -126,27 +130,27 @@ func (c *courier) around(count int) []Event {
 }
 
 // showOutcomes writes the outcomes that are not Persisted to the events.
-func (c *courier) showOutcomes(ctx context.Context, events []Event, judgements []ledger.Judgement) error {
+func (c *courier) showOutcomes(ctx context.Context, events []recorded.Event, judgements []ledger.Judgement) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
 	for i := range events {
-		if isOpen(&events[i], judgements[i]) {
+		if outcome.IsOpen(&events[i], judgements[i]) {
 			group.Go(func() error { return c.showOutcome(ctx, &events[i], judgements[i]) })
 		}
 	}
 	return group.Wait()
 }
 
-func (c *courier) showOutcome(ctx context.Context, event *Event, judgement ledger.Judgement) error {
+func (c *courier) showOutcome(ctx context.Context, event *recorded.Event, judgement ledger.Judgement) error {
 	_, err := c.writeStatus(ctx, event, v1alpha1.AuditEventStatus{Outcome: judgement.Outcome, Message: judgement.Message})
 	return client.IgnoreNotFound(err)
 }
 
 // writeStatus writes an event's status, and notes at which version the event was recorded. It returns the version that it is then.
-func (c *courier) writeStatus(ctx context.Context, event *Event, status v1alpha1.AuditEventStatus) (uint64, error) {
+func (c *courier) writeStatus(ctx context.Context, event *recorded.Event, status v1alpha1.AuditEventStatus) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	status.RecordedResourceVersion = formatVersion(event.ResourceVersion)
+	status.RecordedResourceVersion = apijson.FormatVersion(event.ResourceVersion)
 	body, err := json.Marshal(map[string]any{"status": status})
 	if err != nil {
 		return 0, fmt.Errorf("encoding the status of AuditEvent %s: %w", event.NamespacedName, err)
@@ -155,11 +159,11 @@ func (c *courier) writeStatus(ctx context.Context, event *Event, status v1alpha1
 	if err := c.delivery.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); err != nil {
 		return 0, fmt.Errorf("writing the status of AuditEvent %s: %w", event.NamespacedName, err)
 	}
-	return parseVersion(target.ResourceVersion)
+	return apijson.ParseVersion(target.ResourceVersion)
 }
 
 // keep accounts for events of a trail that pushes nowhere.
-func (c *courier) keep(events []Event) {
+func (c *courier) keep(events []recorded.Event) {
 	c.at.head.Sequence += int64(len(events))
 	c.at.version = events[len(events)-1].ResourceVersion
 	c.leave(len(events))
@@ -167,13 +171,13 @@ func (c *courier) keep(events []Event) {
 
 // leave takes the first events from the queue; they were judged.
 func (c *courier) leave(count int) {
-	c.past.add(c.queue[:count], c.lateness())
+	c.past.Add(c.queue[:count], c.lateness())
 	c.queue = c.queue[count:]
 }
 
 // push chains events and pushes them batch by batch. It returns when the destination has taken or refused all of them,
 // or when the context ended.
-func (c *courier) push(ctx context.Context, events []Event, judgements []ledger.Judgement) error {
+func (c *courier) push(ctx context.Context, events []recorded.Event, judgements []ledger.Judgement) error {
 	records, heads, err := c.chain(ctx, events, judgements)
 	if err != nil {
 		return err
@@ -226,7 +230,7 @@ func reasonOfUnfit(err error) string {
 }
 
 // chain builds the records of events, and the head of the chain after each.
-func (c *courier) chain(ctx context.Context, events []Event, judgements []ledger.Judgement) ([]cloudwatch.Record, []ledger.Head, error) {
+func (c *courier) chain(ctx context.Context, events []recorded.Event, judgements []ledger.Judgement) ([]cloudwatch.Record, []ledger.Head, error) {
 	records := make([]cloudwatch.Record, len(events))
 	heads := make([]ledger.Head, len(events))
 	head := c.at.head

@@ -11,6 +11,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/fault"
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // openTimeout bounds the opening of a destination.
@@ -63,7 +64,7 @@ func (c *courier) offer(ctx context.Context, records []cloudwatch.Record) ([]ref
 // as something changed.
 func (c *courier) pause(ctx context.Context, class cloudwatch.Class, longest time.Duration) (changed bool) {
 	if class != cloudwatch.ClassAuth {
-		sleep(ctx, longest)
+		pause.For(ctx, longest)
 		return false
 	}
 	timer := c.clock().NewTimer(longest)
@@ -100,7 +101,7 @@ func (c *courier) hold(ctx context.Context) error {
 		if err := c.commitIfDue(ctx); err != nil {
 			return err
 		}
-		sleep(ctx, c.delivery.Linger)
+		pause.For(ctx, c.delivery.Linger)
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // Reasons of refusals, as metrics show them, beside v1alpha1.ReasonRecordRejected.
@@ -82,7 +84,7 @@ func (c *courier) restamp(ctx context.Context, records []cloudwatch.Record, reas
 
 // quarantine accounts for records that the destination refused for good: in metrics, in the log, and by a gap in the trail
 // itself, which is recorded before the cursor passes them. It returns how many they are. events are those of the batch.
-func (c *courier) quarantine(ctx context.Context, events []Event, refused []refusal) (rejected int, err error) {
+func (c *courier) quarantine(ctx context.Context, events []recorded.Event, refused []refusal) (rejected int, err error) {
 	var missing gap
 	for _, each := range refused {
 		rejected += each.count
@@ -112,7 +114,7 @@ func (c *courier) announce(ctx context.Context, missing Gap) error {
 			return nil
 		}
 		log.FromContext(ctx).Error(err, "Cannot record a gap in what was delivered, will try again")
-		sleep(ctx, retry.Step())
+		pause.For(ctx, retry.Step())
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

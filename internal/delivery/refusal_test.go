@@ -11,6 +11,7 @@ import (
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // TestWhatIsRefusedForItsTimeIsSentAgain: the group keeps records for less long than delivery was away.
@@ -24,7 +25,7 @@ func TestWhatIsRefusedForItsTimeIsSentAgain(t *testing.T) {
 			b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now().Add(-age)))
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.sink.messages()).To(HaveLen(3))
 		g.Expect(b.trails.status(t).Delivery).To(And(HaveField("Rejected", BeZero()), HaveField("Delivered", BeEquivalentTo(3))))
@@ -46,7 +47,7 @@ func TestWhatNoTimeHelpsIsAccountedFor(t *testing.T) {
 			b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now()))
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.trails.status(t).Delivery).To(And(HaveField("Rejected", BeEquivalentTo(2)), HaveField("Delivered", BeEquivalentTo(3))))
 		for reason, count := range map[string]int{refusedTooOld: 1, refusedExpired: 0, refusedTooNew: 1} {
@@ -71,9 +72,9 @@ func TestADestinationThatTakesNothingIsNoPoison(t *testing.T) {
 			b.offer(t, c, uint64(n+1), newEvent(b.trail, eventName(n), time.Now()))
 		}
 		stop := b.start(t, c)
-		sleep(t.Context(), 5*time.Minute)
+		pause.For(t.Context(), 5*time.Minute)
 		g.Expect(b.trails.status(t).Conditions).To(ContainElement(HaveField("Reason", v1alpha1.ReasonRecordRejected)))
-		sleep(t.Context(), 2*time.Hour)
+		pause.For(t.Context(), 2*time.Hour)
 		stop()
 		g.Expect(linkNames(t, b.links(t))).To(Equal(numbered(5)))
 		g.Expect(b.trails.status(t).Delivery.Rejected).To(BeZero())
@@ -100,7 +101,7 @@ func TestAGapIsToldBeforeTheCursorPasses(t *testing.T) {
 		event.Spec.Note = "this is poison"
 		b.offer(t, c, 1, event)
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.gaps).To(HaveLen(1))
 		g.Expect(b.trails.status(t).Delivery.Rejected).To(BeEquivalentTo(1))

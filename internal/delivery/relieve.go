@@ -16,6 +16,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/chunk"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 const (
@@ -95,7 +96,7 @@ type single struct {
 
 // take judges the events that begin the queue, packs them and takes them from the queue. A day later they could not be
 // judged any more.
-func (p *packing) take(ctx context.Context, events []Event) error {
+func (p *packing) take(ctx context.Context, events []recorded.Event) error {
 	judgements, err := p.judgeTwice(ctx, events)
 	if err := errors.Join(ctx.Err(), err); err != nil {
 		return err
@@ -117,7 +118,7 @@ func (p *packing) take(ctx context.Context, events []Event) error {
 	return nil
 }
 
-func (p *packing) add(ctx context.Context, event *Event, judgement ledger.Judgement) error {
+func (p *packing) add(ctx context.Context, event *recorded.Event, judgement ledger.Judgement) error {
 	err := p.writer.Add(&chunk.Entry{
 		Namespace: event.Namespace, Name: event.Name, ResourceVersion: event.ResourceVersion,
 		Outcome: judgement.Outcome, Message: judgement.Message, Spec: event.Spec,

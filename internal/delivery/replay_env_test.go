@@ -13,13 +13,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/objects"
 )
 
 // TestTheAPIServerRemembers what was created and deleted at once, and that a uid never was.
 func TestTheAPIServerRemembers(t *testing.T) {
 	g := NewWithT(t)
 	r := newRig(t)
-	o := newReader(r.rest, clock.RealClock{}, func() (lasted, ago time.Duration) { return 0, 0 })
+	o := objects.New(r.rest, clock.RealClock{}, func() (lasted, ago time.Duration) { return 0, 0 })
 	ref := func(object client.Object, name string) *v1alpha1.ResourceReference {
 		return &v1alpha1.ResourceReference{
 			Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespace: r.namespace, Name: name, UID: string(object.GetUID()),
@@ -30,7 +32,7 @@ func TestTheAPIServerRemembers(t *testing.T) {
 		g.Expect(r.Create(t.Context(), one)).To(Succeed())
 		return one
 	}
-	_, since, err := o.at(t.Context(), ref(&corev1.ConfigMap{}, "web"), 0)
+	_, since, err := o.At(t.Context(), ref(&corev1.ConfigMap{}, "web"), 0)
 	g.Expect(err).NotTo(HaveOccurred())
 
 	first := newOne()
@@ -39,7 +41,7 @@ func TestTheAPIServerRemembers(t *testing.T) {
 	g.Expect(r.Delete(t.Context(), second)).To(Succeed())
 
 	appeared := func(since uint64, refs ...*v1alpha1.ResourceReference) []string {
-		found, err := o.appeared(t.Context(), refs, since)
+		found, err := o.Appeared(t.Context(), refs, since)
 		g.Expect(err).NotTo(HaveOccurred())
 		return slices.Sorted(maps.Keys(found))
 	}
@@ -52,7 +54,7 @@ func TestTheAPIServerRemembers(t *testing.T) {
 	g.Expect(appeared(since, ref(never, "never"), ref(first, "web"), ref(second, "web"))).
 		To(ConsistOf(string(first.UID), string(second.UID)), "of several names at once")
 
-	ended, err := parseVersion(second.ResourceVersion)
+	ended, err := apijson.ParseVersion(second.ResourceVersion)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(appeared(ended, ref(first, "web"))).To(BeEmpty(), "it was there before only")
 }

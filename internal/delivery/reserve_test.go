@@ -6,6 +6,9 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/trailkeeper/trailkeeper/internal/pause"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 func TestRoughly(t *testing.T) {
@@ -30,7 +33,7 @@ func TestFullUntilATenthIsDelivered(t *testing.T) {
 			g.Expect(c.isFull(t.Context(), 0, step.pending)).To(Equal(step.want), "%d", step.pending)
 		}
 		g.Expect(c.refusedSince(began)).To(BeTrue(), "nothing is concluded from what may be missing")
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		g.Expect(c.refusedSince(began)).To(BeTrue())
 		g.Expect(c.refusedSince(time.Now())).To(BeFalse())
 	})
@@ -58,7 +61,7 @@ func TestCountsWhatWaits(t *testing.T) {
 
 	c.reserve.chunks = []packedEvents{{count: 10}, {count: 20}}
 	g.Expect(c.packed()).To(BeEquivalentTo(30))
-	c.reserve.unpacking, c.reserve.read, c.queue = true, 7, make([]Event, 3)
+	c.reserve.unpacking, c.reserve.read, c.queue = true, 7, make([]recorded.Event, 3)
 	g.Expect(c.packed()).To(BeEquivalentTo(26), "four of the first chunk are delivered")
 	g.Expect(c.singles()).To(Equal(6), "those in the queue are packed ones")
 	c.box.forget()
@@ -76,7 +79,7 @@ func TestPacksOnlyForADestinationThatFails(t *testing.T) {
 		g.Expect(c.overflows()).To(BeFalse())
 		c.report(State{Reason: "Unreachable"})
 		g.Expect(c.overflows()).To(BeFalse())
-		sleep(t.Context(), defaultAfter)
+		pause.For(t.Context(), defaultAfter)
 		c.report(State{Reason: "Unreachable"})
 		g.Expect(c.overflows()).To(BeTrue())
 		c.reserve.rest = DefaultSingle

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 )
 
 // recordAndDeliver stores events and waits until they are committed.
@@ -72,7 +73,7 @@ func TestARestoredCursorForksNoChain(t *testing.T) {
 				g.Expect(linkNames(t, b.links(t))).To(Equal(want))
 				status := b.trails.status(t).Delivery
 				g.Expect(status.Sequence).To(BeEquivalentTo(len(want)))
-				g.Expect(status.ResourceVersion).To(Equal(formatVersion(13 + test.passed)))
+				g.Expect(status.ResourceVersion).To(Equal(apijson.FormatVersion(13 + test.passed)))
 			})
 		})
 	}

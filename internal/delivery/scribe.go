@@ -117,7 +117,7 @@ func (s *scribe) refuse(ctx context.Context, before, after ledger.Head, reason s
 
 var errTooManyGaps = errors.New("too many refused records wait for an entry, because the ledger cannot be written")
 
-// due says whether an entry is to be composed. idle says that nothing more is about to be pushed.
+// Due says whether an entry is to be composed. idle says that nothing more is about to be pushed.
 func (s *scribe) due(at *cursor, idle bool, now time.Time) bool {
 	trail := s.trail()
 	switch {
@@ -134,7 +134,7 @@ func (s *scribe) due(at *cursor, idle bool, now time.Time) bool {
 	}
 }
 
-// begun says whether the ledger may begin: the trail controller makes group and stream first, and notes who did.
+// Begun says whether the ledger may begin: the trail controller makes group and stream first, and notes who did.
 func (s *scribe) begun() bool { return s.trail().Status.StreamCreatedByOperator != nil }
 
 // open says that there is something of which no entry tells.
@@ -198,7 +198,7 @@ func (s *scribe) entry(at *cursor, signer ledgerkey.Signer) ledger.Entry {
 	return entry
 }
 
-// fail notes that an entry could not be composed or written; it is tried again later.
+// Fail notes that an entry could not be composed or written; it is tried again later.
 func (s *scribe) fail(ctx context.Context, err error) {
 	pause := s.retry.Step()
 	s.retryAt = s.delivery.Clock.Now().Add(pause)
@@ -207,7 +207,7 @@ func (s *scribe) fail(ctx context.Context, err error) {
 	log.FromContext(ctx).Info("The ledger could not be written, will try again", "error", err.Error(), "after", pause.String())
 }
 
-// written notes that the pending entry is in the ledger. made says whether this very try made the stream; nil when the stream was
+// Written notes that the pending entry is in the ledger. made says whether this very try made the stream; nil when the stream was
 // there.
 func (s *scribe) written(ctx context.Context, made *bool) {
 	entry, err := ledger.ReadEntry([]byte(s.book.Pending))

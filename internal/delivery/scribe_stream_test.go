@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // TestALedgersStreamIsClaimedBeforeItIsMade: a leader that is killed right after it made the stream leaves one of which its
@@ -23,10 +24,10 @@ func TestALedgersStreamIsClaimedBeforeItIsMade(t *testing.T) {
 				b.book.onEnsure = func() { killed = b.trails.status(t) }
 				c := b.courier(t)
 				stop := b.start(t, c)
-				sleep(t.Context(), time.Second)
+				pause.For(t.Context(), time.Second)
 				if stops { // Somebody has deleted the stream, which was there before the trail.
 					b.happen(t, c, 1)
-					sleep(t.Context(), time.Minute)
+					pause.For(t.Context(), time.Minute)
 					b.book.absent = true
 				}
 				stop()
@@ -38,7 +39,7 @@ func TestALedgersStreamIsClaimedBeforeItIsMade(t *testing.T) {
 				b.trail.Status = killed
 				b.trail.Status.StreamCreatedByOperator = new(true) // The trail controller's, which the fake does not keep.
 				stop = b.start(t, b.courier(t))
-				sleep(t.Context(), time.Minute)
+				pause.For(t.Context(), time.Minute)
 				stop()
 				g.Expect(b.trails.status(t).Ledger).To(And(
 					HaveField("StreamCreatedByOperator", HaveValue(BeTrue())), HaveField("Pending", BeEmpty())))
@@ -58,7 +59,7 @@ func TestALedgersStreamThatIsThereIsNotClaimed(t *testing.T) {
 					b.book.errs = []error{refused(v1alpha1.ReasonDestinationNotFound), refused(v1alpha1.ReasonDestinationNotFound)}
 				}
 				stop := b.start(t, b.courier(t))
-				sleep(t.Context(), time.Minute)
+				pause.For(t.Context(), time.Minute)
 				stop()
 				g.Expect(b.trails.status(t).Ledger).To(HaveField("StreamCreatedByOperator", HaveValue(BeFalse())))
 			})

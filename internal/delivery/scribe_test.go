@@ -16,6 +16,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // ledgerBench is a bench whose trail has a ledger.
@@ -118,19 +119,19 @@ func TestACheckpointEveryHour(t *testing.T) {
 		b := newLedgerBench(t)
 		c := b.courier(t)
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		g.Expect(b.kinds(t)).To(Equal([]ledger.Kind{ledger.KindGenesis}), "before any event")
 		b.happen(t, c, 5)
-		sleep(t.Context(), 50*time.Minute)
+		pause.For(t.Context(), 50*time.Minute)
 		g.Expect(b.kinds(t)).To(HaveLen(1), "not yet an hour")
-		sleep(t.Context(), 20*time.Minute)
+		pause.For(t.Context(), 20*time.Minute)
 		g.Expect(b.kinds(t)).To(Equal([]ledger.Kind{ledger.KindGenesis, ledger.KindCheckpoint}))
 		g.Expect(b.entries(t)[1]).To(And(HaveField("Sequence", BeEquivalentTo(5)), HaveField("Delivered", BeEquivalentTo(5)),
 			HaveField("Cluster", "c1"), HaveField("Trail.UID", string(b.trail.UID)), HaveField("Destination.LogStream", "cluster-a")))
-		sleep(t.Context(), 24*time.Hour)
+		pause.For(t.Context(), 24*time.Hour)
 		g.Expect(b.kinds(t)).To(HaveLen(2), "nothing happened")
 		b.happen(t, c, 3)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		g.Expect(b.kinds(t)).To(HaveLen(3), "the last one is a day old")
 		stop()
 		g.Expect(b.kinds(t)).To(HaveLen(3), "a stop has nothing to add")
@@ -168,9 +169,9 @@ func TestACheckpointAtEveryStop(t *testing.T) {
 				b := newLedgerBench(t)
 				c := b.courier(t)
 				stop := b.start(t, c)
-				sleep(t.Context(), time.Second) // The ledger has begun.
+				pause.For(t.Context(), time.Second) // The ledger has begun.
 				b.happen(t, c, 5)
-				sleep(t.Context(), 10*time.Minute)
+				pause.For(t.Context(), 10*time.Minute)
 				closed := func() bool {
 					trail := b.trail.DeepCopy()
 					trail.Status = b.trails.status(t)
@@ -178,10 +179,10 @@ func TestACheckpointAtEveryStop(t *testing.T) {
 				}
 				g.Expect(closed()).To(BeFalse())
 				end(b, c, stop)
-				sleep(t.Context(), 15*time.Second)
+				pause.For(t.Context(), 15*time.Second)
 				g.Expect(closed()).To(BeTrue())
 				g.Expect(b.verify(t)).To(And(HaveField("Findings", BeEmpty()), HaveField("Vouched", BeEquivalentTo(5))))
-				sleep(t.Context(), time.Hour)
+				pause.For(t.Context(), time.Hour)
 				stop()
 				g.Expect(b.kinds(t)).To(HaveLen(2))
 			})
@@ -208,14 +209,14 @@ func TestTheLedgerNeverHoldsUpDelivery(t *testing.T) {
 		stop := b.start(t, c)
 		for range 20 {
 			b.happen(t, c, 1)
-			sleep(t.Context(), 10*time.Second)
+			pause.For(t.Context(), 10*time.Second)
 			g.Expect(b.sink.messages()).To(HaveLen(int(b.now)), "within seconds")
 		}
 		g.Expect(b.trails.status(t).Delivery.Sequence).To(BeEquivalentTo(20))
 		healthy.Store(true)
-		sleep(t.Context(), 2*time.Hour)
+		pause.For(t.Context(), 2*time.Hour)
 		b.happen(t, c, 1)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.verify(t)).To(And(HaveField("Findings", BeEmpty()), HaveField("Vouched", BeEquivalentTo(21))))
 	})
@@ -228,9 +229,9 @@ func TestAStopDoesNotWaitForTheLedger(t *testing.T) {
 		b := newLedgerBench(t)
 		c := b.courier(t)
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Second) // The ledger has begun.
+		pause.For(t.Context(), time.Second) // The ledger has begun.
 		b.happen(t, c, 5)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		b.Ledger.Open = func(ctx context.Context, _ *v1alpha1.AuditTrail) (Sink, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -246,7 +247,7 @@ func TestAStopDoesNotWaitForTheLedger(t *testing.T) {
 		b.Ledger.Open = func(context.Context, *v1alpha1.AuditTrail) (Sink, error) { return b.book, nil }
 		next := b.courier(t)
 		stop = b.start(t, next)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.book.messages()).To(HaveLen(2))
 		g.Expect(b.book.messages()[1]).To(Equal(pending))
@@ -262,7 +263,7 @@ func TestRefusedRecordsAreAccountedFor(t *testing.T) {
 		b.sink.poison = "poison"
 		c := b.courier(t)
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Second) // The ledger has begun.
+		pause.For(t.Context(), time.Second) // The ledger has begun.
 		for n := 1; n <= 50; n++ {
 			event := newEvent(b.trail, eventName(n), time.Now())
 			switch n {
@@ -273,7 +274,7 @@ func TestRefusedRecordsAreAccountedFor(t *testing.T) {
 			}
 			b.offer(t, c, uint64(n), event)
 		}
-		sleep(t.Context(), 5*time.Minute)
+		pause.For(t.Context(), 5*time.Minute)
 		entries := b.entries(t)
 		g.Expect(entries[len(entries)-1].Kind).To(Equal(ledger.KindGap))
 		var gaps []ledger.Gap
@@ -307,9 +308,9 @@ func TestAnEntryIsTheSameEachTime(t *testing.T) {
 		b := newLedgerBench(t)
 		c := b.courier(t)
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Second) // The ledger has begun.
+		pause.For(t.Context(), time.Second) // The ledger has begun.
 		b.happen(t, c, 5)
-		sleep(t.Context(), 90*time.Minute)
+		pause.For(t.Context(), 90*time.Minute)
 		stop()
 		before := b.book.messages()
 		g.Expect(before).To(HaveLen(2))
@@ -323,7 +324,7 @@ func TestAnEntryIsTheSameEachTime(t *testing.T) {
 		next := b.courier(t)
 		stop = b.start(t, next)
 		b.happen(t, next, 5)
-		sleep(t.Context(), 90*time.Minute)
+		pause.For(t.Context(), 90*time.Minute)
 		stop()
 		after := b.book.messages()
 		g.Expect(after).To(HaveLen(4))
@@ -340,17 +341,17 @@ func TestTheKeyChanges(t *testing.T) {
 		b := newLedgerBench(t)
 		c := b.courier(t)
 		stop := b.start(t, c)
-		sleep(t.Context(), time.Second) // The ledger has begun.
+		pause.For(t.Context(), time.Second) // The ledger has begun.
 		b.happen(t, c, 5)
-		sleep(t.Context(), 2*time.Hour)
+		pause.For(t.Context(), 2*time.Hour)
 		first := b.trails.status(t).Ledger.PublicKey
 		for range 3 {
-			sleep(t.Context(), keyLifetime)
+			pause.For(t.Context(), keyLifetime)
 			_, err := b.keys.Signer(t.Context()) // Other trails are busy.
 			g.Expect(err).NotTo(HaveOccurred())
 		}
 		b.happen(t, c, 5)
-		sleep(t.Context(), 2*time.Hour)
+		pause.For(t.Context(), 2*time.Hour)
 		stop()
 		g.Expect(b.kinds(t)).To(Equal([]ledger.Kind{ledger.KindGenesis, ledger.KindCheckpoint, ledger.KindKey}))
 		g.Expect(b.entries(t)[2].Keys).To(HaveLen(3))
@@ -370,13 +371,13 @@ func TestNoLedgerBeforeItsGroup(t *testing.T) {
 		b := newLedgerBench(t, func(trail *v1alpha1.AuditTrail) { trail.Status.StreamCreatedByOperator = nil })
 		c := b.courier(t)
 		stop := b.start(t, c)
-		sleep(t.Context(), 10*time.Minute)
+		pause.For(t.Context(), 10*time.Minute)
 		g.Expect(b.book.asked()).To(BeEmpty())
 		trail, made := b.trail.DeepCopy(), false
 		trail.Status.StreamCreatedByOperator = &made
 		b.book.absent = true
 		c.trail.Store(trail)
-		sleep(t.Context(), time.Minute)
+		pause.For(t.Context(), time.Minute)
 		stop()
 		g.Expect(b.book.asked()).To(Equal([]string{"put", "put", "ensure", "put"}))
 	})

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 const (
@@ -54,16 +56,16 @@ type listMeta struct {
 // head is the resourceVersion of the API server's present state. In one namespace and by name it looks at one place, and not at how many
 // events there are.
 func (s *source) head(ctx context.Context) (uint64, error) {
-	meta, err := s.list(ctx, metav1.NamespaceDefault, fields.OneTermEqualSelector(metav1.ObjectNameField, "none"), "", 1, func(*wireEvent) {})
+	meta, err := s.list(ctx, metav1.NamespaceDefault, fields.OneTermEqualSelector(metav1.ObjectNameField, "none"), "", 1, func(*recorded.Wire) {})
 	if err != nil {
 		return 0, err
 	}
-	return parseVersion(meta.ResourceVersion)
+	return apijson.ParseVersion(meta.ResourceVersion)
 }
 
-// list shows one page's events to visit while it arrives, so that a page is never in memory as a whole.
+// List shows one page's events to visit while it arrives, so that a page is never in memory as a whole.
 func (s *source) list(
-	ctx context.Context, namespace string, of fields.Selector, continueToken string, limit int, visit func(*wireEvent),
+	ctx context.Context, namespace string, of fields.Selector, continueToken string, limit int, visit func(*recorded.Wire),
 ) (meta listMeta, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -76,8 +78,8 @@ func (s *source) list(
 		return meta, fmt.Errorf("listing AuditEvents: %w", err)
 	}
 	defer func() { _ = stream.Close() }()
-	err = decodeList(newStream(stream), &meta, func(item []byte) error {
-		wire, err := readEvent(item)
+	err = apijson.DecodeList(apijson.NewStream(stream), &meta, func(item []byte) error {
+		wire, err := recorded.ReadWire(item)
 		if err == nil {
 			visit(wire)
 		}
@@ -90,7 +92,7 @@ func (s *source) list(
 }
 
 // get reads one event; nil when it is gone.
-func (s *source) get(ctx context.Context, name types.NamespacedName) (*Event, error) {
+func (s *source) get(ctx context.Context, name types.NamespacedName) (*recorded.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	body, err := s.client.Get().AbsPath(path(name.Namespace), name.Name).SetHeader("Accept", "application/json").DoRaw(ctx)
@@ -100,35 +102,35 @@ func (s *source) get(ctx context.Context, name types.NamespacedName) (*Event, er
 	if err != nil {
 		return nil, fmt.Errorf("reading AuditEvent %s: %w", name, err)
 	}
-	wire, err := readEvent(body)
+	wire, err := recorded.ReadWire(body)
 	if err != nil {
 		return nil, fmt.Errorf("reading AuditEvent %s: %w", name, err)
 	}
-	event, err := wire.event()
+	event, err := wire.Event()
 	return &event, err
 }
 
 // watch calls visit for everything that happens after the resourceVersion: created is nil for what only moves the
-// resourceVersion on. It returns errExpired when the history is gone, nil when the API server ended the watch.
-func (s *source) watch(ctx context.Context, from uint64, visit func(version uint64, created *wireEvent)) error {
+// resourceVersion on. It returns apijson.ErrExpired when the history is gone, nil when the API server ended the watch.
+func (s *source) watch(ctx context.Context, from uint64, visit func(version uint64, created *recorded.Wire)) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout+listTimeout)
 	defer cancel()
 	stream, err := s.watches.Get().AbsPath(path("")).
 		Param("watch", "true").
 		Param("allowWatchBookmarks", "true").
-		Param("resourceVersion", formatVersion(from)).
+		Param("resourceVersion", apijson.FormatVersion(from)).
 		Param("timeoutSeconds", strconv.Itoa(int(watchTimeout.Seconds()))).
 		SetHeader("Accept", "application/json").
 		Stream(ctx)
-	if isExpired(err) {
-		return errExpired
+	if apijson.IsExpired(err) {
+		return apijson.ErrExpired
 	}
 	if err != nil {
 		return fmt.Errorf("watching AuditEvents: %w", err)
 	}
 	defer func() { _ = stream.Close() }()
 
-	frames := newStream(stream)
+	frames := apijson.NewStream(stream)
 	for {
 		if err := next(frames, visit); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -140,8 +142,8 @@ func (s *source) watch(ctx context.Context, from uint64, visit func(version uint
 }
 
 // next handles one frame of a watch.
-func next(frames *stream, visit func(version uint64, created *wireEvent)) error {
-	read, err := frames.value()
+func next(frames *apijson.Stream, visit func(version uint64, created *recorded.Wire)) error {
+	read, err := frames.Value()
 	if err != nil {
 		return fmt.Errorf("reading the watch of AuditEvents: %w", err)
 	}
@@ -150,9 +152,9 @@ func next(frames *stream, visit func(version uint64, created *wireEvent)) error 
 		return fmt.Errorf("decoding the watch of AuditEvents: %w", err)
 	}
 	if kind == "ERROR" {
-		return failureOf(read)
+		return fmt.Errorf("watching AuditEvents: %w", apijson.FailureOf(read))
 	}
-	version, err := parseVersion(wire.version)
+	version, err := apijson.ParseVersion(wire.Version)
 	if err != nil {
 		return err
 	}
@@ -165,25 +167,25 @@ func next(frames *stream, visit func(version uint64, created *wireEvent)) error 
 }
 
 // readFrame reads what kind of frame it is, and its AuditEvent.
-func readFrame(read []byte) (kind string, wire *wireEvent, err error) {
-	wire = &wireEvent{}
+func readFrame(read []byte) (kind string, wire *recorded.Wire, err error) {
+	wire = &recorded.Wire{}
 	var later []byte // The object, if it comes before the kind.
-	s := scan{data: read}
-	s.object(func(name []byte) {
+	s := apijson.Scan{Data: read}
+	s.Object(func(name []byte) {
 		switch {
 		case string(name) == "type":
-			kind = s.text()
+			kind = s.Text()
 		case string(name) == "object" && (kind == "" || kind == "ERROR"):
-			later = s.raw() // An error's status is a word.
+			later = s.Raw() // An error's status is a word.
 		case string(name) == "object":
-			wire.scan(&s)
+			wire.Scan(&s)
 		default:
-			s.raw()
+			s.Raw()
 		}
 	})
-	if later != nil && kind != "ERROR" && s.err == nil {
-		wire, err = readEvent(later)
+	if later != nil && kind != "ERROR" && s.Err == nil {
+		wire, err = recorded.ReadWire(later)
 		return kind, wire, err
 	}
-	return kind, wire, s.err
+	return kind, wire, s.Err
 }

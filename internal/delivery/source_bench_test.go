@@ -11,7 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
@@ -23,7 +25,7 @@ func typicalFrames(b *testing.B, count int) []byte {
 	path := "/data/greeting"
 	for n := range count {
 		event := about(newEvent(trail, eventName(n), time.Unix(1_700_000_000, 0).UTC()), v1alpha1.ActionUpdate, "7d0c6a52-6f4e-4f0e-9a55-0d5e3b6f6c11", "5000")
-		event.ResourceVersion, event.UID, event.Generation = formatVersion(uint64(n+1)), "0b4c2c1e-5d41-4f58-9f6e-1f3b0f1f7a11", 1
+		event.ResourceVersion, event.UID, event.Generation = apijson.FormatVersion(uint64(n+1)), "0b4c2c1e-5d41-4f58-9f6e-1f3b0f1f7a11", 1
 		event.Labels = map[string]string{v1alpha1.TrailLabel: "security"}
 		event.CreationTimestamp = metav1.NewTime(time.Unix(1_700_000_000, 0))
 		event.ManagedFields = []metav1.ManagedFieldsEntry{{
@@ -54,10 +56,10 @@ func BenchmarkWatch(b *testing.B) {
 	b.ReportAllocs()
 	before := cpu(b)
 	for b.Loop() {
-		decoder := newStream(bytes.NewReader(frames))
+		decoder := apijson.NewStream(bytes.NewReader(frames))
 		for range count {
-			err := next(decoder, func(_ uint64, created *wireEvent) {
-				if _, err := created.event(); err != nil {
+			err := next(decoder, func(_ uint64, created *recorded.Wire) {
+				if _, err := created.Event(); err != nil {
 					b.Fatal(err)
 				}
 			})
@@ -81,9 +83,9 @@ func cpu(b *testing.B) time.Duration {
 
 // BenchmarkRecord makes a record of an event: the canonical JSON, its hash, the chain.
 func BenchmarkRecord(b *testing.B) {
-	var event Event
-	err := next(newStream(bytes.NewReader(typicalFrames(b, 1))), func(_ uint64, created *wireEvent) {
-		event, _ = created.event()
+	var event recorded.Event
+	err := next(apijson.NewStream(bytes.NewReader(typicalFrames(b, 1))), func(_ uint64, created *recorded.Wire) {
+		event, _ = created.Event()
 	})
 	if err != nil {
 		b.Fatal(err)

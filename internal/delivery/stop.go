@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 // finish is how long what was begun may go on after the courier was told to stop. The courier's shard is not handed over
@@ -38,7 +40,7 @@ func (e *ending) call(ctx context.Context) (context.Context, context.CancelFunc)
 		if deadline := e.deadline.Load(); deadline != nil {
 			left = time.Until(*deadline)
 		}
-		sleep(calling, left)
+		pause.For(calling, left)
 		cancel()
 	})
 	return calling, func() { ended(); cancel() }

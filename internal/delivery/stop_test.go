@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/apijson"
 	"github.com/trailkeeper/trailkeeper/internal/cloudwatch"
 )
 
@@ -55,7 +56,7 @@ func TestAStopSendsWhatIsPacked(t *testing.T) {
 		g.Expect(b.sink.batches).To(HaveLen(packed / perBatch))
 		status := b.trails.status(t).Delivery
 		g.Expect(status.Sequence).To(BeEquivalentTo(packed))
-		g.Expect(status.ResourceVersion).To(Equal(formatVersion(packed)), "what is not sent stays past the cursor")
+		g.Expect(status.ResourceVersion).To(Equal(apijson.FormatVersion(packed)), "what is not sent stays past the cursor")
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/chunk"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
+	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // beyond is the resourceVersion up to which everything is delivered or packed. An AuditEvent at or below it that is still
@@ -122,14 +123,14 @@ func (c *courier) unpack(reader *chunk.Reader) (judgements []ledger.Judgement, e
 		}
 		c.queue = append(c.queue, event)
 		judgements = append(judgements, ledger.Judgement{Outcome: entry.Outcome, Message: entry.Message})
-		bytes += event.size()
+		bytes += event.Size()
 	}
 	return judgements, false, nil
 }
 
 // eventOf is a packed event as it was when it was judged.
-func (c *courier) eventOf(entry *chunk.Entry) (Event, error) {
-	event := Event{
+func (c *courier) eventOf(entry *chunk.Entry) (recorded.Event, error) {
+	event := recorded.Event{
 		NamespacedName:  types.NamespacedName{Namespace: entry.Namespace, Name: entry.Name},
 		ResourceVersion: entry.ResourceVersion,
 		Trail:           c.uid,
@@ -137,7 +138,7 @@ func (c *courier) eventOf(entry *chunk.Entry) (Event, error) {
 		Status:          v1alpha1.AuditEventStatus{Outcome: entry.Outcome, Message: entry.Message},
 	}
 	if err := json.Unmarshal(entry.Spec, &event.Head); err != nil {
-		return Event{}, fmt.Errorf("decoding the spec of AuditEvent %s: %w", event.NamespacedName, err)
+		return recorded.Event{}, fmt.Errorf("decoding the spec of AuditEvent %s: %w", event.NamespacedName, err)
 	}
 	return event, nil
 }

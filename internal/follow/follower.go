@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/internal/metrics"
+	"github.com/trailkeeper/trailkeeper/internal/pause"
 )
 
 const (
@@ -80,20 +81,20 @@ func (f *follower) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		pause, cause := pauses.retry, metrics.CauseError
+		rest, cause := pauses.retry, metrics.CauseError
 		switch {
 		case errors.Is(err, errEnded):
 			retry, cause = pauses.backoff(), metrics.CauseEnded
 		case apierrors.IsForbidden(err):
 			// An API server that has just started refuses at first, because it does not know the roles yet.
-			pause, cause = retry.Step(), metrics.CauseRefused
+			rest, cause = retry.Step(), metrics.CauseRefused
 		default:
 			log.FromContext(ctx).V(1).Info("Following an object again after a pause",
 				"kind", f.object.Kind, "object", f.object.String(), "error", err.Error())
-			pause = retry.Step()
+			rest = retry.Step()
 		}
 		f.owner.options.Metrics.Restarted(cause)
-		sleep(ctx, wait.Jitter(pause, jitter))
+		pause.For(ctx, wait.Jitter(rest, jitter))
 	}
 }
 
@@ -151,7 +152,7 @@ func (f *follower) see(ctx context.Context, version string) {
 	}
 	f.version, f.known = version, true
 	f.owner.tell(ctx, f)
-	sleep(ctx, f.owner.options.pauses.settle)
+	pause.For(ctx, f.owner.options.pauses.settle)
 }
 
 // only selects the object by its name, which is what the right to list and watch it is bound to.
@@ -180,14 +181,4 @@ func versionOf(object any) string {
 
 func (p *pauses) backoff() *wait.Backoff {
 	return &wait.Backoff{Duration: p.retry, Factor: 2, Steps: 10, Cap: p.slowest}
-}
-
-// sleep waits, or until the context ends.
-func sleep(ctx context.Context, pause time.Duration) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -1,0 +1,2 @@
+// Package pause waits for a time that may end early.
+package pause
