@@ -19,27 +19,38 @@ const (
 	feedLook = 50 * time.Millisecond
 )
 
-// awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of the events that are open, and
-// says whether it has.
-func (c *courier) awaitFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {
+// awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of events that are open, and says
+// whether it has. was is where the feed was a while ago.
+func (c *courier) awaitFeed(ctx context.Context, version, was uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {
 	feed := c.delivery.feed
 	if feed.at() >= version || c.box.isBehind() {
 		return true, nil // What an inbox does not have is reckoned with apart.
 	}
-	if err := c.moveFeed(ctx, version, events, verdicts); err != nil {
+	written, err := c.moveFeed(ctx, version, events, verdicts)
+	if err != nil {
 		return false, err
 	}
-	for until := time.Now().Add(feedPatience); feed.at() < version; pause.For(ctx, feedLook) {
-		if ctx.Err() != nil || time.Now().After(until) {
-			return false, ctx.Err()
+	began, moved := time.Now(), time.Now().Add(-secondLook)
+	for at := feed.at(); at < version; at = feed.at() {
+		if at != was {
+			was, moved = at, time.Now()
 		}
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case time.Since(began) > feedPatience:
+			return false, nil
+		case !written && time.Since(moved) >= secondLook:
+			return true, nil // Nobody records anything.
+		}
+		pause.For(ctx, feedLook)
 	}
 	return true, nil
 }
 
-// moveFeed writes one of the events that are open: where nobody records anything, the feed shows nothing by which to tell that there is
-// nothing to show.
-func (c *courier) moveFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) error {
+// moveFeed writes one of the events that seem not to have been made: where nobody records anything, the feed shows nothing by which to tell
+// that there is nothing to show. It says whether it did.
+func (c *courier) moveFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {
 	for i := range events {
 		if !outcome.IsOpen(&events[i], verdicts[i].Judgement) {
 			continue
@@ -48,10 +59,10 @@ func (c *courier) moveFeed(ctx context.Context, version uint64, events []recorde
 		switch {
 		case apierrors.IsNotFound(err):
 		case err != nil:
-			return err
+			return false, err
 		case written > version:
-			return nil
+			return true, nil
 		}
 	}
-	return nil
+	return false, nil
 }

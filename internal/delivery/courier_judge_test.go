@@ -113,6 +113,33 @@ func TestTheFeedIsAwaited(t *testing.T) {
 	}
 }
 
+// TestWhatSeemsMadeIsNotAwaitedForLong: where nobody records anything, nothing is written for it; where the feed moves, it is late.
+func TestWhatSeemsMadeIsNotAwaitedForLong(t *testing.T) {
+	for name, moves := range map[string]int{"nobody records anything": 0, "the feed moves": 10} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				b := newBench(t, newTrail("shop", "security"))
+				c := b.courier(t)
+				past := time.Now().Add(-time.Minute)
+				b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), past), v1alpha1.ActionDelete, "gone", "77"))
+				b.api.version = 1000
+				stop := b.start(t, c)
+				defer stop()
+				for n := range moves {
+					pause.For(t.Context(), 500*time.Millisecond)
+					b.feed.give(t.Context(), uint64(n+2), nil)
+					g.Expect(b.links(t)).To(BeEmpty())
+				}
+				pause.For(t.Context(), 3*time.Second)
+				g.Expect(b.links(t)).To(HaveLen(1))
+				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(v1alpha1.OutcomePersisted))
+				g.Expect(b.trails.patched).To(BeZero())
+			})
+		})
+	}
+}
+
 // TestWhatTheFeedDidNotSeeIsRead before what it may tell of is judged.
 func TestWhatTheFeedDidNotSeeIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -76,6 +76,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]le
 	shown := true
 	if open {
 		until := time.Now().Add(secondLook)
+		was := c.delivery.feed.at()
 		head, err := c.delivery.source.head(ctx)
 		if err != nil {
 			return nil, err
@@ -84,7 +85,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]le
 			return nil, err
 		}
 		pause.For(ctx, time.Until(until))
-		if shown, err = c.awaitFeed(ctx, head, events, verdicts); err != nil {
+		if shown, err = c.awaitFeed(ctx, head, was, events, verdicts); err != nil {
 			return nil, err
 		}
 		c.judge.Again(events, c.around(len(events)), verdicts, following())
