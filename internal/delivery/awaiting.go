@@ -52,7 +52,7 @@ func (c *courier) awaitFeed(ctx context.Context, version, was uint64, events []r
 // that there is nothing to show. It says whether it did.
 func (c *courier) moveFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {
 	for i := range events {
-		if !outcome.IsOpen(&events[i], verdicts[i].Judgement) {
+		if !outcome.SpeaksAgainst(&events[i], verdicts[i].Judgement) {
 			continue
 		}
 		written, err := c.writeStatus(ctx, &events[i], v1alpha1.AuditEventStatus{})

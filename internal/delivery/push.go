@@ -135,7 +135,7 @@ func (c *courier) showOutcomes(ctx context.Context, events []recorded.Event, jud
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
 	for i := range events {
-		if outcome.IsOpen(&events[i], judgements[i]) {
+		if outcome.SpeaksAgainst(&events[i], judgements[i]) {
 			group.Go(func() error { return c.showOutcome(ctx, &events[i], judgements[i]) })
 		}
 	}

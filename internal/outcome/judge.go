@@ -63,42 +63,6 @@ type Judge struct {
 // New returns the judge of one trail's events.
 func New(options Options) *Judge { return &Judge{Options: options} }
 
-// Verdict is a judgement, and what it rests on.
-type Verdict struct {
-	ledger.Judgement
-	// seen is what a consistent read showed; nil when the judgement needed none.
-	seen *objects.Sight
-	// track is what followed; nil when nobody looked.
-	track *track
-}
-
-// IsOpen says that events that were recorded before the read, and are known only later, may tell more: always of what was
-// not found, and of what was because somebody else may have done the same, however old the change is by then. following says that
-// what was recorded up to now becomes known, as it does not in a backlog.
-func (v *Verdict) IsOpen(event *recorded.Event, following bool) bool {
-	return v.seen != nil && (v.Outcome != v1alpha1.OutcomePersisted || event.Head.Action != v1alpha1.ActionCreate && following)
-}
-
-// IsOnlyRead says that nothing but a read speaks against the change, and events that are not known yet may speak for it. That another
-// object has had the name since before a creation is enough.
-func (v *Verdict) IsOnlyRead(event *recorded.Event) bool {
-	held := event.Head.Action == v1alpha1.ActionCreate && v.seen != nil && v.seen.Exists && before(v.seen.Meta.CreationTimestamp, event.Head.Time)
-	return v.seen != nil && !held && !isBinding(&event.Head) && IsOpen(event, v.Judgement) && v.Judgement == notPersisted
-}
-
-// Unsettled is the judgement of what only a read speaks against, when other events may tell more.
-func Unsettled(event *recorded.Event) ledger.Judgement {
-	if event.Head.Action == v1alpha1.ActionUpdate {
-		return overwritten
-	}
-	return goneSince
-}
-
-// IsOpen says that the judgement was made in this run and not in favour of the change.
-func IsOpen(event *recorded.Event, judgement ledger.Judgement) bool {
-	return event.Status.Outcome == "" && judgement.Outcome != "" && judgement.Outcome != v1alpha1.OutcomePersisted
-}
-
 // All judges events in their order. others are further events that are known. following says that all that was recorded up to now is
 // among them, as it is not in a backlog.
 func (j *Judge) All(ctx context.Context, events, others []recorded.Event, following bool) ([]Verdict, error) {
