@@ -84,6 +84,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 		Waiting:            o.waitingLocally,
 		Silence:            o.presence.Silence,
 		StalledUntil:       o.presence.StalledUntil,
+		StallsKnown:        o.presence.StallsKnown,
 		Ledger:             o.ledgers(),
 		Announce: func(ctx context.Context, gap delivery.Gap) error {
 			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)

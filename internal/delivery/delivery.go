@@ -196,6 +196,7 @@ func (d *Delivery) newJudge(c *courier) *outcome.Judge {
 			return d.Unrecorded(c.key, ref, moment)
 		},
 		StalledUntil: d.StalledUntil,
+		StallsKnown:  d.StallsKnown,
 		Forgotten:    func() time.Time { return c.past.Forgotten },
 	})
 }

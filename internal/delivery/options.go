@@ -52,6 +52,8 @@ type Options struct {
 	// StalledUntil is until when a change of a moment may have waited, because the API server stored nothing; zero when it did not. Default
 	// it never did.
 	StalledUntil func(moment time.Time) time.Time
+	// StallsKnown says whether StalledUntil knows of a moment. Default it knows of all.
+	StallsKnown func(moment time.Time) bool
 	// Ledger keeps the ledgers of trails; nil keeps none.
 	Ledger *Ledger
 	// Announce records a gap in a trail itself. Default nobody is told.
@@ -93,6 +95,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StalledUntil == nil {
 		o.StalledUntil = func(time.Time) time.Time { return time.Time{} }
+	}
+	if o.StallsKnown == nil {
+		o.StallsKnown = func(time.Time) bool { return true }
 	}
 	if o.AccountFor == nil {
 		o.AccountFor = func(context.Context, time.Time) bool { return false }

@@ -43,6 +43,8 @@ type Options struct {
 	Unrecorded func(ref *v1alpha1.ResourceReference, moment time.Time) time.Time
 	// StalledUntil is until when a change of a moment may have waited, because the API server stored nothing; zero when it did not.
 	StalledUntil func(moment time.Time) time.Time
+	// StallsKnown says whether StalledUntil knows of a moment.
+	StallsKnown func(moment time.Time) bool
 	// Forgotten is the latest moment of which a judged event was forgotten because of its age.
 	Forgotten func() time.Time
 }
@@ -130,6 +132,7 @@ func (j *Judge) histories(events, others []recorded.Event) map[string]*history {
 	all := together(events, others)
 	for _, event := range all {
 		event.HeldUntil = j.StalledUntil(event.Head.Time.Time)
+		event.Unwatched = !j.StallsKnown(event.Head.Time.Time)
 	}
 	inOrder(all) // It notes how slow the API server was after HeldUntil, too.
 	for _, event := range all {

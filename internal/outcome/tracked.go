@@ -77,6 +77,8 @@ func (h *history) inTime(event *recorded.Event, done time.Time) fate {
 		latest = done.Add(time.Second) // What tells when is exact to the second, and whoever came later in it may be forgotten.
 	}
 	switch {
+	case done.Sub(event.Begun()) > stretched(unversioned+cut, event) && !held && event.Unwatched:
+		return unsure // It may have had to wait.
 	case done.Sub(event.Begun()) > stretched(unversioned+cut, event) && !held:
 		return notMade
 	case latest.Sub(event.Head.Time.Time) > race && !h.complete:
@@ -153,8 +155,9 @@ func (h *history) completionOnTrack(event *recorded.Event) fate {
 		return notMade
 	case h.ordered && !event.Straggler && event.ResourceVersion > h.track.removed:
 		return notMade // It was removed before the event was stored.
-	case h.ordered && h.inTime(event, h.revisions.passedBy(h.track.removed)) == notMade:
-		return notMade // It was still there long after the event, and somebody removed it whose event is not known yet.
+	case h.ordered && h.inTime(event, h.revisions.passedBy(h.track.removed)) != made:
+		// It was still there long after the event, and somebody removed it whose event is not known yet.
+		return h.inTime(event, h.revisions.passedBy(h.track.removed))
 	case !h.complete:
 		return unsure
 	case len(h.track.last().Meta.Finalizers) > 0 && removesFinalizers(event) && !h.mayHaveEndedOtherwise(event):

@@ -81,6 +81,8 @@ func TestASilenceIsRemembered(t *testing.T) {
 		c.board.fail(errors.New("no API server"))
 		pass(30 * time.Second)
 		g.Expect(a.presence.StalledUntil(before.Add(-renewEvery - underWay))).To(BeZero())
+		g.Expect(a.presence.StallsKnown(before)).To(BeTrue())
+		g.Expect(a.presence.StallsKnown(before.Add(-time.Hour))).To(BeFalse(), "it was not there")
 		g.Expect(a.presence.StalledUntil(before)).To(Equal(time.Now().Add(clocks)))
 		g.Expect(a.presence.StalledUntil(time.Now())).To(Equal(time.Now().Add(clocks)), "it lasts")
 		c.board.fail(nil)

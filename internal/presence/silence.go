@@ -90,3 +90,9 @@ func (p *Presence) StalledUntil(moment time.Time) time.Time {
 	}
 	return until
 }
+
+// StallsKnown says whether StalledUntil knows of a moment: not of those before this replica began to record.
+func (p *Presence) StallsKnown(moment time.Time) bool {
+	since := p.began()
+	return !since.IsZero() && !moment.Before(since)
+}

@@ -41,6 +41,8 @@ type Event struct {
 	// HeldUntil is until when the API server stored nothing, if it began to at about the time of the change, which may have waited until
 	// then; zero when it did not.
 	HeldUntil time.Time
+	// Unwatched says that nobody here knows whether the API server stored anything at the time.
+	Unwatched bool
 	// Slow is how long storing events took at that time, at least, and SlowAgain how long it took when HeldUntil had passed.
 	Slow, SlowAgain time.Duration
 	// Upsert says that the update's request went on to create another object of the name.
