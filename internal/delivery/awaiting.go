@@ -17,6 +17,8 @@ const (
 	feedPatience = 30 * time.Second
 	// feedLook is how often it is looked whether it has.
 	feedLook = 50 * time.Millisecond
+	// feedMoves bounds the events that are written to move it: those that are gone, or were written before, do not.
+	feedMoves = 8
 )
 
 // awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of events that are open, and says
@@ -51,10 +53,11 @@ func (c *courier) awaitFeed(ctx context.Context, version, was uint64, events []r
 // moveFeed writes one of the events that seem not to have been made: where nobody records anything, the feed shows nothing by which to tell
 // that there is nothing to show. It says whether it did.
 func (c *courier) moveFeed(ctx context.Context, version uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {
-	for i := range events {
+	for i, tries := 0, 0; i < len(events) && tries < feedMoves; i++ {
 		if !outcome.SpeaksAgainst(&events[i], verdicts[i].Judgement) {
 			continue
 		}
+		tries++
 		written, err := c.writeStatus(ctx, &events[i], v1alpha1.AuditEventStatus{})
 		switch {
 		case apierrors.IsNotFound(err):

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/pause"
@@ -138,6 +139,27 @@ func TestWhatSeemsMadeIsNotAwaitedForLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOnlySoManyEventsAreToMoveTheFeed: a namespace that is deleted takes them all.
+func TestOnlySoManyEventsAreToMoveTheFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBench(t, newTrail("shop", "security"))
+		b.trails.patchErr = apierrors.NewNotFound(trailsResource, "gone")
+		c := b.courier(t)
+		past := time.Now().Add(-time.Minute)
+		const count = 3 * feedMoves
+		for n := range count {
+			b.offer(t, c, uint64(n+1), about(newEvent(b.trail, eventName(n), past), v1alpha1.ActionCreate, eventName(n), ""))
+		}
+		b.api.version = 1000
+		stop := b.start(t, c)
+		pause.For(t.Context(), time.Minute)
+		stop()
+		g.Expect(b.links(t)).To(HaveLen(count))
+		g.Expect(b.trails.patched).To(Equal(feedMoves+count), "each event's outcome is written as well")
+	})
 }
 
 // TestWhatTheFeedDidNotSeeIsRead before what it may tell of is judged.

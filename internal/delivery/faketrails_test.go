@@ -31,8 +31,9 @@ type fakeTrails struct {
 	// applied are the statuses that were stored, patched how often an event's status was written.
 	applied []v1alpha1.AuditTrailStatus
 	patched int
-	// onPatch is which version it is then.
-	onPatch func() uint64
+	// onPatch is which version it is then; patchErr is the answer to all of that.
+	onPatch  func() uint64
+	patchErr error
 }
 
 func newFakeTrails(trail *v1alpha1.AuditTrail) *fakeTrails {
@@ -102,6 +103,9 @@ func (f fakeTrailStatus) Patch(_ context.Context, event client.Object, _ client.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.patched++
+	if f.patchErr != nil {
+		return f.patchErr
+	}
 	event.SetResourceVersion(apijson.FormatVersion(f.onPatch()))
 	return nil
 }

@@ -40,10 +40,10 @@ func TestABindingIsNoCreation(t *testing.T) {
 	binding := bound().at(7).after(50 * time.Millisecond)
 	now := onNode("n1", 0).Sight
 	j, _ := newJudge(&fakeObjects{consistent: now, cached: now})
-	got := judgeAll(j, t.Context(), []recorded.Event{*pod.Event, *binding.Event}, []recorded.Event{*changed.Event})
+	got := judgeAll(t.Context(), j, []recorded.Event{*pod.Event, *binding.Event}, []recorded.Event{*changed.Event})
 	NewWithT(t).Expect(got).To(HaveExactElements(persisted, persisted))
 	binding.Head.Resource.Resource, binding.Head.Resource.Subresource = "bindings", ""
-	got = judgeAll(j, t.Context(), []recorded.Event{*pod.Event, *binding.Event}, []recorded.Event{*changed.Event})
+	got = judgeAll(t.Context(), j, []recorded.Event{*pod.Event, *binding.Event}, []recorded.Event{*changed.Event})
 	NewWithT(t).Expect(got).To(HaveExactElements(persisted, ledger.Judgement{}), "in the old way")
 }
 
@@ -124,7 +124,7 @@ func TestBindings(t *testing.T) {
 			if test.rival != nil {
 				known = append(known, *test.rival.Event)
 			}
-			NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*test.event.Event}, known)).To(HaveExactElements(test.want))
+			NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*test.event.Event}, known)).To(HaveExactElements(test.want))
 		})
 	}
 }
@@ -137,5 +137,5 @@ func TestABindingOfAPodThatCountsApart(t *testing.T) {
 	now, _, err := past.at(0)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	j, _ := newJudge(&fakeObjects{cached: now, consistent: now, past: past.at, apart: errTrackLost})
-	NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*bound().Event}, nil)).To(HaveExactElements(overwritten))
+	NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*bound().Event}, nil)).To(HaveExactElements(overwritten))
 }

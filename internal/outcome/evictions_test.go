@@ -93,7 +93,7 @@ func TestAnEvictionThatFoundNoPodAtFirst(t *testing.T) {
 				events = append(events, *other.Event)
 			}
 			j, _ := newJudge(&fakeObjects{cached: test.seen, consistent: test.seen})
-			got := judgeAll(j, t.Context(), events, nil)
+			got := judgeAll(t.Context(), j, events, nil)
 			NewWithT(t).Expect(got).To(Equal(test.want))
 		})
 	}
@@ -114,7 +114,7 @@ func TestAnEvictionOfWhatIsGoing(t *testing.T) {
 			update.Head.Evidence[0].Was = update.Head.Evidence[0].Digest
 			eviction := evicted().ofPod("u1").on("7").deleting(0).ofKind("pods").at(12).after(test.apart)
 			j, _ := newJudge(&fakeObjects{past: bare.at})
-			got := judgeAll(j, t.Context(), []recorded.Event{*update.Event, *eviction.Event}, nil)
+			got := judgeAll(t.Context(), j, []recorded.Event{*update.Event, *eviction.Event}, nil)
 			NewWithT(t).Expect(got).To(HaveExactElements(test.want, foundGoing))
 		})
 	}

@@ -36,7 +36,7 @@ func TestManyObjectsOfOnePlaceAreReadByAList(t *testing.T) {
 		fake.shown[ref.Name] = seen(ref.UID, "8")
 	}
 	j, _ := newJudge(fake)
-	judgements := judgeAll(j, t.Context(), events, nil)
+	judgements := judgeAll(t.Context(), j, events, nil)
 	g.Expect(judgements[:objects.SurveyFrom-1]).To(HaveEach(persisted))
 	g.Expect(judgements[objects.SurveyFrom-1]).To(Equal(notPersisted))
 	g.Expect(fake.surveys).To(Equal(1))
@@ -47,7 +47,7 @@ func TestAFewObjectsAreReadOneByOne(t *testing.T) {
 	g := NewWithT(t)
 	fake := &fakeObjects{cached: seen("u0", "8")}
 	j, _ := newJudge(fake)
-	judgeAll(j, t.Context(), manyCreated(objects.SurveyFrom-1), nil)
+	judgeAll(t.Context(), j, manyCreated(objects.SurveyFrom-1), nil)
 	g.Expect(fake.surveys).To(BeZero())
 	g.Expect(len(fake.reads)).To(BeNumerically(">=", objects.SurveyFrom-1))
 }
@@ -71,16 +71,16 @@ func TestAListThatIsRefusedOrTooLong(t *testing.T) {
 			fake.shown = map[string]objects.Sight{"web-0": seen("u0", "8")}
 			fake.consistent = seen("another", "9")
 			j, clock := newJudge(fake)
-			judgements := judgeAll(j, ctx, events, nil)
+			judgements := judgeAll(ctx, j, events, nil)
 			g.Expect(judgements[0]).To(Equal(persisted), "the list showed it")
 			g.Expect(judgements[1:]).To(HaveEach(notPersisted))
 			g.Expect(fake.reads).To(HaveLen(2*(objects.SurveyFrom-1)), "each was read from the cache, and then consistently")
 
-			judgeAll(j, ctx, events, nil)
+			judgeAll(ctx, j, events, nil)
 			g.Expect(fake.surveys).To(Equal(1))
 			g.Expect(said).To(ConsistOf(And(ContainSubstring("one by one"), ContainSubstring(test.cause.Error()))))
 			clock.SetTime(clock.Now().Add(forbiddenFor + time.Second))
-			judgeAll(j, ctx, events, nil)
+			judgeAll(ctx, j, events, nil)
 			g.Expect(fake.surveys).To(Equal(2))
 		})
 	}
@@ -95,7 +95,7 @@ func TestAGlanceServesABacklog(t *testing.T) {
 	event := *changed(v1alpha1.ActionCreate, "u1")
 	event.Seen = clock.Now().Add(-time.Second)
 	judge := func(event recorded.Event) {
-		g.Expect(judgeAll(j, t.Context(), []recorded.Event{event}, nil)).To(Equal([]ledger.Judgement{persisted}))
+		g.Expect(judgeAll(t.Context(), j, []recorded.Event{event}, nil)).To(Equal([]ledger.Judgement{persisted}))
 	}
 
 	j.KeepGlance()

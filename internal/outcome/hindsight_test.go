@@ -47,7 +47,7 @@ func TestWhatIsJudgedLateMayBeAnothers(t *testing.T) {
 			j.StalledUntil = func(time.Time) time.Time { return test.event.HeldUntil }
 			clock.SetTime(eventTime.Add(test.judged))
 			elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(8 * time.Second)
-			got := judgeAll(j, t.Context(), []recorded.Event{*test.event.Event}, []recorded.Event{*elsewhere.Event})
+			got := judgeAll(t.Context(), j, []recorded.Event{*test.event.Event}, []recorded.Event{*elsewhere.Event})
 			NewWithT(t).Expect(got).To(HaveExactElements(test.want))
 		})
 	}

@@ -126,7 +126,7 @@ func newJudge(reader objects.Reader) (*Judge, *clocktesting.FakePassiveClock) {
 }
 
 // judgeAll is the judge's judgements alone.
-func judgeAll(j *Judge, ctx context.Context, events, others []recorded.Event) []ledger.Judgement { //nolint:revive // As the method.
+func judgeAll(ctx context.Context, j *Judge, events, others []recorded.Event) []ledger.Judgement {
 	var judgements []ledger.Judgement
 	verdicts, err := j.All(ctx, events, others, false)
 	if err != nil {
@@ -144,7 +144,7 @@ func judgeAll(j *Judge, ctx context.Context, events, others []recorded.Event) []
 
 func judgeOne(t *testing.T, j *Judge, event *recorded.Event) ledger.Judgement {
 	t.Helper()
-	return judgeAll(j, t.Context(), []recorded.Event{*event}, nil)[0]
+	return judgeAll(t.Context(), j, []recorded.Event{*event}, nil)[0]
 }
 
 func changed(action v1alpha1.Action, uid string) *recorded.Event {
@@ -166,7 +166,7 @@ func TestAnEventIsNoRivalOfItself(t *testing.T) {
 			now = objects.Sight{}
 		}
 		j, _ := newJudge(&fakeObjects{cached: now, consistent: now})
-		NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*event}, []recorded.Event{*event})).To(HaveExactElements(persisted), name)
+		NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*event}, []recorded.Event{*event})).To(HaveExactElements(persisted), name)
 	}
 }
 
@@ -281,9 +281,9 @@ func TestAnEventOfTheObjectProvesItsCreation(t *testing.T) {
 	deleted, created := changed(v1alpha1.ActionDelete, "u1"), changed(v1alpha1.ActionCreate, "u1")
 	created.Head.Resource.ResourceVersion = ""
 	created.ResourceVersion, deleted.ResourceVersion = 10, 11
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*created}, []recorded.Event{*deleted})[0]).To(Equal(persisted))
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*created}, []recorded.Event{*deleted})[0]).To(Equal(persisted))
 	g.Expect(fake.reads).To(BeEmpty())
 
 	created.ResourceVersion = 12
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*deleted, *created}, nil)[1]).To(Equal(persisted))
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*deleted, *created}, nil)[1]).To(Equal(persisted))
 }

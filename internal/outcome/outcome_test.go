@@ -87,7 +87,7 @@ func TestRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			j, _ := newJudge(&fakeObjects{consistent: test.seen, cachedErr: errAway})
 			j.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return test.deletes }
-			got := judgeAll(j, t.Context(), []recorded.Event{{Head: *test.head}}, nil)[0]
+			got := judgeAll(t.Context(), j, []recorded.Event{{Head: *test.head}}, nil)[0]
 			NewWithT(t).Expect(got.Outcome).To(Equal(test.want))
 		})
 	}

@@ -18,16 +18,16 @@ func TestWhatWasJudgedStillCounts(t *testing.T) {
 	first.ResourceVersion, second.ResourceVersion = 1, 2
 	first.Status.Outcome = v1alpha1.OutcomePersisted
 	j, _ := newJudge(&fakeObjects{})
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*second.Event}, []recorded.Event{*first.Event})).To(HaveExactElements(notPersisted))
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*second.Event}, []recorded.Event{*first.Event})).To(HaveExactElements(notPersisted))
 
 	first.Status.Outcome = v1alpha1.OutcomeNotPersisted
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*second.Event}, []recorded.Event{*first.Event})).To(HaveExactElements(persisted))
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*second.Event}, []recorded.Event{*first.Event})).To(HaveExactElements(persisted))
 
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*second.Event}, nil)).To(HaveExactElements(persisted), "alone")
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*second.Event}, nil)).To(HaveExactElements(persisted), "alone")
 
 	shown := updated("7", "1", "2") // by the object, which is gone by now
 	shown.Status.Outcome = v1alpha1.OutcomePersisted
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*second.Event}, []recorded.Event{*shown.Event})).To(HaveExactElements(notPersisted))
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*second.Event}, []recorded.Event{*shown.Event})).To(HaveExactElements(notPersisted))
 }
 
 func TestThePastIsBounded(t *testing.T) {

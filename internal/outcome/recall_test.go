@@ -53,7 +53,7 @@ func TestACreationThatNobodyCanSee(t *testing.T) {
 			}
 			j, clock := newJudge(fake)
 			clock.SetTime(clock.Now().Add(test.old))
-			got := judgeAll(j, t.Context(), []recorded.Event{*test.creation.Event}, []recorded.Event{*test.eviction.Event})
+			got := judgeAll(t.Context(), j, []recorded.Event{*test.creation.Event}, []recorded.Event{*test.eviction.Event})
 			g.Expect(got).To(HaveExactElements(test.want))
 			if test.appears != nil {
 				g.Expect(asked).To(HaveExactElements(uint64(10)), "from when the event was stored")
@@ -78,7 +78,7 @@ func TestAnEvictionMayHaveMetACreationThatIsGone(t *testing.T) {
 			creation.Head.Resource.Resource = "pods"
 			j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return test.appeared, nil }})
 			j.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
-			got := judgeAll(j, t.Context(), []recorded.Event{*eviction.Event, *creation.Event}, nil)
+			got := judgeAll(t.Context(), j, []recorded.Event{*eviction.Event, *creation.Event}, nil)
 			NewWithT(t).Expect(got).To(Equal(test.want))
 		})
 	}
@@ -94,7 +94,7 @@ func TestALateCreationIsRecalled(t *testing.T) {
 		asked = append(asked, since)
 		return false, nil
 	}})
-	g.Expect(judgeAll(j, t.Context(), []recorded.Event{*creation.Event}, []recorded.Event{*eviction.Event})).To(HaveExactElements(notPersisted))
+	g.Expect(judgeAll(t.Context(), j, []recorded.Event{*creation.Event}, []recorded.Event{*eviction.Event})).To(HaveExactElements(notPersisted))
 	g.Expect(asked).To(HaveExactElements(uint64(6)))
 }
 
@@ -106,7 +106,7 @@ func TestAnOverdueCreation(t *testing.T) {
 		creation.After = 6
 		j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return true, nil }})
 		j.Forgotten = func() time.Time { return creation.Head.Time.Add(forgotten) }
-		NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*creation.Event}, nil)).To(HaveExactElements(want), "%s", forgotten)
+		NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*creation.Event}, nil)).To(HaveExactElements(want), "%s", forgotten)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestAnEvictionOfWhatNeverWas(t *testing.T) {
 		true:  {persisted, goneSince},
 	} {
 		j, _ := newJudge(&fakeObjects{appears: func(uint64) (bool, error) { return appeared, nil }})
-		NewWithT(t).Expect(judgeAll(j, t.Context(), events, nil)).To(Equal(want))
+		NewWithT(t).Expect(judgeAll(t.Context(), j, events, nil)).To(Equal(want))
 	}
 }
 
@@ -140,7 +140,7 @@ func TestOnlySoManyPlacesAreAsked(t *testing.T) {
 		return true, nil
 	}})
 	j.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
-	judgeAll(j, t.Context(), events, nil)
+	judgeAll(t.Context(), j, events, nil)
 	g.Expect(asked).To(HaveLen(maxQuestions))
 }
 
@@ -158,7 +158,7 @@ func TestOldCreationsAreLookedForOneByOne(t *testing.T) {
 		}})
 		clock.SetTime(clock.Now().Add(old))
 		j.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
-		judgeAll(j, t.Context(), events, nil)
+		judgeAll(t.Context(), j, events, nil)
 		NewWithT(t).Expect(asked).To(HaveLen(want), "%s", old)
 	}
 }

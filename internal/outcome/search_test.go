@@ -23,7 +23,7 @@ func TestWhatEtcdKnowsOfAStall(t *testing.T) {
 	for stalled, want := range map[time.Duration]ledger.Judgement{0: notPersisted, 500 * time.Millisecond: notPersisted, 3 * unversioned: persisted} {
 		j, _ := newJudge(&fakeObjects{past: past.at, appears: func(uint64) (bool, error) { return false, objects.ErrForgotten }})
 		j.StalledUntil = func(moment time.Time) time.Time { return moment.Add(stalled) }
-		got := judgeAll(j, t.Context(), []recorded.Event{*creation.Event}, []recorded.Event{*eviction.Event, *later.Event})
+		got := judgeAll(t.Context(), j, []recorded.Event{*creation.Event}, []recorded.Event{*eviction.Event, *later.Event})
 		NewWithT(t).Expect(got).To(HaveExactElements(want), "stalled for %s", stalled)
 	}
 }
@@ -67,7 +67,7 @@ func TestWhatEtcdKnows(t *testing.T) {
 				return test.past.at(revision)
 			}
 			j, _ := newJudge(&fakeObjects{past: past, appears: func(uint64) (bool, error) { return false, objects.ErrForgotten }})
-			g.Expect(judgeAll(j, t.Context(), []recorded.Event{*creation.Event}, others)).To(HaveExactElements(test.want))
+			g.Expect(judgeAll(t.Context(), j, []recorded.Event{*creation.Event}, others)).To(HaveExactElements(test.want))
 		})
 	}
 }
@@ -100,7 +100,7 @@ func TestOneListLooksForAllNames(t *testing.T) {
 				return *named(evicted().ofPod("u9").on("3").after(-5*time.Millisecond).at(9), name).Event
 			}
 			later := named(updated("9", "1", "2").ofPod("u4").after(2*unversioned).at(30), "other")
-			got := judgeAll(j, t.Context(), []recorded.Event{*one.Event, *two.Event}, []recorded.Event{eviction("a"), eviction("b"), *later.Event})
+			got := judgeAll(t.Context(), j, []recorded.Event{*one.Event, *two.Event}, []recorded.Event{eviction("a"), eviction("b"), *later.Event})
 			g.Expect(got).To(Equal(test.want))
 			g.Expect(looks.Load() > 0).To(Equal(test.singles))
 			g.Expect(fake.surveys).To(BeNumerically(">", 0))

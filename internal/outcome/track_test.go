@@ -391,7 +391,7 @@ func TestOtherEventsTellWhenAVersionWasWritten(t *testing.T) {
 		j, _ := newJudge(&fakeObjects{cached: life.was[2].Sight, consistent: life.was[2].Sight, past: life.at})
 		j.NothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
 		j.Unrecorded = gapAt(eventTime)
-		NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)
+		NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*removed.Event}, others(pause))).To(HaveExactElements(want), "%s", pause)
 	}
 }
 
@@ -422,13 +422,13 @@ func TestOtherEventsTellWhenAnObjectWasRemoved(t *testing.T) {
 	for pause, want := range map[time.Duration]ledger.Judgement{time.Second: persisted, 20 * time.Second: notPersisted} {
 		elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(pause)
 		j, _ := newJudge(&fakeObjects{past: life.at})
-		got := judgeAll(j, t.Context(), []recorded.Event{*removal.Event}, []recorded.Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})
+		got := judgeAll(t.Context(), j, []recorded.Event{*removal.Event}, []recorded.Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})
 		NewWithT(t).Expect(got).To(HaveExactElements(want), "%s", pause)
 		j.StallsKnown = func(time.Time) bool { return false }
 		if want == notPersisted {
 			want = goneSince // The API server may have stored nothing for so long.
 		}
-		got = judgeAll(j, t.Context(), []recorded.Event{*removal.Event}, []recorded.Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})
+		got = judgeAll(t.Context(), j, []recorded.Event{*removal.Event}, []recorded.Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})
 		NewWithT(t).Expect(got).To(HaveExactElements(want), "%s, and nobody knows", pause)
 	}
 }
@@ -500,10 +500,10 @@ func TestWhatMayHaveBeenDoneUnrecordedProvesNothing(t *testing.T) {
 				}
 				j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
 				j.Unrecorded = gapAt(eventTime.Add(gap))
-				NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*test.event.Event}, test.others)).To(HaveExactElements(want), "gap after %s", gap)
+				NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*test.event.Event}, test.others)).To(HaveExactElements(want), "gap after %s", gap)
 			}
 			j, _ := newJudge(&fakeObjects{cached: test.now, consistent: test.now})
-			NewWithT(t).Expect(judgeAll(j, t.Context(), []recorded.Event{*test.event.Event}, test.others)).To(HaveExactElements(test.settled), "no gap")
+			NewWithT(t).Expect(judgeAll(t.Context(), j, []recorded.Event{*test.event.Event}, test.others)).To(HaveExactElements(test.settled), "no gap")
 		})
 	}
 }

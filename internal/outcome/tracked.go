@@ -71,15 +71,15 @@ func (h *history) doneAt(event *recorded.Event, next *footprint) time.Time {
 // API server made it wait as long; and a while after it perhaps, where not everything was recorded, however
 // slow the API server was.
 func (h *history) inTime(event *recorded.Event, done time.Time) fate {
-	held := event.Late && !done.After(event.Seen)
+	tooLate := done.Sub(event.Begun()) > stretched(unversioned+cut, event) && (!event.Late || done.After(event.Seen))
 	latest := done
 	if event.Overdue {
 		latest = done.Add(time.Second) // What tells when is exact to the second, and whoever came later in it may be forgotten.
 	}
 	switch {
-	case done.Sub(event.Begun()) > stretched(unversioned+cut, event) && !held && event.Unwatched:
+	case tooLate && event.Unwatched:
 		return unsure // It may have had to wait.
-	case done.Sub(event.Begun()) > stretched(unversioned+cut, event) && !held:
+	case tooLate:
 		return notMade
 	case latest.Sub(event.Head.Time.Time) > race && !h.complete:
 		return unsure
@@ -150,14 +150,14 @@ func evictedAt(pod *footprint) time.Time {
 
 // completionOnTrack judges the removal of the last finalizer, which removes the object whatever its version is by then.
 func (h *history) completionOnTrack(event *recorded.Event) fate {
+	inTime := h.inTime(event, h.revisions.passedBy(h.track.removed))
 	switch {
 	case h.track.removed == 0, h.isSeenAfter(event):
 		return notMade
 	case h.ordered && !event.Straggler && event.ResourceVersion > h.track.removed:
 		return notMade // It was removed before the event was stored.
-	case h.ordered && h.inTime(event, h.revisions.passedBy(h.track.removed)) != made:
-		// It was still there long after the event, and somebody removed it whose event is not known yet.
-		return h.inTime(event, h.revisions.passedBy(h.track.removed))
+	case h.ordered && inTime != made:
+		return inTime // It was still there long after the event, and somebody may have removed it whose event is not known yet.
 	case !h.complete:
 		return unsure
 	case len(h.track.last().Meta.Finalizers) > 0 && removesFinalizers(event) && !h.mayHaveEndedOtherwise(event):

@@ -30,7 +30,7 @@ func TestAnUpdateThatBecameACreation(t *testing.T) {
 			update := updated("8", "1", "2").deleting(0)
 			test.creation.ResourceVersion = 1
 			j, _ := newJudge(&fakeObjects{cached: seen("u2", "9"), consistent: seen("u2", "9")})
-			got := judgeAll(j, t.Context(), []recorded.Event{*update.Event}, []recorded.Event{*test.creation.Event})
+			got := judgeAll(t.Context(), j, []recorded.Event{*update.Event}, []recorded.Event{*test.creation.Event})
 			NewWithT(t).Expect(got).To(HaveExactElements(test.want))
 		})
 	}
