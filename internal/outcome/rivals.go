@@ -129,13 +129,13 @@ func (h *history) beats(event, other *recorded.Event) bool {
 // isHeldBesides says that the API server may have made a request wait, and that the later one is somebody else's: one user waits for the
 // first to end.
 func isHeldBesides(event, later *recorded.Event) bool {
-	return !event.HeldUntil.IsZero() && event.Head.Actor.Username != later.Head.Actor.Username
+	return !event.WaitedUntil().IsZero() && event.Head.Actor.Username != later.Head.Actor.Username
 }
 
 // mayHaveWaitedFor says that the API server may have made a request wait until after a later one. near is how far apart requests are that
 // are in each other's way when it is not slow.
 func mayHaveWaitedFor(event, later *recorded.Event, near time.Duration) bool {
-	return event.HeldUntil.Add(near + storings*max(event.SlowAgain, later.Slow)).After(later.Head.Time.Time)
+	return event.WaitedUntil().Add(near + storings*max(event.SlowAgain, later.Slow)).After(later.Head.Time.Time)
 }
 
 // wroteAll says of two updates of one version which of them wrote just what differs between that and the next: the object may show both,

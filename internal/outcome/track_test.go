@@ -337,6 +337,20 @@ func TestWhoWaitedMayHaveBeenLast(t *testing.T) {
 	}
 }
 
+// TestWhoMayHaveWaitedUnseen: where nobody knows whether the API server stored anything, a request may have waited for as long as it lets one.
+func TestWhoMayHaveWaitedUnseen(t *testing.T) {
+	for apart, want := range map[time.Duration][]fate{5 * time.Second: {contest, contest}, 59 * time.Second: {contest, contest}, 62 * time.Second: {notMade, made}} {
+		first, second := updated("7", "1", "2").at(8), updated("7", "1", "2").at(9).after(apart).byBob()
+		fates := func() []fate {
+			known := followed(t, (&life{}).add(7, valued("1")).add(12, valued("2")), first.Event, second.Event)
+			return []fate{known.fate(first.Event), known.fate(second.Event)}
+		}
+		NewWithT(t).Expect(fates()).To(Equal([]fate{notMade, made}), "%s apart, watched", apart)
+		first.Unwatched = true
+		NewWithT(t).Expect(fates()).To(Equal(want), "%s apart", apart)
+	}
+}
+
 // TestWhoTriesAgainWasRefused, although the API server stored the event of the first try late, when the second one saw the same version.
 func TestWhoTriesAgainWasRefused(t *testing.T) {
 	first, second := updated("7", "1", "2").at(10), updated("7", "1", "2").at(12).after(2*time.Second)
@@ -419,13 +433,15 @@ func TestOneWhoseRivalsAreForgotten(t *testing.T) {
 func TestOtherEventsTellWhenAnObjectWasRemoved(t *testing.T) {
 	removal := completed("7").deleting(0).at(8)
 	life := (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(60, nil)
-	for pause, want := range map[time.Duration]ledger.Judgement{time.Second: persisted, 20 * time.Second: notPersisted} {
+	for pause, want := range map[time.Duration]ledger.Judgement{
+		time.Second: persisted, 20 * time.Second: notPersisted, 2 * time.Minute: notPersisted,
+	} {
 		elsewhere := updated("20", "1", "2").ofPod("u2").at(50).after(pause)
 		j, _ := newJudge(&fakeObjects{past: life.at})
 		got := judgeAll(t.Context(), j, []recorded.Event{*removal.Event}, []recorded.Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})
 		NewWithT(t).Expect(got).To(HaveExactElements(want), "%s", pause)
 		j.StallsKnown = func(time.Time) bool { return false }
-		if want == notPersisted {
+		if pause == 20*time.Second {
 			want = goneSince // The API server may have stored nothing for so long.
 		}
 		got = judgeAll(t.Context(), j, []recorded.Event{*removal.Event}, []recorded.Event{*updated("5", "1", "2").at(6).after(-time.Second).Event, *elsewhere.Event})

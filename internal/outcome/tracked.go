@@ -77,8 +77,8 @@ func (h *history) inTime(event *recorded.Event, done time.Time) fate {
 		latest = done.Add(time.Second) // What tells when is exact to the second, and whoever came later in it may be forgotten.
 	}
 	switch {
-	case tooLate && event.Unwatched:
-		return unsure // It may have had to wait.
+	case tooLate && event.Unwatched && done.Before(event.WaitedUntil()):
+		return unsure
 	case tooLate:
 		return notMade
 	case latest.Sub(event.Head.Time.Time) > race && !h.complete:

@@ -87,7 +87,7 @@ func TestASilenceIsRemembered(t *testing.T) {
 		g.Expect(a.presence.StalledUntil(time.Now())).To(Equal(time.Now().Add(clocks)), "it lasts")
 		c.board.fail(nil)
 		pass(renewEvery)
-		for range maxSilences - 1 {
+		for range maxStalls - 1 {
 			pass(time.Minute)
 			between := time.Now().Add(-20 * time.Second)
 			g.Expect(a.presence.StalledUntil(between)).To(BeZero())
@@ -102,6 +102,8 @@ func TestASilenceIsRemembered(t *testing.T) {
 		c.board.delay(3 * time.Second)
 		pass(renewEvery + 3*time.Second)
 		g.Expect(a.presence.StalledUntil(before.Add(15*time.Second))).To(BeZero(), "there are too many")
+		g.Expect(a.presence.StallsKnown(before.Add(15*time.Second))).To(BeFalse(), "and it knows that it forgot")
+		g.Expect(a.presence.StallsKnown(before.Add(time.Minute))).To(BeTrue())
 		c.board.delay(0)
 		a.kill()
 	})
@@ -135,7 +137,7 @@ func TestASilenceEndsWhenTheAPIServerStores(t *testing.T) {
 		pass(time.Minute)
 		began := time.Now()
 		c.board.fail(errors.New("no API server"))
-		pass(10 * time.Second)
+		pass(10*time.Second + 37*time.Millisecond)
 		for range 20 {
 			c.board.fail(nil)
 			stored := time.Now()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,8 +71,8 @@ type Presence struct {
 	mu sync.Mutex
 	// since is when this replica began to record; zero before that.
 	since time.Time
-	// silences are when no sign of life could be given.
-	silences silences
+	// watch is whether the API server stores.
+	watch watch
 	// served says that since is final.
 	served bool
 	// position is what Position gives.
@@ -106,6 +107,7 @@ func (p *Presence) Run(ctx context.Context) {
 	}
 	p.mu.Lock()
 	p.since = p.options.Clock.Now()
+	p.watch.known.From = p.since
 	p.mu.Unlock()
 	ready := p.began()
 	var group sync.WaitGroup
@@ -117,7 +119,7 @@ func (p *Presence) Run(ctx context.Context) {
 		stored := later(p.options.Stored(), given)
 		err := p.sign(ctx, false)
 		p.mu.Lock()
-		p.silences.note(stored, began, p.options.Clock.Now(), err == nil)
+		p.watch.note(stored, began, p.options.Clock.Now(), err == nil)
 		p.mu.Unlock()
 		if err == nil {
 			given = began
@@ -188,15 +190,36 @@ func (p *Presence) ready() bool {
 
 // sign gives a sign of life.
 func (p *Presence) sign(ctx context.Context, last bool) error {
-	own := entry{
-		Replica: p.options.Replica, Since: p.began(), Seen: p.options.Clock.Now(), Shards: p.options.Shards, Stopped: last,
-	}
+	own := p.entry()
+	own.Stopped = last
 	meta, err := p.options.Board.Patch(ctx, map[string]*string{entryPrefix + p.id: encode(own)}, "")
 	if err != nil {
 		return err
 	}
-	p.peers.note(parse(meta.Annotations).entries, p.options.Shards, p.options.Clock.Now())
+	entries := parse(meta.Annotations).entries
+	p.peers.note(entries, p.options.Shards, p.options.Clock.Now())
+	p.learn(entries)
 	return nil
+}
+
+// entry is what this replica says of itself.
+func (p *Presence) entry() entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.watch.known
+	known.All = slices.Clone(known.All)
+	return entry{Replica: p.options.Replica, Since: p.since, Seen: p.options.Clock.Now(), Shards: p.options.Shards, Stalls: &known}
+}
+
+// learn takes over what others know of the time before this replica watched.
+func (p *Presence) learn(entries map[string]entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, other := range entries {
+		if other.Stalls != nil {
+			p.watch.known.learn(other.Stalls)
+		}
+	}
 }
 
 // locate finds out where the API server is. What was found out before remains true where that fails.

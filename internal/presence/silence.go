@@ -14,11 +14,12 @@ const (
 	// underWay is how long before the API server stored its last a request may have come, by some replica's clock, that was not stored any
 	// more.
 	underWay = time.Second
-	// maxSilences bounds how many silences are remembered: what waited in one may be judged when others have come.
-	maxSilences = 64
+	// maxStalls bounds how many stalls are remembered: what waited in one may be judged when others have come. The Lease holds as many of
+	// each replica, some 80 bytes each.
+	maxStalls = 32
 )
 
-// silence is a time in which no sign of life could be given, or one took long: the API server stored nothing, or not for this replica.
+// silence is a time in which no sign of life could be given, or one took long.
 type silence struct {
 	// from is since when, and to is zero while it lasts.
 	from, to time.Time
@@ -26,44 +27,91 @@ type silence struct {
 	stored time.Time
 }
 
-// silences are the last ones, in their order.
-type silences []silence
+// stall is a time in which the API server stored nothing, or not for some replica.
+type stall struct {
+	// After is when it had stored something, the last time before that.
+	After time.Time `json:"after"`
+	// Until is when it did so again.
+	Until time.Time `json:"until"`
+}
+
+// stalls are all that there were between two moments, in their order: what a replica tells the others.
+type stalls struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	All  []stall   `json:"all,omitempty"`
+}
+
+// add notes another one. Of too many, the oldest is forgotten, and all before it.
+func (s *stalls) add(another stall) {
+	s.All = append(s.All, another)
+	slices.SortStableFunc(s.All, func(a, b stall) int { return a.After.Compare(b.After) })
+	if over := len(s.All) - maxStalls; over > 0 {
+		s.From = later(s.From, s.All[over-1].Until.Add(clocks))
+		s.All = slices.Delete(s.All, 0, over)
+	}
+}
+
+// heldUntil is until when a request that came at a moment may have waited; zero when it did not. What waited in one may wait in the next.
+func (s *stalls) heldUntil(moment time.Time) (until time.Time) {
+	for _, one := range s.All {
+		ended := one.Until.Add(clocks)
+		if moment.After(one.After.Add(-underWay)) && moment.Before(ended) {
+			until, moment = ended, ended
+		}
+	}
+	return until
+}
+
+// learn takes over what another replica knows of the time before this one began to watch, if the other watched still when it did. What is
+// known is not learned again.
+func (s *stalls) learn(other *stalls) {
+	if !other.From.Before(s.From) || other.To.Before(s.From.Add(clocks)) {
+		return
+	}
+	began := s.From
+	s.From = other.From
+	for _, one := range other.All {
+		if one.After.Before(began) {
+			s.add(one)
+		}
+	}
+}
+
+// watch is how this replica watches whether the API server stores.
+type watch struct {
+	// last is the last silence of this replica.
+	last silence
+	// known are the stalls of its own time, and those of earlier times of which others told.
+	known stalls
+}
 
 // note notes whether a sign of life could be given, and when the API server had stored something, the last time before that.
-func (s *silences) note(stored, began, ended time.Time, given bool) {
-	last := s.last()
-	switch lasts := last != nil && last.to.IsZero(); {
+func (w *watch) note(stored, began, ended time.Time, given bool) {
+	switch lasts := w.lasts(); {
 	case !given && !lasts:
-		s.add(silence{from: began, stored: stored})
+		w.last = silence{from: began, stored: stored}
 	case given && lasts:
-		last.to = ended
+		w.last.to = ended
+		w.known.add(stall{After: w.last.stored, Until: ended})
 	case given && ended.Sub(began) > slowSign:
-		s.add(silence{from: began, to: ended, stored: stored})
+		w.last = silence{from: began, to: ended, stored: stored}
+		w.known.add(stall{After: stored, Until: ended})
+	}
+	if given {
+		w.known.To = began
 	}
 }
 
-func (s *silences) add(another silence) {
-	if len(*s) == maxSilences {
-		*s = slices.Delete(*s, 0, 1)
-	}
-	*s = append(*s, another)
-}
-
-func (s *silences) last() *silence {
-	if len(*s) == 0 {
-		return nil
-	}
-	return &(*s)[len(*s)-1]
-}
+func (w *watch) lasts() bool { return !w.last.from.IsZero() && w.last.to.IsZero() }
 
 // Silence is how long no sign of life could be given, or one took, the last time that this was so, and for how long they could since; 0
 // while they cannot.
 func (p *Presence) Silence() (lasted, ago time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := p.silences.last()
-	switch {
-	case last == nil:
+	switch last := p.watch.last; {
+	case last.from.IsZero():
 		return 0, 0
 	case last.to.IsZero():
 		return p.options.Clock.Since(last.from), 0
@@ -72,27 +120,22 @@ func (p *Presence) Silence() (lasted, ago time.Duration) {
 	}
 }
 
-// StalledUntil is until when a request that came at a moment, by some replica's clock, may have waited in the last silences; zero when it did
-// not. A silence may have begun when the API server had stored its last, or on its way there.
+// StalledUntil is until when a request that came at a moment, by some replica's clock, may have waited while the API server stored nothing;
+// zero when it did not. A silence may have begun when the API server had stored its last, or on its way there.
 func (p *Presence) StalledUntil(moment time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var until time.Time
-	for _, s := range p.silences {
-		ended := s.to
-		if ended.IsZero() {
-			ended = p.options.Clock.Now()
-		}
-		ended = ended.Add(clocks)
-		if moment.After(s.stored.Add(-underWay)) && moment.Before(ended) {
-			until, moment = ended, ended
-		}
+	known := p.watch.known
+	if p.watch.lasts() {
+		known.All = append(slices.Clip(known.All), stall{After: p.watch.last.stored, Until: p.options.Clock.Now()})
 	}
-	return until
+	return known.heldUntil(moment)
 }
 
-// StallsKnown says whether StalledUntil knows of a moment: not of those before this replica began to record.
+// StallsKnown says whether StalledUntil knows of a moment: not of those before any replica watched that this one could ask.
 func (p *Presence) StallsKnown(moment time.Time) bool {
-	since := p.began()
-	return !since.IsZero() && !moment.Before(since)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := p.watch.known.From
+	return !from.IsZero() && !moment.Before(from)
 }

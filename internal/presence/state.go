@@ -60,6 +60,8 @@ type entry struct {
 	Shards int `json:"shards,omitempty"`
 	// Stopped says that Seen is when it stopped in good order.
 	Stopped bool `json:"stopped,omitempty"`
+	// Stalls are those it knows of; nil where an older version wrote the entry.
+	Stalls *stalls `json:"stalls,omitempty"`
 }
 
 // claim is windows that a replica is about to tell.

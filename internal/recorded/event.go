@@ -9,6 +9,11 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
+// requestTimeout is how long the API server takes for a request at most, waiting included: the default of its --request-timeout, after which
+// it answers 504.
+// https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
+const requestTimeout = time.Minute
+
 // Event is an AuditEvent as delivery sees it: the spec as it is stored, and those of its fields that are needed to
 // judge it.
 type Event struct {
@@ -59,6 +64,15 @@ func (e *Event) Begun() time.Time {
 		return e.HeldUntil
 	}
 	return e.Head.Time.Time
+}
+
+// WaitedUntil is until when the change may have waited in the API server: HeldUntil, or for as long as a request may take where nobody knows
+// of that; zero when it did not wait.
+func (e *Event) WaitedUntil() time.Time {
+	if e.Unwatched {
+		return e.Head.Time.Add(requestTimeout)
+	}
+	return e.HeldUntil
 }
 
 // StoredAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when

@@ -54,7 +54,9 @@ func (k *kubelet) sync(ctx context.Context) {
 		switch {
 		case pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodRunning:
 			pod.Status.Phase = corev1.PodRunning
-			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			pod.Status.Conditions = []corev1.PodCondition{
+				{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}, scheduled(pod),
+			}
 			_, _ = k.clients.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 		case pod.DeletionTimestamp == nil:
 		case !known:
@@ -65,4 +67,15 @@ func (k *kubelet) sync(ctx context.Context) {
 			})
 		}
 	}
+}
+
+// scheduled is the condition that the kubelet writes for each of its pods, also for those that were created on the node. It leaves alone
+// since when that is so.
+func scheduled(pod *corev1.Pod) corev1.PodCondition {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
+			return c
+		}
+	}
+	return corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}
 }
