@@ -47,7 +47,7 @@ func TestAPIServerAcceptsTheEntries(t *testing.T) {
 
 	trails := [][]v1alpha1.AuditTrail{{tenant()}, {widest()}, {failing(widest())}}
 	for seed := range uint64(150) {
-		trails = append(trails, random{rand.New(rand.NewPCG(seed, 1))}.trails())
+		trails = append(trails, random{Rand: rand.New(rand.NewPCG(seed, 1))}.trails())
 	}
 	g.Expect(len(wanted(webhooks(widest())))).To(BeNumerically(">", 6000))
 	for _, list := range trails {

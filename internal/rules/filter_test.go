@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
@@ -141,36 +142,61 @@ func path(policy v1alpha1.FailurePolicy) string {
 // What a trail wants must reach the recorder, at the entry of its failure policy, whatever the trails and the request.
 func TestWantedRequestsPassTheFilter(t *testing.T) {
 	const seeds, requests = 400, 60
-	wanted, passed, held := 0, 0, 0
+	var all filtered
 	for seed := range uint64(seeds) {
-		r := random{rand.New(rand.NewPCG(seed, 1))}
-		trails := r.trails()
-		set := rules.Compile(trails, options())
-		entries := gates(t, set)
-		for range requests {
-			req, name, namespace := r.request()
-			matches := set.AppendMatches(nil, &req)
-			for _, match := range matches {
-				wanted++
-				if !entries[path(match.FailurePolicy)].passes(t, &req, name, namespace) {
-					t.Fatalf("seed %d: %s wants %+v (sent as %q in %q), but %s holds it back\ntrails: %+v\nentry: %+v", seed,
-						match.Trail.Name, req, name, namespace, path(match.FailurePolicy), trails, entries[path(match.FailurePolicy)])
-				}
-			}
-			if len(matches) > 0 {
-				continue
-			}
-			if entries[rules.IgnorePath].passes(t, &req, name, namespace) || entries[rules.FailPath].passes(t, &req, name, namespace) {
-				passed++
-			} else {
-				held++
-			}
+		all.draw(t, random{Rand: rand.New(rand.NewPCG(seed, 1))}, requests)
+	}
+	t.Logf("%d matches all pass; of the requests that nobody wants %d pass and %d are held back", all.wanted, all.passed, all.held)
+	g := NewWithT(t)
+	g.Expect(all.wanted).To(BeNumerically(">", seeds*requests/20), "the random trails must want something for the test to mean anything")
+	g.Expect(all.held).To(BeNumerically(">", 10*all.passed), "the filter must hold back nearly all that nobody wants")
+}
+
+// FuzzRules compiles trails with a word of the fuzzer's among their names, and sends requests with it: the API server must take the
+// expressions, whatever the word has in it, and hold nothing back that a trail wants.
+func FuzzRules(f *testing.F) {
+	for _, word := range []string{"", "*", `\`, `"`, "'", "'||true||'", "\x00", "\n", "\u2028", "prod*", "**", "é", "\U0001F600", "system:", "${x}", "\\u0041"} {
+		for choice := range byte(4) {
+			f.Add([]byte{choice}, word)
 		}
 	}
-	t.Logf("%d matches all pass; of the requests that nobody wants %d pass and %d are held back", wanted, passed, held)
-	g := NewWithT(t)
-	g.Expect(wanted).To(BeNumerically(">", seeds*requests/20), "the random trails must want something for the test to mean anything")
-	g.Expect(held).To(BeNumerically(">", 10*passed), "the filter must hold back nearly all that nobody wants")
+	f.Fuzz(func(t *testing.T, choices []byte, word string) {
+		if len(word) > 253 || !utf8.ValidString(word) { // The API allows no more, and JSON nothing else.
+			return
+		}
+		var seed [32]byte
+		copy(seed[:], choices)
+		var all filtered
+		all.draw(t, random{rand.New(rand.NewChaCha8(seed)), word}, 20)
+	})
+}
+
+// filtered counts what became of requests: wanted matches, and of the others those that pass and those that are held back.
+type filtered struct{ wanted, passed, held int }
+
+func (f *filtered) draw(t *testing.T, r random, requests int) {
+	t.Helper()
+	trails := r.trails()
+	set := rules.Compile(trails, options())
+	entries := gates(t, set)
+	for range requests {
+		req, name, namespace := r.request()
+		matches := set.AppendMatches(nil, &req)
+		for _, match := range matches {
+			f.wanted++
+			if !entries[path(match.FailurePolicy)].passes(t, &req, name, namespace) {
+				t.Fatalf("%s wants %+v (sent as %q in %q), but %s holds it back\ntrails: %+v\nentry: %+v",
+					match.Trail.Name, req, name, namespace, path(match.FailurePolicy), trails, entries[path(match.FailurePolicy)])
+			}
+		}
+		switch {
+		case len(matches) > 0:
+		case entries[rules.IgnorePath].passes(t, &req, name, namespace) || entries[rules.FailPath].passes(t, &req, name, namespace):
+			f.passed++
+		default:
+			f.held++
+		}
+	}
 }
 
 // The most expensive conditions are those on groups, for identities with many.

@@ -12,7 +12,11 @@ import (
 )
 
 // random draws trails and requests from a small vocabulary, so that rules often match.
-type random struct{ *rand.Rand }
+type random struct {
+	*rand.Rand
+	// word is one more that names may be; none when it is empty.
+	word string
+}
 
 var (
 	groupNames     = []string{"", "apps", "rbac.authorization.k8s.io", "authorization.k8s.io", "audit.trailkeeper.dev"}
@@ -32,6 +36,14 @@ var (
 
 func (r random) one(list []string) string { return list[r.IntN(len(list))] }
 
+// name is one of the list, or the word.
+func (r random) name(list []string) string {
+	if r.word != "" && r.IntN(4) == 0 {
+		return r.word
+	}
+	return r.one(list)
+}
+
 // some are up to three of the list, seldom any, often with a wildcard.
 func (r random) some(list []string, odds int) []string {
 	if r.IntN(odds) != 0 {
@@ -39,7 +51,7 @@ func (r random) some(list []string, odds int) []string {
 	}
 	var chosen []string
 	for range 1 + r.IntN(3) {
-		name := r.one(list)
+		name := r.name(list)
 		if r.IntN(3) == 0 {
 			runes := []rune(name)
 			name = string(runes[:r.IntN(len(runes)+1)]) + "*"
@@ -58,7 +70,7 @@ func (r random) rule() v1alpha1.Rule {
 		Users:      r.some(usernames, 4),
 		Groups:     r.some(userGroups, 5),
 		Names:      r.some(objectNames, 4),
-		Namespaces: r.some(namespaceNames, 3),
+		Namespaces: random{r.Rand, ""}.some(namespaceNames, 3),
 	}
 	if r.IntN(4) == 0 {
 		for range 1 + r.IntN(2) {
@@ -132,20 +144,20 @@ func (r random) trails() []v1alpha1.AuditTrail {
 
 // request is one that an API server could send, and the name and namespace that its AdmissionRequest would have.
 func (r random) request() (req rules.Request, name, namespace string) {
-	req = request(r.one(verbs), r.one(groupNames), r.one(resourceNames), r.one(subNames), r.one(namespaceNames), r.one(objectNames))
+	req = request(r.one(verbs), r.one(groupNames), r.one(resourceNames), r.one(subNames), r.one(namespaceNames), r.name(objectNames))
 	var groups []string
 	for range r.IntN(3) {
-		groups = append(groups, r.one(userGroups))
+		groups = append(groups, r.name(userGroups))
 	}
 	if r.IntN(10) == 0 {
 		for i := range 100 {
 			groups = append(groups, "many-"+strconv.Itoa(i))
 		}
 	}
-	req = by(r.one(usernames), req, groups...)
+	req = by(r.name(usernames), req, groups...)
 	req.Kind = r.anyCase(r.one(kindNames))
 	if req.Operation == "CREATE" || req.Operation == "UPDATE" {
-		req.FieldManager = r.one(managers)
+		req.FieldManager = r.name(managers)
 	}
 	name, namespace = req.Name, req.Namespace
 	switch {

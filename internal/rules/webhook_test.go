@@ -156,7 +156,7 @@ func TestSubscriptionIsTheShortestList(t *testing.T) {
 func TestWebhooksDoNotDependOnOrder(t *testing.T) {
 	g := NewWithT(t)
 	for seed := range uint64(50) {
-		r := random{rand.New(rand.NewPCG(seed, 2))}
+		r := random{Rand: rand.New(rand.NewPCG(seed, 2))}
 		trails := append(r.trails(), tenant(), trail("dev", "z"))
 		first := webhooks(trails...)
 		slices.Reverse(trails)
