@@ -19,6 +19,7 @@ import (
 	"github.com/trailkeeper/trailkeeper/internal/delivery"
 	"github.com/trailkeeper/trailkeeper/internal/follow"
 	"github.com/trailkeeper/trailkeeper/internal/ledgerkey"
+	"github.com/trailkeeper/trailkeeper/internal/otherwebhooks"
 )
 
 // serviceAccount is what the manifests call the operator's service account.
@@ -85,6 +86,7 @@ func (o *operator) deliveryOptions() delivery.Options {
 		Silence:            o.presence.Silence,
 		StalledUntil:       o.presence.StalledUntil,
 		StallsKnown:        o.presence.StallsKnown,
+		OtherWebhooks:      otherwebhooks.New(o.direct, controllers.WebhookConfigurationName, o.clock),
 		Ledger:             o.ledgers(),
 		Announce: func(ctx context.Context, gap delivery.Gap) error {
 			return o.notices.Tell(ctx, gap.Trail, gap.At, gap.Subject, gap.Notice)

@@ -17,9 +17,43 @@ const (
 	feedPatience = 30 * time.Second
 	// feedLook is how often it is looked whether it has.
 	feedLook = 50 * time.Millisecond
+	// othersPatience is how long other webhooks may take, which the API server gives 30 s at most, and the clock of another replica be ahead.
+	othersPatience = 40 * time.Second
 	// feedMoves bounds the events that are written to move it: those that are gone, or were written before, do not.
 	feedMoves = 8
 )
+
+// otherWebhooks are the validating webhooks of others.
+type otherWebhooks interface {
+	// Refresh learns of them anew, unless that was done a moment ago.
+	Refresh(ctx context.Context) error
+	// Longest is for how long they may keep a change; 0 when they are not asked about it.
+	Longest(ref *v1alpha1.ResourceReference, action v1alpha1.Action) time.Duration
+}
+
+// noOthers says that there are none.
+type noOthers struct{}
+
+func (noOthers) Refresh(context.Context) error { return nil }
+
+func (noOthers) Longest(*v1alpha1.ResourceReference, v1alpha1.Action) time.Duration { return 0 }
+
+// awaitOthers waits until the requests of events that seem not to have been made have ended, whatever other webhooks do, and says whether
+// there was anything to wait for.
+func (c *courier) awaitOthers(ctx context.Context, events []recorded.Event, verdicts []outcome.Verdict) bool {
+	var last time.Time
+	for i := range events {
+		if ends := verdicts[i].EndsAfter(&events[i]); ends.After(last) {
+			last = ends
+		}
+	}
+	rest := last.Sub(c.clock().Now())
+	if rest <= 0 {
+		return false
+	}
+	pause.For(ctx, min(rest, othersPatience))
+	return true
+}
 
 // awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of events that are open, and says
 // whether it has. was is where the feed was a while ago.

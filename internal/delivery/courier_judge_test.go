@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,51 @@ func TestTheFeedIsAwaited(t *testing.T) {
 				pause.For(t.Context(), test.patience-test.late)
 				g.Expect(b.links(t)).NotTo(BeEmpty())
 				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(test.want))
+			})
+		})
+	}
+}
+
+// slowOthers are webhooks that may take so long.
+type slowOthers time.Duration
+
+func (slowOthers) Refresh(context.Context) error { return nil }
+
+func (o slowOthers) Longest(*v1alpha1.ResourceReference, v1alpha1.Action) time.Duration {
+	return time.Duration(o)
+}
+
+// TestOtherWebhooksAreAwaited: until their time is up, what seems refused may still be made.
+func TestOtherWebhooksAreAwaited(t *testing.T) {
+	for name, test := range map[string]struct {
+		longest, made time.Duration
+		want          v1alpha1.Outcome
+	}{
+		"there are none":     {0, time.Hour, v1alpha1.OutcomeNotPersisted},
+		"it was refused":     {10 * time.Second, time.Hour, v1alpha1.OutcomeNotPersisted},
+		"it was kept":        {10 * time.Second, 9 * time.Second, v1alpha1.OutcomePersisted},
+		"as long as can be":  {30 * time.Second, 29 * time.Second, v1alpha1.OutcomePersisted},
+		"made while waiting": {10 * time.Second, 5 * time.Second, v1alpha1.OutcomePersisted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				b := newBench(t, newTrail("shop", "security"))
+				b.OtherWebhooks = slowOthers(test.longest)
+				c := b.courier(t)
+				b.offer(t, c, 1, about(newEvent(b.trail, eventName(0), time.Now()), v1alpha1.ActionCreate, "made", ""))
+				b.start(t, c)
+				began := time.Now()
+				if test.made < time.Hour {
+					pause.For(t.Context(), test.made)
+					g.Expect(b.links(t)).To(BeEmpty())
+					b.offer(t, c, 2, about(newEvent(b.trail, eventName(1), time.Now()), v1alpha1.ActionDelete, "made", "77"))
+				}
+				for len(b.links(t)) == 0 {
+					pause.For(t.Context(), 100*time.Millisecond)
+				}
+				g.Expect(b.links(t)[0].Outcome).To(BeEquivalentTo(test.want))
+				g.Expect(time.Since(began)).To(And(BeNumerically(">=", test.longest), BeNumerically("<", test.longest+5*time.Second)))
 			})
 		})
 	}

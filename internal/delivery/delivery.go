@@ -197,6 +197,7 @@ func (d *Delivery) newJudge(c *courier) *outcome.Judge {
 		},
 		StalledUntil: d.StalledUntil,
 		StallsKnown:  d.StallsKnown,
+		Kept:         d.OtherWebhooks.Longest,
 		Forgotten:    func() time.Time { return c.past.Forgotten },
 	})
 }

@@ -54,6 +54,8 @@ type Options struct {
 	StalledUntil func(moment time.Time) time.Time
 	// StallsKnown says whether StalledUntil knows of a moment. Default it knows of all.
 	StallsKnown func(moment time.Time) bool
+	// OtherWebhooks are those that the API server asks beside the recorder. Default there are none.
+	OtherWebhooks otherWebhooks
 	// Ledger keeps the ledgers of trails; nil keeps none.
 	Ledger *Ledger
 	// Announce records a gap in a trail itself. Default nobody is told.
@@ -98,6 +100,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StallsKnown == nil {
 		o.StallsKnown = func(time.Time) bool { return true }
+	}
+	if o.OtherWebhooks == nil {
+		o.OtherWebhooks = noOthers{}
 	}
 	if o.AccountFor == nil {
 		o.AccountFor = func(context.Context, time.Time) bool { return false }

@@ -62,10 +62,7 @@ func (c *courier) deliver(ctx context.Context, events []recorded.Event) error {
 // recorded before it, but may not have been known yet.
 func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]ledger.Judgement, error) {
 	following := func() bool { return len(c.ahead) == 0 && !c.box.isBehind() }
-	verdicts, err := c.judge.All(ctx, events, c.around(len(events)), following())
-	if err == nil && c.awaitAccount(ctx, events, verdicts) {
-		verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
-	}
+	verdicts, err := c.judgeSettled(ctx, events, following)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +99,20 @@ func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]le
 		}
 	}
 	return judgements, nil
+}
+
+// judgeSettled judges events when it is known what was missed, and when no other webhook keeps what seems refused.
+func (c *courier) judgeSettled(ctx context.Context, events []recorded.Event, following func() bool) ([]outcome.Verdict, error) {
+	if err := c.delivery.OtherWebhooks.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	verdicts, err := c.judge.All(ctx, events, c.around(len(events)), following())
+	for _, awaits := range []func(context.Context, []recorded.Event, []outcome.Verdict) bool{c.awaitAccount, c.awaitOthers} {
+		if err == nil && awaits(ctx, events, verdicts) {
+			verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
+		}
+	}
+	return verdicts, err
 }
 
 // recently is for how long before a replica's start what nobody recorded matters to events that seem to have been made.

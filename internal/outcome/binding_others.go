@@ -63,7 +63,7 @@ func showsUntouched(later, binding *recorded.Event) bool {
 
 // boundBy is a moment by which the pod is bound, if it ever is by this request; others' clocks differ.
 func boundBy(binding *recorded.Event) time.Time {
-	return binding.Begun().Add(stretched(unversioned+cut, binding))
+	return binding.Begun().Add(stretched(binding.Kept+unversioned+cut, binding))
 }
 
 // boundPod is a version of the pod of the binding's uid, or else the one of which an event came last before the binding.

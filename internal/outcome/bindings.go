@@ -41,10 +41,10 @@ func (j *Judge) decideBinding(event *recorded.Event, pod objects.Sight) ledger.J
 		return notReadable
 	case sighting == audit.SawAfter && bound.IsZero():
 		return overwritten // Somebody has written other conditions.
-	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(event.Begun().Add(stretched(unversioned, event))):
+	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(event.Begun().Add(stretched(event.Kept+unversioned, event))):
 		return notPersisted
-	case event.Binding.Rival != 0:
-		return contested
+	case event.Binding.Rival != 0, bound.Before(event.Head.Time.Truncate(time.Second)):
+		return contested // Unless clocks differ, the kubelet noted it on a pod that was created on a node.
 	default:
 		return persisted
 	}
@@ -55,8 +55,9 @@ func isOf(seen objects.Sight, event *recorded.Event) bool {
 	return seen.Exists && (event.Head.Resource.UID == "" || event.Head.Resource.UID == string(seen.Meta.UID))
 }
 
-// lookWhenBound judges bindings whose pods do not tell, or that others asked for as well, by what the pods were when their events were
-// stored, and a while later, or when they were removed. It fails when the API server is away.
+// lookWhenBound judges bindings by what the pods were when their events were stored, and a while later, or when they were removed: pods do
+// not always tell, others may have asked for the same, and kubelets note the same of pods that were created on a node. It fails when the
+// API server is away.
 func (j *Judge) lookWhenBound(ctx context.Context, events []recorded.Event, histories map[string]*history, verdicts []Verdict) error {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
@@ -66,7 +67,7 @@ func (j *Judge) lookWhenBound(ctx context.Context, events []recorded.Event, hist
 	left := maxHindsight
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
-		open := v.seen != nil && v.Outcome == v1alpha1.OutcomeUnknown && v.Judgement != notReadable
+		open := v.seen != nil && v.Outcome != v1alpha1.OutcomeNotPersisted && v.Judgement != notReadable
 		if !isBinding(&event.Head) || !open || event.StoredAfter() == 0 || left == 0 || j.trackless.has(&event.Head.Resource, j.Clock.Now()) {
 			continue
 		}
@@ -119,7 +120,7 @@ func (j *Judge) lookAtBinding(ctx context.Context, event *recorded.Event, known 
 		*v = Verdict{Judgement: notPersisted}
 		return nil
 	}
-	within := unversioned
+	within := event.Kept + unversioned
 	if event.Binding.Rival > stretched(race, event) {
 		within = race // The other one came when this one had been made.
 	}

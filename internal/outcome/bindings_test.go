@@ -86,6 +86,8 @@ func TestBindings(t *testing.T) {
 		"bound long after":                       {bound(), (&life{}).add(5, unbound).add(60, onNode("n1", time.Minute)), nil, notPersisted},
 		"made, and its conditions replaced":      {bound(), (&life{}).add(5, unbound).add(12, unsaid()), nil, persisted},
 		"on a node from the beginning":           {bound(), (&life{}).add(5, unsaid()), nil, notPersisted},
+		"on one, as its kubelet says":            {bound(), (&life{}).add(5, onNode("n1", 0)).add(60, onNode("n1", 0)), nil, notPersisted},
+		"on one, and nobody can tell":            {bound(), &life{compacted: 60, from: []uint64{60}, was: []*footprint{onNode("n1", -time.Second)}}, nil, contested},
 		"another pod":                            {bound(), (&life{}).add(5, another), nil, notPersisted},
 		"kept locally, and made":                 {kept, (&life{}).add(5, gone).add(8, unbound).add(12, onNode("n1", 0)).add(70, gone), nil, persisted},
 		"kept locally, and made, and gone":       {kept, (&life{}).add(5, unbound).add(12, onNode("n1", 0)).add(14, gone), nil, persisted},

@@ -73,7 +73,7 @@ func (h *history) ofEviction(event *recorded.Event) fate {
 	}
 	for _, events := range h.byBase {
 		for _, other := range events {
-			if other.Head.Resource.DeletionTime == nil && other.Head.Resource.Subresource != "scale" && other.Head.Time.Sub(event.Head.Time.Time) > stretched(unversioned, event) {
+			if other.Head.Resource.DeletionTime == nil && other.Head.Resource.Subresource != "scale" && other.Head.Time.Sub(event.Head.Time.Time) > stretched(event.Kept+unversioned, event) {
 				return notMade
 			}
 		}
@@ -111,7 +111,7 @@ func (h *history) ofCompletion(event *recorded.Event) fate {
 func (h *history) isSeenAfter(event *recorded.Event) bool {
 	for base, events := range h.byBase {
 		for _, other := range events {
-			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > stretched(race, event) {
+			if base >= baseOf(event) && other.Head.Time.Sub(event.Head.Time.Time) > stretched(event.Kept+race, event) {
 				return true
 			}
 		}

@@ -59,6 +59,8 @@ func (h *history) fate(event *recorded.Event) fate {
 	}
 	own, others := h.alone(event), h.madeRivals(event)
 	switch {
+	case len(others) == 0 && own == made && event.Kept > 0 && h.isDoneAfter(event, stretched(lateFor, event)):
+		return unsure // Another webhook kept it for long, or it was somebody's whose change was not recorded.
 	case len(others) == 0:
 		return own
 	case own != made, h.isBeaten(event, others):
@@ -110,7 +112,7 @@ func (h *history) beats(event, other *recorded.Event) bool {
 	case apart != 0 && isHeldBesides(first, last):
 		return event == last && !waited
 	case apart != 0 && (apart.Abs() > near || h.isDoneAfter(first, near)):
-		return event == last
+		return event == last && !h.mayHavePassed(last, first)
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
 	case h.ordered && !event.Straggler && !other.Straggler:
@@ -124,6 +126,15 @@ func (h *history) beats(event, other *recorded.Event) bool {
 	default:
 		return event.ResourceVersion < other.ResourceVersion
 	}
+}
+
+// mayHavePassed says that of two users' requests the later one may have been refused while another webhook kept the first one, which was
+// made after that: nothing shows that what was done was done soon after the later one. One user waits for the first to end.
+func (h *history) mayHavePassed(last, first *recorded.Event) bool {
+	if last.Head.Time.After(keptUntil(first)) || last.Head.Actor.Username == first.Head.Actor.Username {
+		return false
+	}
+	return !h.isTracked(last) || h.isDoneAfter(last, stretched(unversioned, last))
 }
 
 // isHeldBesides says that the API server may have made a request wait, and that the later one is somebody else's: one user waits for the

@@ -351,6 +351,33 @@ func TestWhoMayHaveWaitedUnseen(t *testing.T) {
 	}
 }
 
+// TestWhoWasKeptMayHaveBeenMade: another webhook may have kept one request while a later one of the same was refused. What was done at once
+// after the later one is that one's.
+func TestWhoWasKeptMayHaveBeenMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		apart, done time.Duration
+		want        []fate
+	}{
+		"done at once after the later one": {2 * time.Second, 2 * time.Second, []fate{notMade, made}},
+		"done later than that":             {2 * time.Second, 4 * time.Second, []fate{contest, contest}},
+		"kept for longer than it may be":   {13 * time.Second, 15 * time.Second, []fate{notMade, made}},
+	} {
+		first, second := updated("7", "1", "2").at(8), updated("7", "1", "2").at(9).after(test.apart).byBob()
+		fates := func(life *life) []fate {
+			known := newHistory(testDigester, []*recorded.Event{first.Event, second.Event})
+			if life != nil {
+				known = followed(t, life, first.Event, second.Event)
+			}
+			return []fate{known.fate(first.Event), known.fate(second.Event)}
+		}
+		life := (&life{}).add(7, valued("1")).add(12, valued("2", writtenAt(test.done)))
+		g := NewWithT(t)
+		g.Expect(fates(life)).To(Equal([]fate{notMade, made}), "%s, of the recorder alone", name)
+		first.Kept, second.Kept = 10*time.Second, 10*time.Second
+		g.Expect(fates(life)).To(Equal(test.want), name)
+	}
+}
+
 // TestWhoTriesAgainWasRefused, although the API server stored the event of the first try late, when the second one saw the same version.
 func TestWhoTriesAgainWasRefused(t *testing.T) {
 	first, second := updated("7", "1", "2").at(10), updated("7", "1", "2").at(12).after(2*time.Second)
@@ -530,6 +557,12 @@ func (a attempt) held(lasted time.Duration) attempt {
 	return a
 }
 
+// kept says for how long another webhook may have kept it.
+func (a attempt) kept(most time.Duration) attempt {
+	a.Kept = most
+	return a
+}
+
 // seen says when this replica knew the event, after it was made.
 func (a attempt) seen(later time.Duration) attempt {
 	a.Seen = eventTime.Add(later)
@@ -558,6 +591,8 @@ func TestTheTrackTells(t *testing.T) {
 		"an update, held up as its event was":      {updated("7", "1", "2").late().seen(time.Hour), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
 		"an update, held up by the API server":     {updated("7", "1", "2").held(time.Minute), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), made},
 		"an update, by somebody after the event":   {updated("7", "1", "2").late().seen(time.Second), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Minute))), notMade},
+		"an update, perhaps kept by a webhook":     {updated("7", "1", "2").kept(10 * time.Second), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(9*time.Second))), unsure},
+		"an update, long after it was kept":        {updated("7", "1", "2").kept(10 * time.Second), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(20*time.Second))), notMade},
 		"an update, written at once":               {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, valued("2", writtenAt(time.Second))), made},
 		"an update that nobody noted":              {updated("7", "1", "2"), (&life{}).add(7, valued("1", writtenAt(time.Minute))).add(9, valued("2", writtenAt(time.Minute))), made},
 		"an update of what was removed":            {updated("7", "1", "2"), (&life{}).add(7, valued("1")).add(9, nil), notMade},

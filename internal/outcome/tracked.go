@@ -67,11 +67,14 @@ func (h *history) doneAt(event *recorded.Event, next *footprint) time.Time {
 	return done
 }
 
+// lateFor is how long after an event its change is made at most when nothing holds it up.
+const lateFor = unversioned + cut
+
 // inTime judges a change that was made after a moment: long after the event it was somebody's whose change was not recorded, unless the
 // API server made it wait as long; and a while after it perhaps, where not everything was recorded, however
 // slow the API server was.
 func (h *history) inTime(event *recorded.Event, done time.Time) fate {
-	tooLate := done.Sub(event.Begun()) > stretched(unversioned+cut, event) && (!event.Late || done.After(event.Seen))
+	tooLate := done.Sub(event.Begun()) > stretched(lateFor, event) && (!event.Late || done.After(event.Seen))
 	latest := done
 	if event.Overdue {
 		latest = done.Add(time.Second) // What tells when is exact to the second, and whoever came later in it may be forgotten.
@@ -79,6 +82,8 @@ func (h *history) inTime(event *recorded.Event, done time.Time) fate {
 	switch {
 	case tooLate && event.Unwatched && done.Before(event.WaitedUntil()):
 		return unsure
+	case tooLate && done.Before(keptUntil(event)):
+		return made // Unless it is somebody's whose change was not recorded: see fate.
 	case tooLate:
 		return notMade
 	case latest.Sub(event.Head.Time.Time) > race && !h.complete:
@@ -86,6 +91,14 @@ func (h *history) inTime(event *recorded.Event, done time.Time) fate {
 	default:
 		return made
 	}
+}
+
+// keptUntil is until when other webhooks may have kept a request; zero when none was asked.
+func keptUntil(event *recorded.Event) time.Time {
+	if event.Kept == 0 {
+		return time.Time{}
+	}
+	return event.Begun().Add(stretched(event.Kept+cut, event))
 }
 
 // isDoneAfter says that what followed the event's version was done later than a while after the event: then it was another one's, if there

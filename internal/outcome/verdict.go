@@ -1,6 +1,8 @@
 package outcome
 
 import (
+	"time"
+
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/ledger"
 	"github.com/trailkeeper/trailkeeper/internal/objects"
@@ -28,6 +30,15 @@ func (v *Verdict) IsOpen(event *recorded.Event, following bool) bool {
 func (v *Verdict) IsOnlyRead(event *recorded.Event) bool {
 	held := event.Head.Action == v1alpha1.ActionCreate && v.seen != nil && v.seen.Exists && before(v.seen.Meta.CreationTimestamp, event.Head.Time)
 	return v.seen != nil && !held && !isBinding(&event.Head) && SpeaksAgainst(event, v.Judgement) && v.Judgement == notPersisted
+}
+
+// EndsAfter is a moment by which the event's request has ended, if something speaks against the change that may only not have been made
+// yet: other webhooks are asked at the same time, and the change is made when the last has answered. It is zero where that does not matter.
+func (v *Verdict) EndsAfter(event *recorded.Event) time.Time {
+	if event.Kept == 0 || !SpeaksAgainst(event, v.Judgement) || v.Judgement == notAllowed || v.Judgement == notReadable {
+		return time.Time{}
+	}
+	return event.Begun().Add(stretched(event.Kept+unversioned, event))
 }
 
 // Unsettled is the judgement of what only a read speaks against, when other events may tell more.

@@ -21,11 +21,14 @@ import (
 // sometimes before the recorder has answered and sometimes after.
 type denier struct {
 	denied, asked atomic.Int64
+	// slowest is how long a quarter of the answers take at most, in nanoseconds.
+	slowest atomic.Int64
 }
 
 func startDenier(w *world) *denier {
 	w.t.Helper()
 	d := &denier{}
+	d.slowest.Store(int64(40 * time.Millisecond))
 	server := httptest.NewTLSServer(d)
 	w.t.Cleanup(server.Close)
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
@@ -69,7 +72,7 @@ func (d *denier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		response.Result = &metav1.Status{Message: "a third is refused"}
 	}
 	if chance/3%4 == 0 {
-		timer := time.NewTimer(time.Duration(chance%40) * time.Millisecond)
+		timer := time.NewTimer(time.Duration(d.slowest.Load()) / 1024 * time.Duration(chance/12%1024))
 		defer timer.Stop()
 		<-timer.C
 	}

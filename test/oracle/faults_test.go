@@ -34,6 +34,15 @@ func TestOracleOneFaultAfterAnother(t *testing.T) {
 	w.expectTruth()
 }
 
+// TestOracleSlowWebhook: changes wait for seconds in the API server after their events were recorded, and others pass them.
+func TestOracleSlowWebhook(t *testing.T) {
+	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
+	w.startKubelet()
+	w.denier.slowest.Store(int64(3 * time.Second))
+	w.work(t.Context(), size(faulty, 200))
+	w.expectTruth()
+}
+
 // TestOracleRollingRestart: replicas are told to stop one after the other, and nothing is lost and nothing refused.
 func TestOracleRollingRestart(t *testing.T) {
 	w := newWorld(t, options{replicas: 3, policy: v1alpha1.FailurePolicyFail})
