@@ -38,21 +38,16 @@ func (noOthers) Refresh(context.Context) error { return nil }
 
 func (noOthers) Longest(*v1alpha1.ResourceReference, v1alpha1.Action) time.Duration { return 0 }
 
-// awaitOthers waits until the requests of events that seem not to have been made have ended, whatever other webhooks do, and says whether
-// there was anything to wait for.
-func (c *courier) awaitOthers(ctx context.Context, events []recorded.Event, verdicts []outcome.Verdict) bool {
-	var last time.Time
+// keptByOthers is which of the events is the first that other webhooks may still keep, as it seems not to have been made, and how long it is
+// until they keep none of them; the count of the events, and 0, where they keep none now.
+func (c *courier) keptByOthers(events []recorded.Event, verdicts []outcome.Verdict) (first int, rest time.Duration) {
+	first = len(events)
 	for i := range events {
-		if ends := verdicts[i].EndsAfter(&events[i]); ends.After(last) {
-			last = ends
+		if left := c.judge.EndsAfter(&events[i], &verdicts[i]).Sub(c.clock().Now()); left > 0 {
+			first, rest = min(first, i), max(rest, left)
 		}
 	}
-	rest := last.Sub(c.clock().Now())
-	if rest <= 0 {
-		return false
-	}
-	pause.For(ctx, min(rest, othersPatience))
-	return true
+	return first, min(rest, othersPatience)
 }
 
 // awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of events that are open, and says

@@ -43,6 +43,8 @@ type Delivery struct {
 	chunks   *chunks
 	// objects is how all couriers see objects.
 	objects objects.Reader
+	// slowWebhooks is when other webhooks were seen to be slow.
+	slowWebhooks outcome.SlowWebhooks
 
 	mu       sync.Mutex
 	held     map[int]*holding
@@ -197,7 +199,8 @@ func (d *Delivery) newJudge(c *courier) *outcome.Judge {
 		},
 		StalledUntil: d.StalledUntil,
 		StallsKnown:  d.StallsKnown,
-		Kept:         d.OtherWebhooks.Longest,
+		MayBeKept:    d.OtherWebhooks.Longest,
+		Slow:         &d.slowWebhooks,
 		Forgotten:    func() time.Time { return c.past.Forgotten },
 	})
 }

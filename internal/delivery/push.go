@@ -36,12 +36,14 @@ type Sink interface {
 	Ensure(ctx context.Context) (cloudwatch.Observed, error)
 }
 
-// deliver judges events, chains them and pushes them, and removes them from the queue. events begin the queue.
+// deliver judges events, chains them and pushes them, and removes them from the queue. events begin the queue. Where some must wait, those
+// before them are delivered.
 func (c *courier) deliver(ctx context.Context, events []recorded.Event) error {
 	judgements, err := c.judgeTwice(ctx, events)
 	if err := errors.Join(ctx.Err(), err); err != nil {
 		return err
 	}
+	events = events[:len(judgements)]
 	if err := c.showOutcomes(ctx, events, judgements); err != nil {
 		return err
 	}
@@ -59,13 +61,14 @@ func (c *courier) deliver(ctx context.Context, events []recorded.Event) error {
 }
 
 // judgeTwice judges events, and again what a read alone decided: the events that tell of what came before the read were
-// recorded before it, but may not have been known yet.
+// recorded before it, but may not have been known yet. It judges at least the first one.
 func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]ledger.Judgement, error) {
 	following := func() bool { return len(c.ahead) == 0 && !c.box.isBehind() }
 	verdicts, err := c.judgeSettled(ctx, events, following)
 	if err != nil {
 		return nil, err
 	}
+	events = events[:len(verdicts)]
 	open := false
 	for i := range verdicts {
 		open = open || verdicts[i].IsOpen(&events[i], following())
@@ -78,7 +81,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]le
 		if err != nil {
 			return nil, err
 		}
-		if err := c.judge.Recall(ctx, events, c.known, verdicts, c.box.isBehind()); err != nil { // It takes about as long.
+		if err := c.judge.Recall(ctx, events, c.around(len(events)), verdicts, c.box.isBehind()); err != nil { // It takes about as long.
 			return nil, err
 		}
 		pause.For(ctx, time.Until(until))
@@ -101,18 +104,38 @@ func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]le
 	return judgements, nil
 }
 
-// judgeSettled judges events when it is known what was missed, and when no other webhook keeps what seems refused.
+// judgeSettled judges events when it is known what was missed, and when no other webhook keeps what seems refused: it judges those before
+// the first that one may keep, or waits for all where that is the first of them.
 func (c *courier) judgeSettled(ctx context.Context, events []recorded.Event, following func() bool) ([]outcome.Verdict, error) {
 	if err := c.delivery.OtherWebhooks.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	verdicts, err := c.judge.All(ctx, events, c.around(len(events)), following())
-	for _, awaits := range []func(context.Context, []recorded.Event, []outcome.Verdict) bool{c.awaitAccount, c.awaitOthers} {
-		if err == nil && awaits(ctx, events, verdicts) {
-			verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
-		}
+	if err == nil && c.awaitAccount(ctx, events, verdicts) {
+		verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
+	}
+	if err != nil {
+		return nil, err
+	}
+	first, last := c.keptByOthers(events, verdicts)
+	if first > 0 {
+		return verdicts[:first], nil
+	}
+	pause.For(ctx, last)
+	seemed := verdicts
+	verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
+	if err == nil && c.noteSlowWebhooks(events, seemed, verdicts) {
+		verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
 	}
 	return verdicts, err
+}
+
+// noteSlowWebhooks notes what was made that had seemed refused, and says whether other webhooks were not known to be slow.
+func (c *courier) noteSlowWebhooks(events []recorded.Event, seemed, verdicts []outcome.Verdict) (learned bool) {
+	for i := range verdicts {
+		learned = c.delivery.slowWebhooks.Note(&events[i], &seemed[i], &verdicts[i]) || learned
+	}
+	return learned
 }
 
 // recently is for how long before a replica's start what nobody recorded matters to events that seem to have been made.

@@ -122,7 +122,11 @@ func (j *Judge) lookAtBinding(ctx context.Context, event *recorded.Event, known 
 	}
 	within := event.Kept + unversioned
 	if event.Binding.Rival > stretched(race, event) {
-		within = race // The other one came when this one had been made.
+		// The other one came when this one had been made, which it may have been just before.
+		within = race
+		if event.Kept > 0 {
+			within = min(event.Binding.Rival, event.Kept+unversioned)
+		}
 	}
 	revision := known.after(event.Begun().Add(stretched(within, event)))
 	if revision == 0 && v.Judgement != goneSince {

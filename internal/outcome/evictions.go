@@ -90,7 +90,7 @@ func nearest(eviction *recorded.Event, creations []*recorded.Event, known map[st
 		if known[pod.Head.Resource.UID] {
 			after = evictingLater
 		}
-		if apart < -stretched(race, eviction, pod) || apart > stretched(after, eviction, pod) {
+		if apart < -stretched(race+pod.Kept, eviction, pod) || apart > stretched(after+eviction.Kept, eviction, pod) {
 			continue
 		}
 		if apart = apart.Abs(); known[pod.Head.Resource.UID] {
@@ -119,7 +119,7 @@ func byName(events []*recorded.Event, wanted func(*recorded.Event) bool) map[typ
 func (h *history) mayHaveBeenEvicted(creation *recorded.Event) bool {
 	return slices.ContainsFunc(h.namesakes, func(eviction *recorded.Event) bool {
 		earlier := creation.Head.Time.Sub(eviction.Head.Time.Time)
-		return earlier <= stretched(race, creation, eviction) && earlier >= -stretched(race, creation, eviction)
+		return earlier <= stretched(race+eviction.Kept, creation, eviction) && earlier >= -stretched(race+creation.Kept, creation, eviction)
 	})
 }
 

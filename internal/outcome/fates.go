@@ -179,11 +179,11 @@ func (h *history) ofHastening(event *recorded.Event) fate {
 // as it was.
 func (h *history) hasFirstHalf(event *recorded.Event) bool {
 	marked := h.revisions.madeBy(baseOf(event))
-	if event.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) > stretched(cut, event) ||
+	if event.Head.Time.Sub(event.Head.Resource.DeletionTime.Time) > stretched(event.Kept+cut, event) ||
 		h.ordered && !marked.IsZero() && event.Head.Time.Sub(marked) > stretched(race, event) {
 		return false
 	}
-	for _, first := range h.earlierDeletions(event, secondHalf) {
+	for _, first := range h.earlierDeletions(event, secondHalf+event.Kept) {
 		next, replaced := h.next(baseOf(first))
 		if !replaced || event.Head.Resource.Resource != "pods" && next.number != baseOf(event) {
 			continue // Of what is not deleted gracefully, a deletion of a later version is another request.

@@ -49,9 +49,11 @@ func (j *Judge) KeepGlance() { j.keeping = true }
 // DropGlance ends that.
 func (j *Judge) DropGlance() { j.keeping, j.kept = false, nil }
 
-// glanceFor is the one that was kept, if all the events were due when it began, or a new one.
+// glanceFor is the one that was kept, if all the events were due when it began, and their requests had ended, or a new one.
 func (j *Judge) glanceFor(open []openCase) *glance {
-	if j.kept != nil && !slices.ContainsFunc(open, func(c openCase) bool { return c.event.Due(j.Settle).After(j.kept.began) }) {
+	if j.kept != nil && !slices.ContainsFunc(open, func(c openCase) bool {
+		return c.event.Due(j.Settle).After(j.kept.began) || c.event.MayBeKept > 0 && ended(c.event).After(j.kept.began)
+	}) {
 		return j.kept
 	}
 	g := &glance{objects: j.Objects, began: j.Clock.Now(), looks: map[lookKey]*look{}}

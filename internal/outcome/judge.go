@@ -45,8 +45,10 @@ type Options struct {
 	StalledUntil func(moment time.Time) time.Time
 	// StallsKnown says whether StalledUntil knows of a moment.
 	StallsKnown func(moment time.Time) bool
-	// Kept is for how long other webhooks may keep such a change, at most, after the recorder has answered.
-	Kept func(ref *v1alpha1.ResourceReference, action v1alpha1.Action) time.Duration
+	// MayBeKept is for how long other webhooks may keep such a change, at most, after the recorder has answered.
+	MayBeKept func(ref *v1alpha1.ResourceReference, action v1alpha1.Action) time.Duration
+	// Slow are the times in which other webhooks were seen to be slow.
+	Slow *SlowWebhooks
 	// Forgotten is the latest moment of which a judged event was forgotten because of its age.
 	Forgotten func() time.Time
 }
@@ -135,7 +137,10 @@ func (j *Judge) histories(events, others []recorded.Event) map[string]*history {
 	for _, event := range all {
 		event.HeldUntil = j.StalledUntil(event.Head.Time.Time)
 		event.Unwatched = !j.StallsKnown(event.Head.Time.Time)
-		event.Kept = j.Kept(&event.Head.Resource, event.Head.Action)
+		event.MayBeKept, event.Kept = j.MayBeKept(&event.Head.Resource, event.Head.Action), 0
+		if j.Slow.at(event.Head.Time.Time) {
+			event.Kept = event.MayBeKept
+		}
 	}
 	inOrder(all) // It notes how slow the API server was after HeldUntil, too.
 	for _, event := range all {

@@ -112,7 +112,7 @@ func (h *history) beats(event, other *recorded.Event) bool {
 	case apart != 0 && isHeldBesides(first, last):
 		return event == last && !waited
 	case apart != 0 && (apart.Abs() > near || h.isDoneAfter(first, near)):
-		return event == last && !h.mayHavePassed(last, first)
+		return event == last && !mayHavePassed(last, first)
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
 	case h.ordered && !event.Straggler && !other.Straggler:
@@ -129,12 +129,9 @@ func (h *history) beats(event, other *recorded.Event) bool {
 }
 
 // mayHavePassed says that of two users' requests the later one may have been refused while another webhook kept the first one, which was
-// made after that: nothing shows that what was done was done soon after the later one. One user waits for the first to end.
-func (h *history) mayHavePassed(last, first *recorded.Event) bool {
-	if last.Head.Time.After(keptUntil(first)) || last.Head.Actor.Username == first.Head.Actor.Username {
-		return false
-	}
-	return !h.isTracked(last) || h.isDoneAfter(last, stretched(unversioned, last))
+// made after that. One user waits for the first to end.
+func mayHavePassed(last, first *recorded.Event) bool {
+	return !last.Head.Time.After(keptUntil(first)) && last.Head.Actor.Username != first.Head.Actor.Username
 }
 
 // isHeldBesides says that the API server may have made a request wait, and that the later one is somebody else's: one user waits for the

@@ -351,16 +351,15 @@ func TestWhoMayHaveWaitedUnseen(t *testing.T) {
 	}
 }
 
-// TestWhoWasKeptMayHaveBeenMade: another webhook may have kept one request while a later one of the same was refused. What was done at once
-// after the later one is that one's.
+// TestWhoWasKeptMayHaveBeenMade: another webhook may have kept one request while a later one of the same was refused.
 func TestWhoWasKeptMayHaveBeenMade(t *testing.T) {
 	for name, test := range map[string]struct {
 		apart, done time.Duration
 		want        []fate
 	}{
-		"done at once after the later one": {2 * time.Second, 2 * time.Second, []fate{notMade, made}},
+		"done at once after the later one": {2 * time.Second, 2 * time.Second, []fate{contest, contest}},
 		"done later than that":             {2 * time.Second, 4 * time.Second, []fate{contest, contest}},
-		"kept for longer than it may be":   {13 * time.Second, 15 * time.Second, []fate{notMade, made}},
+		"longer after than it may be kept": {13 * time.Second, 15 * time.Second, []fate{notMade, made}},
 	} {
 		first, second := updated("7", "1", "2").at(8), updated("7", "1", "2").at(9).after(test.apart).byBob()
 		fates := func(life *life) []fate {

@@ -34,11 +34,29 @@ func (v *Verdict) IsOnlyRead(event *recorded.Event) bool {
 
 // EndsAfter is a moment by which the event's request has ended, if something speaks against the change that may only not have been made
 // yet: other webhooks are asked at the same time, and the change is made when the last has answered. It is zero where that does not matter.
-func (v *Verdict) EndsAfter(event *recorded.Event) time.Time {
-	if event.Kept == 0 || !SpeaksAgainst(event, v.Judgement) || v.Judgement == notAllowed || v.Judgement == notReadable {
+func (j *Judge) EndsAfter(event *recorded.Event, v *Verdict) time.Time {
+	if event.MayBeKept == 0 || !SpeaksAgainst(event, v.Judgement) || v.Judgement == notAllowed || v.Judgement == notReadable ||
+		j.isTooLateFor(event, v.seen) {
 		return time.Time{}
 	}
-	return event.Begun().Add(stretched(event.Kept+unversioned, event))
+	return ended(event)
+}
+
+// isTooLateFor says that the change cannot be made any more, by what was read: the object has gone, or the pod is on a node.
+func (j *Judge) isTooLateFor(event *recorded.Event, seen *objects.Sight) bool {
+	switch {
+	case isBinding(&event.Head):
+		return seen == nil || !seen.Exists || !j.isUnbound(event, seen.Body)
+	case event.Head.Action == v1alpha1.ActionUpdate:
+		return seen != nil && !seen.Exists
+	default:
+		return false
+	}
+}
+
+// ended is a moment by which the event's request has ended.
+func ended(event *recorded.Event) time.Time {
+	return event.Begun().Add(stretched(event.MayBeKept+unversioned, event))
 }
 
 // Unsettled is the judgement of what only a read speaks against, when other events may tell more.

@@ -48,8 +48,9 @@ type Event struct {
 	HeldUntil time.Time
 	// Unwatched says that nobody here knows whether the API server stored anything at the time.
 	Unwatched bool
-	// Kept is for how long other webhooks may have kept the request at most after this one had answered.
-	Kept time.Duration
+	// MayBeKept is for how long other webhooks may have kept the request at most after this one had answered, and Kept is the same where they
+	// were seen to be slow at about that time.
+	MayBeKept, Kept time.Duration
 	// Slow is how long storing events took at that time, at least, and SlowAgain how long it took when HeldUntil had passed.
 	Slow, SlowAgain time.Duration
 	// Upsert says that the update's request went on to create another object of the name.

@@ -40,7 +40,7 @@ func TestOracleSlowWebhook(t *testing.T) {
 	w.startKubelet()
 	w.denier.slowest.Store(int64(3 * time.Second))
 	w.work(t.Context(), size(faulty, 200))
-	w.expectTruth()
+	w.expect(claimsWrong)
 }
 
 // TestOracleRollingRestart: replicas are told to stop one after the other, and nothing is lost and nothing refused.
