@@ -65,12 +65,16 @@ func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Oper
 
 // Start runs a replica, again after it was killed or stopped, with the local file that it left.
 func (o *Operator) Start(ctx context.Context, replica int) error {
-	manager, err := o.env.StartManager(ctx, o.options[replica])
-	if err != nil {
-		return fmt.Errorf("starting replica %d: %w", replica, err)
+	for attempt := 1; ; attempt++ {
+		manager, err := o.env.StartManager(ctx, o.options[replica])
+		if err == nil {
+			o.replicas[replica] = manager
+			return nil
+		}
+		if !errors.Is(err, errPortTaken) || attempt == startAttempts {
+			return fmt.Errorf("starting replica %d: %w", replica, err)
+		}
 	}
-	o.replicas[replica] = manager
-	return nil
 }
 
 // Replace has a replica end in good order, and starts another program in its place, as a roll-out does.
