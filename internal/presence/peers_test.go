@@ -14,7 +14,7 @@ func TestPeersAreThoseWhoLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		c := newCluster(t)
-		a, b := c.start(0, 0), c.start(time.Minute, 0)
+		a, b := c.start(time.Second, 0), c.start(time.Minute, 0)
 		g.Expect(a.presence.Peers()).To(BeZero(), "nothing is known before the first sign of life")
 		pass(30 * time.Second)
 		g.Expect(a.presence.Peers()).To(Equal(1), "one that is not ready shares nothing")
