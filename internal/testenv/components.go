@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -21,12 +20,12 @@ const loopback = "127.0.0.1"
 
 // newEtcd is a single etcd member. Without Options.Sync it does not wait for the disk: nothing has to survive the
 // machine, and tests are several times faster.
-func (e *Env) newEtcd(ctx context.Context) (*process, error) {
-	client, err := freePort(ctx)
+func (e *Env) newEtcd() (*process, error) {
+	client, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	peer, err := freePort(ctx)
+	peer, err := freePort()
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +45,8 @@ func (e *Env) newEtcd(ctx context.Context) (*process, error) {
 }
 
 // newAPIServer writes the API server's certificates and audit policy, and makes the administrator's configuration.
-func (e *Env) newAPIServer(ctx context.Context) (*process, error) {
-	port, err := freePort(ctx)
+func (e *Env) newAPIServer() (*process, error) {
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +115,8 @@ func (e *Env) writeServerFiles() error {
 
 // newControllerManager runs the controllers under a service account each, as clusters do, so that the audit log and
 // the operator see the same actors as there.
-func (e *Env) newControllerManager(ctx context.Context) (*process, error) {
-	port, err := freePort(ctx)
+func (e *Env) newControllerManager() (*process, error) {
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +171,4 @@ func get(ctx context.Context, client *http.Client, url string) error {
 		return fmt.Errorf("%s answered %s: %s", url, response.Status, body)
 	}
 	return nil
-}
-
-// freePort is a port of loopback that was free a moment ago.
-func freePort(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback, "0"))
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
 }

@@ -3,7 +3,6 @@ package testenv
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -141,24 +140,6 @@ func (m *Manager) PID() int { return m.process.cmd.Process.Pid }
 
 // LogPath is the file with the operator's log.
 func (m *Manager) LogPath() string { return m.process.logPath }
-
-// FreePorts are loopback ports that nobody listens on.
-func FreePorts(count int) ([]string, error) {
-	ports := make([]string, 0, count)
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It does not wait for anything.
-		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
-		}
-		defer func() { _ = listener.Close() }()
-		_, port, err := net.SplitHostPort(listener.Addr().String())
-		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
-		}
-		ports = append(ports, port)
-	}
-	return ports, nil
-}
 
 func getOK(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)

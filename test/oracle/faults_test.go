@@ -39,7 +39,7 @@ func TestOracleSlowWebhook(t *testing.T) {
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
 	w.startKubelet()
 	w.denier.slowest.Store(int64(3 * time.Second))
-	w.work(t.Context(), size(faulty, 200))
+	w.work(t.Context(), size(faulty, 400))
 	w.expect(claimsWrong)
 }
 
