@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/objects"
 	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
@@ -24,8 +25,8 @@ type SlowWebhooks struct {
 // Note notes an event whose change seemed refused at first, and was found made later, unless that was the API server's doing. It says whether
 // it had not been known.
 func (s *SlowWebhooks) Note(event *recorded.Event, before, after *Verdict) (learned bool) {
-	if before.Judgement != notPersisted || after.Outcome != v1alpha1.OutcomePersisted || event.MayBeKept == 0 ||
-		event.Late || event.Unwatched || !event.HeldUntil.IsZero() || event.Slow > race {
+	if before.Judgement != notPersisted || after.Outcome != v1alpha1.OutcomePersisted || !showsLater(event, before.seen, after.seen) ||
+		event.MayBeKept == 0 || event.Late || event.Unwatched || !event.HeldUntil.IsZero() || event.Slow > race {
 		return false
 	}
 	at := event.Head.Time.Time
@@ -39,6 +40,14 @@ func (s *SlowWebhooks) Note(event *recorded.Event, before, after *Verdict) (lear
 	}
 	s.to = later(s.to, at.Add(slowFor))
 	return true
+}
+
+// showsLater says that the object itself did not show the change at first, and does now. That other events tell more by then says nothing.
+func showsLater(event *recorded.Event, before, after *objects.Sight) bool {
+	if before == nil || after == nil || !after.Exists {
+		return false
+	}
+	return event.Head.Action == v1alpha1.ActionUpdate && before.Exists || creates(&event.Head) && !before.Exists
 }
 
 func (s *SlowWebhooks) at(moment time.Time) bool {

@@ -7,12 +7,14 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/objects"
 	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
 // TestSlowWebhooksAreNoted by what seemed refused and was made later, unless something else explains that.
 func TestSlowWebhooksAreNoted(t *testing.T) {
-	seemed, was := Verdict{Judgement: notPersisted}, Verdict{Judgement: persisted}
+	there, gone := valued("1").Sight, objects.Sight{}
+	seemed, was := Verdict{Judgement: notPersisted, seen: &there}, Verdict{Judgement: persisted, seen: &there}
 	for name, test := range map[string]struct {
 		change        func(*recorded.Event)
 		before, after Verdict
@@ -21,6 +23,9 @@ func TestSlowWebhooksAreNoted(t *testing.T) {
 		"made late":                {func(*recorded.Event) {}, seemed, was, true},
 		"made at once":             {func(*recorded.Event) {}, was, was, false},
 		"refused":                  {func(*recorded.Event) {}, seemed, seemed, false},
+		"as other events told":     {func(*recorded.Event) {}, seemed, Verdict{Judgement: persisted}, false},
+		"undone, as others told":   {func(*recorded.Event) {}, Verdict{Judgement: notPersisted}, was, false},
+		"created late":             {func(e *recorded.Event) { *e = *created().Event; e.MayBeKept = 10 * time.Second }, Verdict{Judgement: notPersisted, seen: &gone}, was, true},
 		"nobody else was asked":    {func(e *recorded.Event) { e.MayBeKept = 0 }, seemed, was, false},
 		"kept locally":             {func(e *recorded.Event) { e.Late = true }, seemed, was, false},
 		"a slow API server":        {func(e *recorded.Event) { e.Slow = time.Second }, seemed, was, false},
@@ -47,7 +52,8 @@ func TestSlownessIsForgotten(t *testing.T) {
 	for _, at := range []time.Duration{0, slowFor + time.Second, 2*slowFor + 2*time.Second, 10 * slowFor} {
 		event := updated("7", "1", "2").after(at)
 		event.MayBeKept = 10 * time.Second
-		g.Expect(s.Note(event.Event, &Verdict{Judgement: notPersisted}, &Verdict{Judgement: persisted})).To(BeTrue())
+		there := valued("1").Sight
+		g.Expect(s.Note(event.Event, &Verdict{Judgement: notPersisted, seen: &there}, &Verdict{Judgement: persisted, seen: &there})).To(BeTrue())
 	}
 	g.Expect(s.at(eventTime.Add(slowFor))).To(BeFalse())
 	g.Expect(s.at(eventTime.Add(10 * slowFor))).To(BeTrue())
@@ -61,7 +67,8 @@ func TestTheJudgeReckonsWithSlowWebhooks(t *testing.T) {
 	events := []recorded.Event{*updated("7", "1", "2").Event}
 	j.histories(events, nil)
 	g.Expect([]time.Duration{events[0].MayBeKept, events[0].Kept}).To(Equal([]time.Duration{10 * time.Second, 0}))
-	j.Slow.Note(&events[0], &Verdict{Judgement: notPersisted}, &Verdict{Judgement: persisted})
+	there := valued("1").Sight
+	j.Slow.Note(&events[0], &Verdict{Judgement: notPersisted, seen: &there}, &Verdict{Judgement: persisted, seen: &there})
 	j.histories(events, nil)
 	g.Expect(events[0].Kept).To(Equal(10 * time.Second))
 }
