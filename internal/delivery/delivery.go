@@ -200,7 +200,7 @@ func (d *Delivery) newJudge(c *courier) *outcome.Judge {
 		StalledUntil: d.StalledUntil,
 		StallsKnown:  d.StallsKnown,
 		MayBeKept:    d.OtherWebhooks.Longest,
-		Slow:         &d.slowWebhooks,
+		SlowWebhooks: &d.slowWebhooks,
 		Forgotten:    func() time.Time { return c.past.Forgotten },
 	})
 }

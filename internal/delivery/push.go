@@ -81,7 +81,7 @@ func (c *courier) judgeTwice(ctx context.Context, events []recorded.Event) ([]le
 		if err != nil {
 			return nil, err
 		}
-		if err := c.judge.Recall(ctx, events, c.around(len(events)), verdicts, c.box.isBehind()); err != nil { // It takes about as long.
+		if err := c.judge.Recall(ctx, events, c.known, verdicts, c.box.isBehind()); err != nil { // It takes about as long.
 			return nil, err
 		}
 		pause.For(ctx, time.Until(until))
@@ -117,11 +117,15 @@ func (c *courier) judgeSettled(ctx context.Context, events []recorded.Event, fol
 	if err != nil {
 		return nil, err
 	}
-	first, last := c.keptByOthers(events, verdicts)
+	first, rest := c.keptByOthers(events, verdicts)
+	if first == len(events) {
+		return verdicts, nil
+	}
 	if first > 0 {
+		c.around(first) // Those that wait are among the others now.
 		return verdicts[:first], nil
 	}
-	pause.For(ctx, last)
+	pause.For(ctx, rest)
 	seemed := verdicts
 	verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
 	if err == nil && c.noteSlowWebhooks(events, seemed, verdicts) {

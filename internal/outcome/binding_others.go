@@ -25,7 +25,7 @@ func nearestRival(event *recorded.Event, bindings []*recorded.Event) (nearest ti
 			continue
 		}
 		apart := max(event.Head.Time.Sub(rival.Head.Time.Time).Abs(), 1)
-		if apart <= stretched(unversioned+cut+event.Kept, event, rival) && (nearest == 0 || apart < nearest) {
+		if apart <= stretched(lateFor+event.Kept, event, rival) && (nearest == 0 || apart < nearest) {
 			nearest = apart
 		}
 	}
@@ -63,7 +63,7 @@ func showsUntouched(later, binding *recorded.Event) bool {
 
 // boundBy is a moment by which the pod is bound, if it ever is by this request; others' clocks differ.
 func boundBy(binding *recorded.Event) time.Time {
-	return binding.Begun().Add(stretched(binding.Kept+unversioned+cut, binding))
+	return madeBy(binding, lateFor)
 }
 
 // boundPod is a version of the pod of the binding's uid, or else the one of which an event came last before the binding.

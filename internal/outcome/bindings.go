@@ -41,7 +41,7 @@ func (j *Judge) decideBinding(event *recorded.Event, pod objects.Sight) ledger.J
 		return notReadable
 	case sighting == audit.SawAfter && bound.IsZero():
 		return overwritten // Somebody has written other conditions.
-	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(event.Begun().Add(stretched(event.Kept+unversioned, event))):
+	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(madeBy(event, unversioned)):
 		return notPersisted
 	case event.Binding.Rival != 0, bound.Before(event.Head.Time.Truncate(time.Second)):
 		return contested // Unless clocks differ, the kubelet noted it on a pod that was created on a node.

@@ -115,3 +115,16 @@ func TestAGlanceServesABacklog(t *testing.T) {
 	judge(later)
 	g.Expect(fake.reads).To(HaveLen(3))
 }
+
+// TestAGlanceIsNotKeptForWhatMayBeMadeLater: another webhook may have kept the request until after it began.
+func TestAGlanceIsNotKeptForWhatMayBeMadeLater(t *testing.T) {
+	j, clock := newJudge(&fakeObjects{})
+	clock.SetTime(eventTime.Add(5 * time.Second))
+	j.KeepGlance()
+	event := updated("7", "1", "2")
+	kept := j.glanceFor(nil)
+	g := NewWithT(t)
+	g.Expect(j.glanceFor([]openCase{{event: event.Event}})).To(BeIdenticalTo(kept))
+	event.MayBeKept = 10 * time.Second
+	g.Expect(j.glanceFor([]openCase{{event: event.Event}})).NotTo(BeIdenticalTo(kept))
+}

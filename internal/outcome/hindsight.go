@@ -34,7 +34,7 @@ func (j *Judge) lookSoonAfter(ctx context.Context, events []recorded.Event, hist
 	for i := range events {
 		event, v := &events[i], &verdicts[i]
 		known := histories[event.Head.Resource.UID]
-		until := event.Begun().Add(stretched(event.Kept+unversioned+cut, event))
+		until := madeBy(event, lateFor)
 		if !j.mayBeAnothers(event, v, until) {
 			continue
 		}

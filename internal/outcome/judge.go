@@ -47,8 +47,8 @@ type Options struct {
 	StallsKnown func(moment time.Time) bool
 	// MayBeKept is for how long other webhooks may keep such a change, at most, after the recorder has answered.
 	MayBeKept func(ref *v1alpha1.ResourceReference, action v1alpha1.Action) time.Duration
-	// Slow are the times in which other webhooks were seen to be slow.
-	Slow *SlowWebhooks
+	// SlowWebhooks are the times in which other webhooks were seen to be slow.
+	SlowWebhooks *SlowWebhooks
 	// Forgotten is the latest moment of which a judged event was forgotten because of its age.
 	Forgotten func() time.Time
 }
@@ -138,7 +138,7 @@ func (j *Judge) histories(events, others []recorded.Event) map[string]*history {
 		event.HeldUntil = j.StalledUntil(event.Head.Time.Time)
 		event.Unwatched = !j.StallsKnown(event.Head.Time.Time)
 		event.MayBeKept, event.Kept = j.MayBeKept(&event.Head.Resource, event.Head.Action), 0
-		if j.Slow.at(event.Head.Time.Time) {
+		if j.SlowWebhooks.at(event.Head.Time.Time) {
 			event.Kept = event.MayBeKept
 		}
 	}

@@ -120,7 +120,7 @@ func newJudge(reader objects.Reader) (*Judge, *clocktesting.FakePassiveClock) {
 		NothingMissed:      func(*v1alpha1.ResourceReference, time.Time) bool { return true },
 		Forgotten:          func() time.Time { return time.Time{} },
 		StalledUntil:       func(time.Time) time.Time { return time.Time{} },
-		Slow:               &SlowWebhooks{},
+		SlowWebhooks:       &SlowWebhooks{},
 		MayBeKept:          func(*v1alpha1.ResourceReference, v1alpha1.Action) time.Duration { return 0 },
 		StallsKnown:        func(time.Time) bool { return true },
 		Unrecorded:         func(*v1alpha1.ResourceReference, time.Time) time.Time { return time.Time{} },

@@ -82,7 +82,7 @@ func (s *searcher) wasThere(ctx context.Context, event *recorded.Event, after ui
 		return false, err
 	}
 	// Later than that nobody makes it any more.
-	until := event.Begun().Add(stretched(event.Kept+unversioned, event))
+	until := madeBy(event, unversioned)
 	for revision := after; revision <= end && !s.known.passedBy(revision).After(until); {
 		uid, err := s.at(ctx, ref, revision)
 		switch {

@@ -68,7 +68,7 @@ func TestTheJudgeReckonsWithSlowWebhooks(t *testing.T) {
 	j.histories(events, nil)
 	g.Expect([]time.Duration{events[0].MayBeKept, events[0].Kept}).To(Equal([]time.Duration{10 * time.Second, 0}))
 	there := valued("1").Sight
-	j.Slow.Note(&events[0], &Verdict{Judgement: notPersisted, seen: &there}, &Verdict{Judgement: persisted, seen: &there})
+	j.SlowWebhooks.Note(&events[0], &Verdict{Judgement: notPersisted, seen: &there}, &Verdict{Judgement: persisted, seen: &there})
 	j.histories(events, nil)
 	g.Expect(events[0].Kept).To(Equal(10 * time.Second))
 }

@@ -98,7 +98,7 @@ func keptUntil(event *recorded.Event) time.Time {
 	if event.Kept == 0 {
 		return time.Time{}
 	}
-	return event.Begun().Add(stretched(event.Kept+cut, event))
+	return madeBy(event, cut)
 }
 
 // isDoneAfter says that what followed the event's version was done later than a while after the event: then it was another one's, if there

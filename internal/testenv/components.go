@@ -20,12 +20,12 @@ const loopback = "127.0.0.1"
 
 // newEtcd is a single etcd member. Without Options.Sync it does not wait for the disk: nothing has to survive the
 // machine, and tests are several times faster.
-func (e *Env) newEtcd() (*process, error) {
-	client, err := freePort()
+func (e *Env) newEtcd(ctx context.Context) (*process, error) {
+	client, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	peer, err := freePort()
+	peer, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,8 @@ func (e *Env) newEtcd() (*process, error) {
 }
 
 // newAPIServer writes the API server's certificates and audit policy, and makes the administrator's configuration.
-func (e *Env) newAPIServer() (*process, error) {
-	port, err := freePort()
+func (e *Env) newAPIServer(ctx context.Context) (*process, error) {
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +115,8 @@ func (e *Env) writeServerFiles() error {
 
 // newControllerManager runs the controllers under a service account each, as clusters do, so that the audit log and
 // the operator see the same actors as there.
-func (e *Env) newControllerManager() (*process, error) {
-	port, err := freePort()
+func (e *Env) newControllerManager(ctx context.Context) (*process, error) {
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -124,13 +124,13 @@ func prepare(options Options) (*Env, error) {
 func (e *Env) start(ctx context.Context) (err error) {
 	began := time.Now()
 	e.say("Starting etcd and kube-apiserver")
-	if e.etcd, err = e.newEtcd(); err != nil {
+	if e.etcd, err = e.newEtcd(ctx); err != nil {
 		return err
 	}
 	if err := e.etcd.start(ctx); err != nil {
 		return err
 	}
-	if e.apiServer, err = e.newAPIServer(); err != nil {
+	if e.apiServer, err = e.newAPIServer(ctx); err != nil {
 		return err
 	}
 	if err := e.apiServer.start(ctx); err != nil {
@@ -147,7 +147,7 @@ func (e *Env) start(ctx context.Context) (err error) {
 	}
 	if e.options.ControllerManager {
 		e.say("Starting kube-controller-manager")
-		if e.controllerManager, err = e.newControllerManager(); err != nil {
+		if e.controllerManager, err = e.newControllerManager(ctx); err != nil {
 			return err
 		}
 		if err := e.controllerManager.start(ctx); err != nil {

@@ -41,7 +41,7 @@ func (e *Env) NewManager(ctx context.Context, name string) (ManagerOptions, erro
 	if err != nil {
 		return ManagerOptions{}, err
 	}
-	ports, err := FreePorts(1)
+	ports, err := FreePorts(ctx, 1)
 	if err != nil {
 		return ManagerOptions{}, err
 	}
@@ -80,7 +80,7 @@ type Manager struct {
 
 // StartManager runs the operator until it is ready.
 func (e *Env) StartManager(ctx context.Context, options ManagerOptions) (*Manager, error) {
-	ports, err := FreePorts(3)
+	ports, err := FreePorts(ctx, 3)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Oper
 	if options.Path != "" {
 		replica.Path = options.Path
 	}
-	ports, err := FreePorts(options.Replicas)
+	ports, err := FreePorts(ctx, options.Replicas)
 	if err != nil {
 		return nil, err
 	}
@@ -65,16 +65,12 @@ func (e *Env) StartOperator(ctx context.Context, options OperatorOptions) (*Oper
 
 // Start runs a replica, again after it was killed or stopped, with the local file that it left.
 func (o *Operator) Start(ctx context.Context, replica int) error {
-	for attempt := 1; ; attempt++ {
-		manager, err := o.env.StartManager(ctx, o.options[replica])
-		if err == nil {
-			o.replicas[replica] = manager
-			return nil
-		}
-		if !errors.Is(err, errPortTaken) || attempt == startAttempts {
-			return fmt.Errorf("starting replica %d: %w", replica, err)
-		}
+	manager, err := o.env.StartManager(ctx, o.options[replica])
+	if err != nil {
+		return fmt.Errorf("starting replica %d: %w", replica, err)
 	}
+	o.replicas[replica] = manager
+	return nil
 }
 
 // Replace has a replica end in good order, and starts another program in its place, as a roll-out does.

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -20,7 +21,7 @@ const (
 var errNoPort = errors.New("finding a free port: all that were tried are taken")
 
 // FreePorts are loopback ports that nobody listens on.
-func FreePorts(count int) ([]string, error) {
+func FreePorts(ctx context.Context, count int) ([]string, error) {
 	ports := make([]string, 0, count)
 	for try := 0; len(ports) < count; try++ {
 		if try == count*portTries {
@@ -30,7 +31,7 @@ func FreePorts(count int) ([]string, error) {
 		if slices.Contains(ports, port) {
 			continue
 		}
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, port)) //nolint:noctx // It does not wait for anything.
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback, port))
 		if err != nil {
 			continue
 		}
@@ -41,8 +42,8 @@ func FreePorts(count int) ([]string, error) {
 }
 
 // freePort is one of them.
-func freePort() (string, error) {
-	ports, err := FreePorts(1)
+func freePort(ctx context.Context) (string, error) {
+	ports, err := FreePorts(ctx, 1)
 	if err != nil {
 		return "", err
 	}

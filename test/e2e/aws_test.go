@@ -64,7 +64,7 @@ func program(t *testing.T, name string) string {
 func startAccount(t *testing.T) *account {
 	t.Helper()
 	g := NewWithT(t)
-	ports, err := testenv.FreePorts(1)
+	ports, err := testenv.FreePorts(t.Context(), 1)
 	g.Expect(err).NotTo(HaveOccurred())
 	server := exec.CommandContext(t.Context(), program(t, "moto_server"), "-H", "127.0.0.1", "-p", ports[0])
 	server.Env = append(os.Environ(), "INITIAL_NO_AUTH_ACTION_COUNT=1000000")
