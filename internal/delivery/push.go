@@ -126,20 +126,7 @@ func (c *courier) judgeSettled(ctx context.Context, events []recorded.Event, fol
 		return verdicts[:first], nil
 	}
 	pause.For(ctx, rest)
-	seemed := verdicts
-	verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
-	if err == nil && c.noteSlowWebhooks(events, seemed, verdicts) {
-		verdicts, err = c.judge.All(ctx, events, c.around(len(events)), following())
-	}
-	return verdicts, err
-}
-
-// noteSlowWebhooks notes what was made that had seemed refused, and says whether other webhooks were not known to be slow.
-func (c *courier) noteSlowWebhooks(events []recorded.Event, seemed, verdicts []outcome.Verdict) (learned bool) {
-	for i := range verdicts {
-		learned = c.delivery.slowWebhooks.Note(&events[i], &seemed[i], &verdicts[i]) || learned
-	}
-	return learned
+	return c.judge.All(ctx, events, c.around(len(events)), following())
 }
 
 // recently is for how long before a replica's start what nobody recorded matters to events that seem to have been made.

@@ -34,9 +34,12 @@ type Webhooks struct {
 	own    string
 	clock  clock.PassiveClock
 
-	mu     sync.Mutex
-	listed time.Time
-	hooks  []hook
+	// refreshing is held while they are listed, which may take long, and guards when they were.
+	refreshing sync.Mutex
+	listed     time.Time
+
+	mu    sync.Mutex
+	hooks []hook
 	// known are answers of before.
 	known map[change]time.Duration
 }
@@ -60,8 +63,8 @@ func New(reader client.Reader, own string, clock clock.PassiveClock) *Webhooks {
 
 // Refresh lists the configurations, unless that was done within the last ten seconds.
 func (w *Webhooks) Refresh(ctx context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.refreshing.Lock()
+	defer w.refreshing.Unlock()
 	if !w.listed.IsZero() && w.clock.Since(w.listed) < listEvery {
 		return nil
 	}
@@ -71,16 +74,20 @@ func (w *Webhooks) Refresh(ctx context.Context) error {
 	if err := w.reader.List(ctx, &list); err != nil {
 		return fmt.Errorf("listing validating webhooks: %w", err)
 	}
-	w.hooks, w.known, w.listed = nil, map[change]time.Duration{}, w.clock.Now()
+	hooks := []hook{}
 	for i := range list.Items {
 		if list.Items[i].Name == w.own {
 			continue
 		}
 		for _, webhook := range list.Items[i].Webhooks {
 			seconds := ptr.Deref(webhook.TimeoutSeconds, defaultTimeout)
-			w.hooks = append(w.hooks, hook{webhook.Rules, time.Duration(seconds) * time.Second})
+			hooks = append(hooks, hook{webhook.Rules, time.Duration(seconds) * time.Second})
 		}
 	}
+	w.listed = w.clock.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hooks, w.known = hooks, map[change]time.Duration{}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
@@ -72,6 +73,16 @@ func New(options Options) *Judge { return &Judge{Options: options} }
 // All judges events in their order. others are further events that are known. following says that all that was recorded up to now is
 // among them, as it is not in a backlog.
 func (j *Judge) All(ctx context.Context, events, others []recorded.Event, following bool) ([]Verdict, error) {
+	verdicts, histories, err := j.all(ctx, events, others, following)
+	if err == nil && j.noteSlowWebhooks(events, histories) {
+		log.FromContext(ctx).Info("Other webhooks keep changes for more than a second: reckoning with their time-outs", "for", slowFor.String())
+		verdicts, _, err = j.all(ctx, events, others, following)
+	}
+	return verdicts, err
+}
+
+// all also returns what is known of the events' objects.
+func (j *Judge) all(ctx context.Context, events, others []recorded.Event, following bool) ([]Verdict, map[string]*history, error) {
 	histories := j.histories(events, others)
 	verdicts := make([]Verdict, len(events))
 	var open []openCase
@@ -94,17 +105,17 @@ func (j *Judge) All(ctx context.Context, events, others []recorded.Event, follow
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !following {
 		if err := j.lookSoonAfter(ctx, events, histories, verdicts); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if err := j.lookBack(ctx, events, histories, verdicts); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return verdicts, j.lookWhenBound(ctx, events, histories, verdicts)
+	return verdicts, histories, j.lookWhenBound(ctx, events, histories, verdicts)
 }
 
 // openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.

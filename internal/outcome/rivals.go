@@ -59,7 +59,7 @@ func (h *history) fate(event *recorded.Event) fate {
 	}
 	own, others := h.alone(event), h.madeRivals(event)
 	switch {
-	case len(others) == 0 && own == made && event.Kept > 0 && h.isDoneAfter(event, stretched(lateFor, event)):
+	case len(others) == 0 && own == made && event.MayBeKept > 0 && h.isDoneAfter(event, stretched(lateFor, event)):
 		return unsure // Another webhook kept it for long, or it was somebody's whose change was not recorded.
 	case len(others) == 0:
 		return own
@@ -112,7 +112,7 @@ func (h *history) beats(event, other *recorded.Event) bool {
 	case apart != 0 && isHeldBesides(first, last):
 		return event == last && !waited
 	case apart != 0 && (apart.Abs() > near || h.isDoneAfter(first, near)):
-		return event == last && !mayHavePassed(last, first)
+		return event == last && !h.mayHavePassed(last, first, near)
 	case event.Head.Actor.Username != other.Head.Actor.Username:
 		return false
 	case h.ordered && !event.Straggler && !other.Straggler:
@@ -129,9 +129,13 @@ func (h *history) beats(event, other *recorded.Event) bool {
 }
 
 // mayHavePassed says that of two users' requests the later one may have been refused while another webhook kept the first one, which was
-// made after that. One user waits for the first to end.
-func mayHavePassed(last, first *recorded.Event) bool {
-	return !last.Head.Time.After(keptUntil(first)) && last.Head.Actor.Username != first.Head.Actor.Username
+// made after that: webhooks were seen to be slow, or the one that was made was not made near its event, whichever it was. One user waits
+// for the first to end.
+func (h *history) mayHavePassed(last, first *recorded.Event, near time.Duration) bool {
+	if last.Head.Actor.Username == first.Head.Actor.Username || first.MayBeKept == 0 || last.Head.Time.After(ended(first)) {
+		return false
+	}
+	return first.Kept > 0 || h.isDoneAfter(last, near)
 }
 
 // isHeldBesides says that the API server may have made a request wait, and that the later one is somebody else's: one user waits for the

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
-	"github.com/trailkeeper/trailkeeper/internal/objects"
+	"github.com/trailkeeper/trailkeeper/internal/audit"
 	"github.com/trailkeeper/trailkeeper/internal/recorded"
 )
 
@@ -13,6 +13,8 @@ const (
 	// slowBefore and slowFor are for how long before and after a change that was made late other webhooks count as slow.
 	slowBefore = time.Minute
 	slowFor    = 10 * time.Minute
+	// maxTimed bounds how many objects are followed, of events that are judged together, only to learn when they were changed.
+	maxTimed = 8
 )
 
 // SlowWebhooks remembers when other webhooks were seen to be slow. While they are not, requests that met each other are told apart by
@@ -22,36 +24,72 @@ type SlowWebhooks struct {
 	from, to time.Time
 }
 
-// Note notes an event whose change seemed refused at first, and was found made later, unless that was the API server's doing. It says whether
-// it had not been known.
-func (s *SlowWebhooks) Note(event *recorded.Event, before, after *Verdict) (learned bool) {
-	if before.Judgement != notPersisted || after.Outcome != v1alpha1.OutcomePersisted || !showsLater(event, before.seen, after.seen) ||
-		event.MayBeKept == 0 || event.Late || event.Unwatched || !event.HeldUntil.IsZero() || event.Slow > race {
-		return false
-	}
-	at := event.Head.Time.Time
-	if s.at(at) {
+// note notes a moment at which they were, and says whether that was not known.
+func (s *SlowWebhooks) note(moment time.Time) (learned bool) {
+	if s.at(moment) {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if from := at.Add(-slowBefore); from.After(s.to) || s.from.IsZero() {
+	if from := moment.Add(-slowBefore); from.After(s.to) || s.from.IsZero() {
 		s.from = from
 	}
-	s.to = later(s.to, at.Add(slowFor))
+	s.to = later(s.to, moment.Add(slowFor))
 	return true
-}
-
-// showsLater says that the object itself did not show the change at first, and does now. That other events tell more by then says nothing.
-func showsLater(event *recorded.Event, before, after *objects.Sight) bool {
-	if before == nil || after == nil || !after.Exists {
-		return false
-	}
-	return event.Head.Action == v1alpha1.ActionUpdate && before.Exists || creates(&event.Head) && !before.Exists
 }
 
 func (s *SlowWebhooks) at(moment time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return moment.After(s.from) && moment.Before(s.to)
+}
+
+// noteSlowWebhooks notes the updates that were made long after their events, by the versions that followed their own, and says whether
+// other webhooks were not known to be slow at the time.
+func (j *Judge) noteSlowWebhooks(events []recorded.Event, histories map[string]*history) (learned bool) {
+	for i := range events {
+		event := &events[i]
+		if known := histories[event.Head.Resource.UID]; tellsTime(event, known) && known.isTracked(event) && known.wasMadeLate(event) {
+			learned = j.SlowWebhooks.note(event.Head.Time.Time) || learned
+		}
+	}
+	return learned
+}
+
+// tellsTime says that the time between an event and its change is what other webhooks took, if it is long.
+func tellsTime(event *recorded.Event, known *history) bool {
+	return event.Head.Action == v1alpha1.ActionUpdate && len(event.Head.Evidence) > 0 && baseOf(event) != 0 &&
+		event.MayBeKept > 0 && event.Kept == 0 && !event.Late && !event.Unwatched && event.HeldUntil.IsZero() &&
+		event.Slow <= race && len(known.rivals(event)) == 0
+}
+
+// wasMadeLate says that a followed object had a version of the event's own until long after it, and then the one that it asked for.
+func (h *history) wasMadeLate(event *recorded.Event) bool {
+	next := h.track.after(baseOf(event))
+	if next == nil {
+		return false
+	}
+	h = h.with(h.track.now(), event.Head.Resource.UID, true)
+	sighting, err := audit.Sight(h.digester, event.Head.Evidence, next.Body)
+	return err == nil && sighting == audit.SawAfter && h.isLate(event, next.number, h.doneAt(event, next))
+}
+
+// wantsTime says that when the event's change was made would tell whether other webhooks are slow: nobody is known to have seen the change
+// until long after it.
+func (j *Judge) wantsTime(event *recorded.Event, known *history, v *Verdict) bool {
+	if v.Judgement != persisted || event.Status.Outcome != "" || !tellsTime(event, known) || j.trackless.has(&event.Head.Resource, j.Clock.Now()) {
+		return false
+	}
+	var written time.Time
+	if v.seen != nil {
+		known, written = known.with(*v.seen, event.Head.Resource.UID, true), v.seen.Meta.Written
+	}
+	next, replaced := known.next(baseOf(event))
+	return replaced && known.isLate(event, next.number, written)
+}
+
+// isLate says that a version was made long after an event, by other events or by what is exact to the second.
+func (h *history) isLate(event *recorded.Event, number uint64, done time.Time) bool {
+	at := event.Head.Time.Time
+	return h.ordered && h.revisions.passedBy(number).Sub(at) > unversioned || done.Sub(at) > lateFor
 }

@@ -183,15 +183,22 @@ func (f *follower) look(ctx context.Context, revision uint64) (footprint, uint64
 // maxFollowed bounds how many objects are followed for events that are judged together.
 const maxFollowed = 256
 
-// lookBack follows the objects of events of which neither the others nor a read tell for sure what became, and judges those
-// events again. It fails when the API server is away.
+// lookBack follows the objects of events of which neither the others nor a read tell for sure what became, or that tell what other webhooks
+// took, and judges those events again. It fails when the API server is away.
 func (j *Judge) lookBack(ctx context.Context, events []recorded.Event, histories map[string]*history, verdicts []Verdict) error {
 	wanted := map[string]*recorded.Event{} // By uid, the one with the oldest version.
+	timed := 0
 	for i := range events {
 		event := &events[i]
 		uid := event.Head.Resource.UID
 		known := histories[uid]
-		if uid == "" || !j.wantsTrack(event, known, &verdicts[i]) {
+		switch {
+		case uid == "":
+			continue
+		case j.wantsTrack(event, known, &verdicts[i]):
+		case timed < maxTimed && j.wantsTime(event, known, &verdicts[i]):
+			timed++
+		default:
 			continue
 		}
 		if first, ok := wanted[uid]; (!ok || known.since(event) < known.since(first)) && (ok || len(wanted) < maxFollowed) {

@@ -82,7 +82,7 @@ func (h *history) inTime(event *recorded.Event, done time.Time) fate {
 	switch {
 	case tooLate && event.Unwatched && done.Before(event.WaitedUntil()):
 		return unsure
-	case tooLate && done.Before(keptUntil(event)):
+	case tooLate && event.MayBeKept > 0 && done.Before(ended(event)):
 		return made // Unless it is somebody's whose change was not recorded: see fate.
 	case tooLate:
 		return notMade
@@ -91,14 +91,6 @@ func (h *history) inTime(event *recorded.Event, done time.Time) fate {
 	default:
 		return made
 	}
-}
-
-// keptUntil is until when other webhooks may have kept a request; zero when none was asked.
-func keptUntil(event *recorded.Event) time.Time {
-	if event.Kept == 0 {
-		return time.Time{}
-	}
-	return madeBy(event, cut)
 }
 
 // isDoneAfter says that what followed the event's version was done later than a while after the event: then it was another one's, if there

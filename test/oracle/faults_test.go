@@ -34,14 +34,12 @@ func TestOracleOneFaultAfterAnother(t *testing.T) {
 	w.expectTruth()
 }
 
-// TestOracleSlowWebhook: changes wait for seconds in the API server after their events were recorded, and others pass them. That webhooks are
-// slow is not always noticed, and then two users' requests that met may be mistaken for each other: the long form may fail by that.
+// TestOracleSlowWebhook: changes wait for seconds in the API server after their events were recorded, and others pass them.
 func TestOracleSlowWebhook(t *testing.T) {
-	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
 	w.startKubelet()
 	w.denier.slowest.Store(int64(3 * time.Second))
-	w.work(t.Context(), faulty)
+	w.work(t.Context(), size(faulty, 400))
 	w.expect(claimsWrong)
 }
 
