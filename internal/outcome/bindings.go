@@ -121,12 +121,8 @@ func (j *Judge) lookAtBinding(ctx context.Context, event *recorded.Event, known 
 		return nil
 	}
 	within := event.Kept + unversioned
-	if event.Binding.Rival > stretched(race, event) {
-		// The other one came when this one had been made, which it may have been just before.
-		within = race
-		if event.Kept > 0 {
-			within = min(event.Binding.Rival, event.Kept+unversioned)
-		}
+	if event.Kept == 0 && event.Binding.Rival > stretched(race, event) {
+		within = race // The other one came when this one had been made, which it may have been just before.
 	}
 	revision := known.after(event.Begun().Add(stretched(within, event)))
 	if revision == 0 && v.Judgement != goneSince {
@@ -163,7 +159,7 @@ func (j *Judge) bindingSince(event *recorded.Event, then objects.Sight) ledger.J
 		return goneSince
 	case sighting != audit.SawAfter:
 		return notPersisted
-	case event.Binding.Rival != 0 && event.Binding.Rival <= stretched(race, event):
+	case event.Binding.Rival != 0 && (event.Kept > 0 || event.Binding.Rival <= stretched(race, event)):
 		return contested
 	default:
 		return persisted

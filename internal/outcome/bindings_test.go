@@ -131,6 +131,27 @@ func TestBindings(t *testing.T) {
 	}
 }
 
+// TestABindingThatMayHaveBeenKept: somebody else bound the pod to the same node while a slow webhook may have kept the first request.
+func TestABindingThatMayHaveBeenKept(t *testing.T) {
+	for name, test := range map[string]struct {
+		rivals []recorded.Event
+		want   ledger.Judgement
+	}{
+		"by one":     {nil, persisted},
+		"of two":     {[]recorded.Event{*bound().byBob().at(15).after(9 * time.Second).Event}, contested},
+		"of two far": {[]recorded.Event{*bound().byBob().at(60).after(time.Minute).Event}, persisted},
+	} {
+		life := (&life{}).add(5, onNode("", 0)).add(16, onNode("n1", 9*time.Second))
+		now, _, err := life.at(0)
+		g := NewWithT(t)
+		g.Expect(err).NotTo(HaveOccurred())
+		j := askedOthers(&fakeObjects{cached: now, consistent: now, past: life.at})
+		j.SlowWebhooks.note(eventTime)
+		known := append(test.rivals, *updated("45", "1", "2").ofPod("u3").at(50).after(30 * time.Second).Event)
+		g.Expect(judgeAll(t.Context(), j, []recorded.Event{*bound().Event}, known)).To(HaveExactElements(test.want), name)
+	}
+}
+
 // TestABindingOfAPodThatCountsApart, as it does where pods are kept in another etcd: its versions are not compared with those of events.
 func TestABindingOfAPodThatCountsApart(t *testing.T) {
 	untouched := onNode("n1", 0)

@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
@@ -74,8 +73,7 @@ func New(options Options) *Judge { return &Judge{Options: options} }
 // among them, as it is not in a backlog.
 func (j *Judge) All(ctx context.Context, events, others []recorded.Event, following bool) ([]Verdict, error) {
 	verdicts, histories, err := j.all(ctx, events, others, following)
-	if err == nil && j.noteSlowWebhooks(events, histories) {
-		log.FromContext(ctx).Info("Other webhooks keep changes for more than a second: reckoning with their time-outs", "for", slowFor.String())
+	if err == nil && following && j.noteSlowWebhooks(ctx, events, histories, verdicts) {
 		verdicts, _, err = j.all(ctx, events, others, following)
 	}
 	return verdicts, err

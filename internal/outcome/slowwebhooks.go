@@ -1,8 +1,11 @@
 package outcome
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 	"github.com/trailkeeper/trailkeeper/internal/audit"
@@ -45,22 +48,29 @@ func (s *SlowWebhooks) at(moment time.Time) bool {
 }
 
 // noteSlowWebhooks notes the updates that were made long after their events, by the versions that followed their own, and says whether
-// other webhooks were not known to be slow at the time.
-func (j *Judge) noteSlowWebhooks(events []recorded.Event, histories map[string]*history) (learned bool) {
+// other webhooks were not known to be slow at the time. All that was recorded up to now must be among what is known: who asked for the
+// same once more may have made it.
+func (j *Judge) noteSlowWebhooks(ctx context.Context, events []recorded.Event, histories map[string]*history, verdicts []Verdict) (learned bool) {
 	for i := range events {
-		event := &events[i]
-		if known := histories[event.Head.Resource.UID]; tellsTime(event, known) && known.isTracked(event) && known.wasMadeLate(event) {
-			learned = j.SlowWebhooks.note(event.Head.Time.Time) || learned
+		event, known := &events[i], histories[events[i].Head.Resource.UID]
+		if verdicts[i].Outcome == v1alpha1.OutcomeNotPersisted || !j.tellsTime(event, known) || !known.isTracked(event) || !known.wasMadeLate(event) ||
+			!j.SlowWebhooks.note(event.Head.Time.Time) {
+			continue
 		}
+		learned = true
+		log.FromContext(ctx).Info("Other webhooks kept a change for more than a second: reckoning with their time-outs",
+			"event", event.String(), "timeout", event.MayBeKept.String(), "for", slowFor.String())
 	}
 	return learned
 }
 
-// tellsTime says that the time between an event and its change is what other webhooks took, if it is long.
-func tellsTime(event *recorded.Event, known *history) bool {
+// tellsTime says that the time between an event and its change is what other webhooks took, if it is long. A trail that does not even ask
+// for every deletion may not know who else made it.
+func (j *Judge) tellsTime(event *recorded.Event, known *history) bool {
+	ref := &event.Head.Resource
 	return event.Head.Action == v1alpha1.ActionUpdate && len(event.Head.Evidence) > 0 && baseOf(event) != 0 &&
 		event.MayBeKept > 0 && event.Kept == 0 && !event.Late && !event.Unwatched && event.HeldUntil.IsZero() &&
-		event.Slow <= race && len(known.rivals(event)) == 0
+		event.Slow <= race && len(known.rivals(event)) == 0 && j.NothingMissed(ref, event.Head.Time.Time) && j.DeletesAreRecorded(ref)
 }
 
 // wasMadeLate says that a followed object had a version of the event's own until long after it, and then the one that it asked for.
@@ -77,7 +87,7 @@ func (h *history) wasMadeLate(event *recorded.Event) bool {
 // wantsTime says that when the event's change was made would tell whether other webhooks are slow: nobody is known to have seen the change
 // until long after it.
 func (j *Judge) wantsTime(event *recorded.Event, known *history, v *Verdict) bool {
-	if v.Judgement != persisted || event.Status.Outcome != "" || !tellsTime(event, known) || j.trackless.has(&event.Head.Resource, j.Clock.Now()) {
+	if v.Judgement != persisted || event.Status.Outcome != "" || !j.tellsTime(event, known) || j.trackless.has(&event.Head.Resource, j.Clock.Now()) {
 		return false
 	}
 	var written time.Time
@@ -88,8 +98,12 @@ func (j *Judge) wantsTime(event *recorded.Event, known *history, v *Verdict) boo
 	return replaced && known.isLate(event, next.number, written)
 }
 
-// isLate says that a version was made long after an event, by other events or by what is exact to the second.
+// isLate says that a version was made long after an event, by other events or by what is exact to the second, and not longer than webhooks
+// may take.
 func (h *history) isLate(event *recorded.Event, number uint64, done time.Time) bool {
-	at := event.Head.Time.Time
-	return h.ordered && h.revisions.passedBy(number).Sub(at) > unversioned || done.Sub(at) > lateFor
+	at, passed := event.Head.Time.Time, time.Time{}
+	if h.ordered {
+		passed = h.revisions.passedBy(number)
+	}
+	return (passed.Sub(at) > unversioned || done.Sub(at) > lateFor) && later(passed, done).Before(ended(event))
 }

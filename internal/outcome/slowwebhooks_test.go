@@ -53,6 +53,13 @@ func TestSlowWebhooksAreNoted(t *testing.T) {
 		"nobody knows if it did": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
 			o.StallsKnown = func(time.Time) bool { return false }
 		}, false},
+		"longer after than it may be kept": {event(), late(), []attempt{onOther(12, 12*time.Second)}, nil, false},
+		"something was missed": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+			o.NothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
+		}, false},
+		"of a trail that records some": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+			o.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
+		}, false},
 		"kept in a local file":      {event().late(), (&life{}).add(7, valued("1")).add(14, valued("2", writtenAt(4*time.Second))), nil, nil, false},
 		"versions that count apart": {event().at(6), late(), []attempt{onOther(12, 2*time.Second)}, nil, false},
 	} {
@@ -71,6 +78,12 @@ func TestSlowWebhooksAreNoted(t *testing.T) {
 			_, err = j.All(t.Context(), events, others, true)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(j.SlowWebhooks.at(eventTime)).To(Equal(test.want))
+			if test.want {
+				*j.SlowWebhooks = SlowWebhooks{}
+				_, err = j.All(t.Context(), events, others, false)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(j.SlowWebhooks.at(eventTime)).To(BeFalse(), "what was recorded since is not known")
+			}
 		})
 	}
 }

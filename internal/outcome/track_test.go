@@ -583,6 +583,8 @@ func TestTheTrackTells(t *testing.T) {
 		return f
 	}
 	unseen := deleted("7", "1").deleting(30 * time.Second)
+	byCollector := completed("7")
+	byCollector.Head.Actor.Type = v1alpha1.ActorControlPlane
 	dependents := completed("7").deleting(0)
 	dependents.Head.Evidence = nil
 	tests := map[string]struct {
@@ -620,7 +622,9 @@ func TestTheTrackTells(t *testing.T) {
 		"an eviction, stored after another's": {
 			evicted().at(12), (&life{}).add(7, valued("1")).add(9, evictedPod()).add(10, evictedPod(going(30))).add(14, valued("2", going(30))), notMade,
 		},
-		"a removal of finalizers": {completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, nil), made},
+		"a removal of the collector's": {completed("7"), (&life{}).add(7, valued("1", going(0), keptBy(metav1.FinalizerDeleteDependents))).add(9, nil), unsure},
+		"a removal by the collector":   {byCollector, (&life{}).add(7, valued("1", going(0), keptBy(metav1.FinalizerDeleteDependents))).add(9, nil), made},
+		"a removal of finalizers":      {completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, nil), made},
 		"a removal of finalizers, refused": {
 			completed("7"), (&life{}).add(7, valued("1", going(0), keptBy("a"))).add(9, valued("2", going(0), keptBy("a"))), notMade,
 		},
@@ -639,6 +643,15 @@ func TestTheTrackTells(t *testing.T) {
 			g.Expect(followed(t, test.life, test.event.Event).fate(test.event.Event)).To(Equal(test.want))
 		})
 	}
+}
+
+// TestTheCollectorMeetsAnother: both removed the finalizer that the collector removes.
+func TestTheCollectorMeetsAnother(t *testing.T) {
+	collector := completed("7").at(9)
+	collector.Head.Actor.Type, collector.Head.Actor.Username = v1alpha1.ActorControlPlane, "collector"
+	other := completed("7").at(8)
+	known := followed(t, (&life{}).add(7, valued("1", going(0), keptBy(metav1.FinalizerDeleteDependents))).add(12, nil), collector.Event, other.Event)
+	NewWithT(t).Expect([]fate{known.fate(collector.Event), known.fate(other.Event)}).To(Equal([]fate{contest, contest}))
 }
 
 // TestSearchesMeet: trails follow an object from different versions and up to different moments.

@@ -165,6 +165,8 @@ func (h *history) completionOnTrack(event *recorded.Event) fate {
 		return inTime // It was still there long after the event, and somebody may have removed it whose event is not known yet.
 	case !h.complete:
 		return unsure
+	case len(h.completions) == 1 && event.Head.Actor.Type != v1alpha1.ActorControlPlane && keepsDependents(h.track.last()) != dependents{}:
+		return unsure // The garbage collector may have removed it, which not every trail asks for.
 	case len(h.track.last().Meta.Finalizers) > 0 && removesFinalizers(event) && !h.mayHaveEndedOtherwise(event):
 		return made
 	default:

@@ -70,6 +70,22 @@ func TestRead(t *testing.T) {
 	}))
 }
 
+// TestAnUpdateOfWhatAnotherWrote: a deletecollection wrote version 6, which its answer does not show.
+func TestAnUpdateOfWhatAnotherWrote(t *testing.T) {
+	g := NewWithT(t)
+	update := request(2, "bob", "update", 200, object(6, "1", held+going))
+	update.RequestObject = json.RawMessage(object(6, "1", held+going))
+	log := []testenv.AuditEntry{request(1, "alice", "create", 201, object(5, "1", "")), update}
+	facts, err := Read(log)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(facts).To(HaveLen(1), "the update wrote nothing")
+
+	log[1].RequestObject = json.RawMessage(object(5, "1", ""))
+	facts, err = Read(log)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(facts).To(HaveLen(2))
+}
+
 // TestMetadataAlone: who asks for it is shown it alone, and the rest is what it was.
 func TestMetadataAlone(t *testing.T) {
 	g := NewWithT(t)
