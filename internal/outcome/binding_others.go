@@ -25,7 +25,7 @@ func nearestRival(event *recorded.Event, bindings []*recorded.Event) (nearest ti
 			continue
 		}
 		apart := max(event.Head.Time.Sub(rival.Head.Time.Time).Abs(), 1)
-		if apart <= stretched(lateFor+event.Kept, event, rival) && (nearest == 0 || apart < nearest) {
+		if apart <= stretched(lateFor+event.MayBeKept, event, rival) && (nearest == 0 || apart < nearest) {
 			nearest = apart
 		}
 	}

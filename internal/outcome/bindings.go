@@ -41,13 +41,28 @@ func (j *Judge) decideBinding(event *recorded.Event, pod objects.Sight) ledger.J
 		return notReadable
 	case sighting == audit.SawAfter && bound.IsZero():
 		return overwritten // Somebody has written other conditions.
-	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)), bound.After(madeBy(event, unversioned)):
+	case sighting != audit.SawAfter, bound.Before(event.Head.Time.Add(-cut)):
 		return notPersisted
-	case event.Binding.Rival != 0, bound.Before(event.Head.Time.Truncate(time.Second)):
+	case bound.After(madeBy(event, unversioned)) && isLateAlone(event) && bound.Before(ended(event)):
+		return overwritten
+	case bound.After(madeBy(event, unversioned)):
+		return notPersisted
+	case hasRival(event, lateFor+event.Kept), bound.Before(event.Head.Time.Truncate(time.Second)):
 		return contested // Unless clocks differ, the kubelet noted it on a pod that was created on a node.
 	default:
 		return persisted
 	}
+}
+
+// isLateAlone says that another webhook may have kept a binding of which nobody else is known to have asked for the same: if the pod turns out
+// to be bound late, that is this one, or somebody's that is not recorded.
+func isLateAlone(event *recorded.Event) bool {
+	return event.Kept == 0 && event.MayBeKept > 0 && event.Binding.Rival == 0
+}
+
+// hasRival says that another event that asks for the same came so shortly before or after.
+func hasRival(event *recorded.Event, within time.Duration) bool {
+	return event.Binding.Rival != 0 && event.Binding.Rival <= stretched(within, event)
 }
 
 // isOf says that the object is the one that the event names; a binding does not always name a uid.
@@ -121,7 +136,7 @@ func (j *Judge) lookAtBinding(ctx context.Context, event *recorded.Event, known 
 		return nil
 	}
 	within := event.Kept + unversioned
-	if event.Kept == 0 && event.Binding.Rival > stretched(race, event) {
+	if event.Kept == 0 && hasRival(event, lateFor) && !hasRival(event, race) {
 		within = race // The other one came when this one had been made, which it may have been just before.
 	}
 	revision := known.after(event.Begun().Add(stretched(within, event)))
@@ -134,10 +149,17 @@ func (j *Judge) lookAtBinding(ctx context.Context, event *recorded.Event, known 
 		return err
 	case event.Late: // It was stored later, and what the pod was is from a while before it: that may have been bound since.
 		*v = Verdict{Judgement: j.decideBinding(event, then)}
-	default:
-		*v = Verdict{Judgement: j.bindingSince(event, then)}
+		return nil
 	}
-	return nil
+	*v = Verdict{Judgement: j.bindingSince(event, then)}
+	if v.Judgement != notPersisted || !isLateAlone(event) {
+		return nil
+	}
+	then, err = j.soonAfter(ctx, event, was, known.after(ended(event)))
+	if err == nil && j.bindingSince(event, then) == persisted {
+		v.Judgement = overwritten // Another webhook kept it, or somebody's binding is not recorded.
+	}
+	return err
 }
 
 // soonAfter is what the event's pod was at a revision, or now when that is 0; or when it was removed, if it was there before and gone by
@@ -159,7 +181,7 @@ func (j *Judge) bindingSince(event *recorded.Event, then objects.Sight) ledger.J
 		return goneSince
 	case sighting != audit.SawAfter:
 		return notPersisted
-	case event.Binding.Rival != 0 && (event.Kept > 0 || event.Binding.Rival <= stretched(race, event)):
+	case event.Kept > 0 && hasRival(event, lateFor+event.Kept), hasRival(event, race):
 		return contested
 	default:
 		return persisted
