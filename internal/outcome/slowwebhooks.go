@@ -99,11 +99,11 @@ func (j *Judge) wantsTime(event *recorded.Event, known *history, v *Verdict) boo
 }
 
 // isLate says that a version was made long after an event, by other events or by what is exact to the second, and not longer than webhooks
-// may take.
+// may take. An event of after that must be known: then those of before it are, and with them whoever else may have made it.
 func (h *history) isLate(event *recorded.Event, number uint64, done time.Time) bool {
-	at, passed := event.Head.Time.Time, time.Time{}
-	if h.ordered {
-		passed = h.revisions.passedBy(number)
+	if !h.ordered || h.revisions.madeBy(number).IsZero() {
+		return false
 	}
+	at, passed := event.Head.Time.Time, h.revisions.passedBy(number)
 	return (passed.Sub(at) > unversioned || done.Sub(at) > lateFor) && later(passed, done).Before(ended(event))
 }
