@@ -78,11 +78,12 @@ func wrong(d *truth.Difference) bool {
 }
 
 // claimsWrong says that something is missing, or claimed that did not happen: of what nobody can tell, as where another webhook keeps one of
-// two requests for seconds, Unknown is the truth. One in a hundred may be, or of a few requests some: each counts once for each trail.
+// two requests for seconds, Unknown is the truth. Two in a hundred may be, or of a few requests some: each counts once for each of up to three
+// trails.
 func claimsWrong(d *truth.Difference) bool {
 	claimed := func(c truth.Claim) bool { return c.Outcome != v1alpha1.OutcomeUnknown }
 	return len(d.Missed) > 0 || slices.ContainsFunc(d.Extra, claimed) || slices.ContainsFunc(d.Duplicated, claimed) ||
-		differences(d) > max(d.Truth/100, 12)
+		differences(d) > max(d.Truth/50, 12)
 }
 
 func differences(d *truth.Difference) int { return len(d.Missed) + len(d.Extra) + len(d.Duplicated) }
