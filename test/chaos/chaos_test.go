@@ -115,7 +115,7 @@ func (w *world) harm(ctx context.Context, fault cloudsim.Fault, while time.Durat
 			return err
 		}
 	}
-	return nil
+	return w.notePacking(ctx)
 }
 
 // run makes changes while something goes wrong, and expects all of them to arrive.
@@ -180,6 +180,15 @@ func (w *world) outage(changes int) {
 		}
 		return w.packs(ctx, int64(changes))
 	})
+}
+
+// notePacking notes whether events are packed, as they are when the destination was harmed for long.
+func (w *world) notePacking(ctx context.Context) error {
+	if err := w.admin.Get(ctx, client.ObjectKeyFromObject(w.trail), w.trail); err != nil {
+		return err
+	}
+	w.packed = w.packed || w.trail.Status.Delivery.Packed > 0
+	return nil
 }
 
 // packs waits until so many events are packed.
