@@ -53,7 +53,7 @@ func (s *SlowWebhooks) at(moment time.Time) bool {
 func (j *Judge) noteSlowWebhooks(ctx context.Context, events []recorded.Event, histories map[string]*history, verdicts []Verdict) (learned bool) {
 	for i := range events {
 		event, known := &events[i], histories[events[i].Head.Resource.UID]
-		if verdicts[i].Outcome == v1alpha1.OutcomeNotPersisted || !j.tellsTime(event, known) || !known.isTracked(event) || !known.wasMadeLate(event) ||
+		if verdicts[i].Outcome == v1alpha1.OutcomeNotPersisted || !known.isTracked(event) || !j.tellsTime(event, known) || !known.wasMadeLate(event) ||
 			!j.SlowWebhooks.note(event.Head.Time.Time) {
 			continue
 		}

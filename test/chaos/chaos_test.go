@@ -184,23 +184,22 @@ func (w *world) outage(changes int) {
 
 // notePacking notes whether events are packed, as they are when the destination was harmed for long.
 func (w *world) notePacking(ctx context.Context) error {
-	if err := w.admin.Get(ctx, client.ObjectKeyFromObject(w.trail), w.trail); err != nil {
-		return err
+	err := w.admin.Get(ctx, client.ObjectKeyFromObject(w.trail), w.trail)
+	if err == nil && w.trail.Status.Delivery != nil && w.trail.Status.Delivery.Packed > 0 {
+		w.packed = true
 	}
-	w.packed = w.packed || w.trail.Status.Delivery.Packed > 0
-	return nil
+	return err
 }
 
 // packs waits until so many events are packed.
 func (w *world) packs(ctx context.Context, events int64) error {
 	for began := time.Now(); ; {
-		if err := w.admin.Get(ctx, client.ObjectKeyFromObject(w.trail), w.trail); err != nil {
+		if err := w.notePacking(ctx); err != nil {
 			return err
 		}
 		packed := w.trail.Status.Delivery.Packed
 		switch {
 		case packed >= events:
-			w.packed = true
 			w.t.Logf("%d of %d events that wait are packed", packed, w.trail.Status.Delivery.Pending)
 			return nil
 		case time.Since(began) > patience:
