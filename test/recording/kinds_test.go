@@ -6,11 +6,13 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
+	"github.com/trailkeeper/trailkeeper/internal/testenv"
 )
 
 // customKinds are a product's own kinds. Some begin with a lower-case letter, some are named like everyday words, one
@@ -135,4 +137,31 @@ func TestFieldManagers(t *testing.T) {
 		Param("command", "true").Do(t.Context())
 	g.Expect(response.Error()).To(HaveOccurred(), "there is no node that could run it")
 	g.Expect(events(t, namespace, ofKind("PodExecOptions"))).To(HaveLen(1))
+}
+
+// TestObjectsOfADeletedDefinitionGoUnseen: the API server wipes them itself, past admission and its own audit log.
+func TestObjectsOfADeletedDefinitionGoUnseen(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	const kind = "Wiped"
+	definition := customResourceDefinition(kind)
+	tenant, namespace := newTenant(t, v1alpha1.Rule{
+		Level: v1alpha1.LevelMetadata, Names: []string{definition.GetName()}, Kinds: []string{"CustomResourceDefinition"},
+	}, v1alpha1.Rule{Level: v1alpha1.LevelMetadata, Kinds: []string{kind}})
+	g.Expect(aliceClient.Create(t.Context(), definition)).To(Succeed())
+	object := customObject(namespace, kind)
+	g.Eventually(func() error { return aliceClient.Create(t.Context(), object) }).WithTimeout(patience).Should(Succeed())
+	g.Expect(aliceClient.Delete(t.Context(), definition)).To(Succeed())
+	g.Eventually(func() error { return admin.Get(t.Context(), client.ObjectKeyFromObject(definition), definition) }).
+		WithTimeout(patience).Should(MatchError(apierrors.IsNotFound, "gone"))
+
+	var seen []string
+	for _, event := range events(t, testenv.OperatorNamespace, ofTrail(tenant)) {
+		if event.Resource.Subresource == "" {
+			seen = append(seen, event.Actor.Username+" "+string(event.Action)+" "+event.Resource.Kind)
+		}
+	}
+	g.Expect(seen).To(Equal([]string{
+		person + " Create CustomResourceDefinition", person + " Create Wiped", person + " Delete CustomResourceDefinition",
+	}))
 }
