@@ -38,18 +38,6 @@ func (noOthers) Refresh(context.Context) error { return nil }
 
 func (noOthers) Longest(*v1alpha1.ResourceReference, v1alpha1.Action) time.Duration { return 0 }
 
-// keptByOthers is which of the events is the first that other webhooks may still keep, as it seems not to have been made, and how long it is
-// until they keep none of them; the count of the events, and 0, where they keep none now.
-func (c *courier) keptByOthers(events []recorded.Event, verdicts []outcome.Verdict) (first int, rest time.Duration) {
-	first = len(events)
-	for i := range events {
-		if left := c.judge.EndsAfter(&events[i], &verdicts[i]).Sub(c.clock().Now()); left > 0 {
-			first, rest = min(first, i), max(rest, left)
-		}
-	}
-	return first, min(rest, othersPatience)
-}
-
 // awaitFeed waits until the feed has shown all that was recorded up to a resourceVersion, which may tell of events that are open, and says
 // whether it has. was is where the feed was a while ago.
 func (c *courier) awaitFeed(ctx context.Context, version, was uint64, events []recorded.Event, verdicts []outcome.Verdict) (bool, error) {

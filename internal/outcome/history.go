@@ -150,6 +150,19 @@ func (h *history) next(number uint64) (version, bool) {
 	return newer[0], true
 }
 
+// hasPassed says that the object was seen at a newer version, by other events or by what was read.
+func (h *history) hasPassed(number uint64, seen *objects.Sight) bool {
+	if number == 0 {
+		return false
+	}
+	_, replaced := h.next(number)
+	if seen != nil {
+		read, err := apijson.ParseVersion(seen.Meta.ResourceVersion)
+		replaced = replaced || err == nil && read > number
+	}
+	return replaced
+}
+
 // isGone says that the object was read for, and is not there.
 func (h *history) isGone() bool { return h.complete && h.live != nil && !h.live.Exists }
 

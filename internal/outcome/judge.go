@@ -113,7 +113,13 @@ func (j *Judge) all(ctx context.Context, events, others []recorded.Event, follow
 	if err := j.lookBack(ctx, events, histories, verdicts); err != nil {
 		return nil, nil, err
 	}
-	return verdicts, histories, j.lookWhenBound(ctx, events, histories, verdicts)
+	if err := j.lookWhenBound(ctx, events, histories, verdicts); err != nil {
+		return nil, nil, err
+	}
+	for i := range events {
+		verdicts[i].EndsAfter = j.endsAfter(&events[i], histories[events[i].Head.Resource.UID], &verdicts[i])
+	}
+	return verdicts, histories, nil
 }
 
 // openCase is an event that only a look at its object can judge, what is known of the object, and where the verdict goes.
@@ -143,15 +149,9 @@ func (j *Judge) Again(events, others []recorded.Event, verdicts []Verdict, follo
 // histories are what the events and the others show of the events' objects, by the object's uid.
 func (j *Judge) histories(events, others []recorded.Event) map[string]*history {
 	all := together(events, others)
-	for _, event := range all {
-		event.HeldUntil = j.StalledUntil(event.Head.Time.Time)
-		event.Unwatched = !j.StallsKnown(event.Head.Time.Time)
-		event.MayBeKept, event.Kept = j.MayBeKept(&event.Head.Resource, event.Head.Action), 0
-		if j.SlowWebhooks.at(event.Head.Time.Time) {
-			event.Kept = event.MayBeKept
-		}
-	}
-	inOrder(all) // It notes how slow the API server was after HeldUntil, too.
+	j.reckonWaiting(all)
+	inOrder(all)
+	noteSlowness(all)
 	for _, event := range all {
 		event.Overdue = event.Late && event.Head.Time.Time.Before(j.Forgotten())
 	}

@@ -23,7 +23,6 @@ func inOrder(events []*recorded.Event) {
 			latest = at
 		}
 	}
-	noteSlowness(events)
 }
 
 // together are the events of both lists.

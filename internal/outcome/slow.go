@@ -84,18 +84,3 @@ func (s *slowness) at(moment time.Time) time.Duration {
 	}
 	return s.most
 }
-
-// madeBy is a moment by which an event's change is made, if it ever is and nothing else holds it up: so long after it, or as other webhooks
-// that were seen to be slow may keep it.
-func madeBy(event *recorded.Event, within time.Duration) time.Time {
-	return event.Begun().Add(stretched(event.Kept+within, event))
-}
-
-// stretched is a duration that was measured on an API server that answers at once, for the time of the events.
-func stretched(d time.Duration, events ...*recorded.Event) time.Duration {
-	var slow time.Duration
-	for _, event := range events {
-		slow = max(slow, event.Slow)
-	}
-	return d + storings*slow
-}

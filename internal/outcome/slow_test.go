@@ -33,7 +33,9 @@ func TestASlowAPIServerTellsLess(t *testing.T) {
 			shortly := created().at(98).after(-1400 * ms)
 			after := created().at(149).after(3400 * ms)
 			own := []*recorded.Event{first.Event, second.Event, created().at(100).Event, completed("120").after(700 * ms).at(130).Event}
-			inOrder(append([]*recorded.Event{before.Event, shortly.Event, test.slow.Event, after.Event}, own...))
+			all := append([]*recorded.Event{before.Event, shortly.Event, test.slow.Event, after.Event}, own...)
+			inOrder(all)
+			noteSlowness(all)
 			h := newHistory(testDigester, own)
 			NewWithT(t).Expect([]fate{h.fate(first.Event), h.fate(second.Event)}).To(Equal(test.want))
 		})
@@ -57,7 +59,9 @@ func TestAStallIsReckonedOnce(t *testing.T) {
 			stalled, stored := created().at(131).after(100*ms), created().at(130).after(3*time.Second)
 			soon := created().at(148).after(5900 * ms)
 			own := []*recorded.Event{first.Event, second.Event, created().at(100).Event, completed("155").after(7100 * ms).at(160).Event}
-			inOrder(append([]*recorded.Event{stalled.Event, stored.Event, soon.Event, test.again.Event}, own...))
+			all := append([]*recorded.Event{stalled.Event, stored.Event, soon.Event, test.again.Event}, own...)
+			inOrder(all)
+			noteSlowness(all)
 			h := newHistory(testDigester, own)
 			NewWithT(t).Expect([]fate{h.fate(first.Event), h.fate(second.Event)}).To(Equal(test.want))
 		})

@@ -222,7 +222,7 @@ func (j *Judge) lookBack(ctx context.Context, events []recorded.Event, histories
 		known := histories[events[i].Head.Resource.UID]
 		if known.track != nil && applies(&events[i].Head) && events[i].Status.Outcome == "" && !findsNone(&events[i]) && known.isTracked(&events[i]) {
 			now := known.track.now()
-			verdicts[i] = Verdict{j.decide(&events[i], known, now), &now, known.track}
+			verdicts[i] = Verdict{Judgement: j.decide(&events[i], known, now), seen: &now, track: known.track}
 		}
 	}
 	return nil

@@ -12,6 +12,9 @@ import (
 // Verdict is a judgement, and what it rests on.
 type Verdict struct {
 	ledger.Judgement
+	// EndsAfter is a moment by which the event's request has ended, if something speaks against the change that may only not have been made
+	// yet: other webhooks are asked at the same time, and the change is made when the last has answered. It is zero where that does not matter.
+	EndsAfter time.Time
 	// seen is what a consistent read showed; nil when the judgement needed none.
 	seen *objects.Sight
 	// track is what followed; nil when nobody looked.
@@ -32,31 +35,26 @@ func (v *Verdict) IsOnlyRead(event *recorded.Event) bool {
 	return v.seen != nil && !held && !isBinding(&event.Head) && SpeaksAgainst(event, v.Judgement) && v.Judgement == notPersisted
 }
 
-// EndsAfter is a moment by which the event's request has ended, if something speaks against the change that may only not have been made
-// yet: other webhooks are asked at the same time, and the change is made when the last has answered. It is zero where that does not matter.
-func (j *Judge) EndsAfter(event *recorded.Event, v *Verdict) time.Time {
+// endsAfter is the verdict's EndsAfter.
+func (j *Judge) endsAfter(event *recorded.Event, known *history, v *Verdict) time.Time {
 	if event.MayBeKept == 0 || !SpeaksAgainst(event, v.Judgement) || v.Judgement == notAllowed || v.Judgement == notReadable ||
-		j.isTooLateFor(event, v.seen) {
+		j.isTooLateFor(event, known, v.seen) {
 		return time.Time{}
 	}
 	return ended(event)
 }
 
-// isTooLateFor says that the change cannot be made any more, by what was read: the object has gone, or the pod is on a node.
-func (j *Judge) isTooLateFor(event *recorded.Event, seen *objects.Sight) bool {
+// isTooLateFor says that the change cannot be made any more: the object has gone, or the pod is on a node, or the version that the request
+// was validated against has been replaced. The API server then validates it once more, but for what it does whatever the version is.
+func (j *Judge) isTooLateFor(event *recorded.Event, known *history, seen *objects.Sight) bool {
 	switch {
 	case isBinding(&event.Head):
 		return seen == nil || !seen.Exists || !j.isUnbound(event, seen.Body)
-	case event.Head.Action == v1alpha1.ActionUpdate:
-		return seen != nil && !seen.Exists
+	case event.Head.Action == v1alpha1.ActionUpdate, event.Head.Action == v1alpha1.ActionDelete && !isEviction(event) && !isCompletion(event):
+		return seen != nil && !seen.Exists || known.hasPassed(baseOf(event), seen)
 	default:
 		return false
 	}
-}
-
-// ended is a moment by which the event's request has ended.
-func ended(event *recorded.Event) time.Time {
-	return event.Begun().Add(stretched(event.MayBeKept+unversioned, event))
 }
 
 // Unsettled is the judgement of what only a read speaks against, when other events may tell more.

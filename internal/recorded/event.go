@@ -9,11 +9,6 @@ import (
 	"github.com/trailkeeper/trailkeeper/api/v1alpha1"
 )
 
-// requestTimeout is how long the API server takes for a request at most, waiting included: the default of its --request-timeout, after which
-// it answers 504.
-// https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
-const requestTimeout = time.Minute
-
 // Event is an AuditEvent as delivery sees it: the spec as it is stored, and those of its fields that are needed to
 // judge it.
 type Event struct {
@@ -43,39 +38,14 @@ type Event struct {
 	Straggler bool
 	// Overdue says that others of its time that were stored before it are forgotten already.
 	Overdue bool
-	// HeldUntil is until when the API server stored nothing, if it began to at about the time of the change, which may have waited until
-	// then; zero when it did not.
-	HeldUntil time.Time
-	// Unwatched says that nobody here knows whether the API server stored anything at the time.
-	Unwatched bool
-	// MayBeKept is for how long other webhooks may have kept the request at most after this one had answered, and Kept is the same where they
-	// were seen to be slow at about that time.
-	MayBeKept, Kept time.Duration
-	// Slow is how long storing events took at that time, at least, and SlowAgain how long it took when HeldUntil had passed.
-	Slow, SlowAgain time.Duration
+	// Waiting is what may have kept the change from being made at once.
+	Waiting
 	// Upsert says that the update's request went on to create another object of the name.
 	Upsert bool
 	// Binding is what else is known of a binding, by other events.
 	Binding Binding
 	// Followed says that a later event of the backlog shows the object as it was before that: it existed.
 	Followed bool
-}
-
-// Begun is a moment by which the API server had begun to store the change, if it was made and nothing else held it up.
-func (e *Event) Begun() time.Time {
-	if e.HeldUntil.After(e.Head.Time.Time) {
-		return e.HeldUntil
-	}
-	return e.Head.Time.Time
-}
-
-// WaitedUntil is until when the change may have waited in the API server: HeldUntil, or for as long as a request may take where nobody knows
-// of that; zero when it did not wait.
-func (e *Event) WaitedUntil() time.Time {
-	if e.Unwatched {
-		return e.Head.Time.Add(requestTimeout)
-	}
-	return e.HeldUntil
 }
 
 // StoredAfter is a resourceVersion from before the event's object was made: the event's own, unless it waited in a local file. 0 when
