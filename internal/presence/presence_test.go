@@ -78,6 +78,9 @@ func (b *fakeBoard) fail(err error) {
 	b.err = err
 }
 
+// errAway is what the board fails with while the API server is away.
+var errAway = errors.New("no API server")
+
 // delay lets each patch take so long.
 func (b *fakeBoard) delay(took time.Duration) {
 	b.mu.Lock()
@@ -106,6 +109,20 @@ type cluster struct {
 	shards int
 	// lastStored is when the API server stored an event, the last time.
 	lastStored time.Time
+}
+
+// awayFor lets time pass in which the API server stores nothing.
+func (c *cluster) awayFor(lasted time.Duration) {
+	c.board.fail(errAway)
+	pass(lasted)
+	c.board.fail(nil)
+}
+
+// signSlowly lets time pass in which a sign of life takes so long.
+func (c *cluster) signSlowly(took time.Duration) {
+	c.board.delay(took)
+	pass(renewEvery + took)
+	c.board.delay(0)
 }
 
 func (c *cluster) store(at time.Time) {
@@ -320,7 +337,7 @@ func TestWindows(t *testing.T) {
 		"the API server is away for a while": {func(c *cluster) {
 			defer c.start(0, 0).kill()
 			pass(21 * sec)
-			c.board.fail(errors.New("no API server"))
+			c.board.fail(errAway)
 			pass(10 * sec)
 			defer c.start(0, 0).kill()
 			pass(20 * sec)
