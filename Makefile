@@ -97,7 +97,7 @@ e2e: helm ## Test on the cluster of KUBECONFIG, with a command that loads an ima
 ##@ Running
 
 .PHONY: control-plane
-control-plane: ## Put etcd, kube-apiserver, kube-controller-manager and kubectl under bin/control-plane (8 min the first time).
+control-plane: ## Put etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl under bin/control-plane (8 min the first time).
 	hack/control-plane.sh
 
 .PHONY: build

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts etcd, kube-apiserver, kube-controller-manager and kubectl where tests and the demo find them:
+# Puts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl where tests and the demo find them:
 #
 #   1. KUBEBUILDER_ASSETS, when set, is used as it is;
 #   2. else setup-envtest downloads what it has into bin/control-plane, when its index can be reached;
@@ -16,7 +16,7 @@ oldest=
 if [[ ${1:-} == oldest ]]; then
   oldest=true module=$module/oldest dir=$dir-oldest
 fi
-programs=(etcd kube-apiserver kube-controller-manager kubectl)
+programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl)
 
 say() { printf 'control-plane: %s\n' "$*"; }
 die() {
@@ -113,7 +113,7 @@ main() {
     cp -f "${KUBEBUILDER_ASSETS:-$root/bin/control-plane}"/{etcd,kubectl} "$dir/"
     build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver 5 "${kubernetes[@]}"
   elif download "$version"; then
-    say "downloaded etcd, kube-apiserver and kubectl; kube-controller-manager is not in the download"
+    say "downloaded etcd, kube-apiserver and kubectl; the other two are not in the download"
   else
     say "no download can be reached: building from Go modules, about 8 min on two cores the first time"
     build etcd go.etcd.io/etcd/server/v3 1 -ldflags "-s -w"
@@ -121,6 +121,7 @@ main() {
     build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver 5 "${kubernetes[@]}"
   fi
   build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager 2 "${kubernetes[@]}"
+  build kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler 1 "${kubernetes[@]}"
   lacking=$(missing "$dir")
   [[ -z $lacking ]] || die "$dir still lacks$lacking"
   printf '%s\n' "$current" >"$dir/.stamp"

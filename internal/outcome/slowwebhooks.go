@@ -13,6 +13,9 @@ import (
 )
 
 const (
+	// slowAfter is how long after its event a change was made at least where other webhooks are slow: whoever asks for the same again within a
+	// second of being refused has the first event for both.
+	slowAfter = unversioned + time.Second
 	// slowBefore and slowFor are for how long before and after a change that was made late other webhooks count as slow.
 	slowBefore = time.Minute
 	slowFor    = 10 * time.Minute
@@ -58,7 +61,7 @@ func (j *Judge) noteSlowWebhooks(ctx context.Context, events []recorded.Event, h
 			continue
 		}
 		learned = true
-		log.FromContext(ctx).Info("Other webhooks kept a change for more than a second: reckoning with their time-outs",
+		log.FromContext(ctx).Info("Other webhooks kept a change for seconds: reckoning with their time-outs",
 			"event", event.String(), "timeout", event.MayBeKept.String(), "for", slowFor.String())
 	}
 	return learned
@@ -105,5 +108,5 @@ func (h *history) isLate(event *recorded.Event, number uint64, done time.Time) b
 		return false
 	}
 	at, passed := event.Head.Time.Time, h.revisions.passedBy(number)
-	return (passed.Sub(at) > unversioned || done.Sub(at) > lateFor) && later(passed, done).Before(ended(event))
+	return (passed.Sub(at) > slowAfter || done.Sub(at) > lateFor) && later(passed, done).Before(ended(event))
 }

@@ -36,32 +36,33 @@ func TestSlowWebhooksAreNoted(t *testing.T) {
 		change func(*Options)
 		want   bool
 	}{
-		"made when others had come since":        {event(), late(), []attempt{onOther(12, 2*time.Second)}, nil, true},
+		"made when others had come since":        {event(), late(), []attempt{onOther(12, 3*time.Second)}, nil, true},
 		"made when the API server noted it":      {event(), (&life{}).add(7, valued("1")).add(14, valued("2", writtenAt(4*time.Second))), nil, nil, true},
-		"made before that":                       {event(), late(), []attempt{onOther(16, 2*time.Second)}, nil, false},
+		"made before that":                       {event(), late(), []attempt{onOther(16, 3*time.Second)}, nil, false},
+		"made by a second try":                   {event(), late(), []attempt{onOther(12, 1500*time.Millisecond)}, nil, false},
 		"made just after":                        {event(), late(), []attempt{onOther(12, unversioned/2)}, nil, false},
-		"made at once, and something else later": {event(), (&life{}).add(7, valued("1")).add(10, valued("2")).add(14, valued("2")), []attempt{onOther(12, 2*time.Second)}, nil, false},
-		"refused, and made by another later":     {event(), (&life{}).add(7, valued("1")).add(13, valued("3")).add(14, valued("2")), []attempt{onOther(12, 2*time.Second)}, nil, false},
-		"by one of two":                          {event(), late(), []attempt{onOther(12, 2*time.Second), updated("7", "1", "2").byBob().at(13).after(2 * time.Second)}, nil, false},
-		"by a slow API server":                   {event(), late(), []attempt{onOther(9, -900*time.Millisecond), onOther(12, 2*time.Second)}, nil, false},
-		"nobody else was asked": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+		"made at once, and something else later": {event(), (&life{}).add(7, valued("1")).add(10, valued("2")).add(14, valued("2")), []attempt{onOther(12, 3*time.Second)}, nil, false},
+		"refused, and made by another later":     {event(), (&life{}).add(7, valued("1")).add(13, valued("3")).add(14, valued("2")), []attempt{onOther(12, 3*time.Second)}, nil, false},
+		"by one of two":                          {event(), late(), []attempt{onOther(12, 3*time.Second), updated("7", "1", "2").byBob().at(13).after(3 * time.Second)}, nil, false},
+		"by a slow API server":                   {event(), late(), []attempt{onOther(9, -900*time.Millisecond), onOther(12, 3*time.Second)}, nil, false},
+		"nobody else was asked": {event(), late(), []attempt{onOther(12, 3*time.Second)}, func(o *Options) {
 			o.MayBeKept = func(*v1alpha1.ResourceReference, v1alpha1.Action) time.Duration { return 0 }
 		}, false},
-		"the API server waited": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+		"the API server waited": {event(), late(), []attempt{onOther(12, 3*time.Second)}, func(o *Options) {
 			o.StalledUntil = func(time.Time) time.Time { return eventTime.Add(time.Second) }
 		}, false},
-		"nobody knows if it did": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+		"nobody knows if it did": {event(), late(), []attempt{onOther(12, 3*time.Second)}, func(o *Options) {
 			o.StallsKnown = func(time.Time) bool { return false }
 		}, false},
 		"longer after than it may be kept": {event(), late(), []attempt{onOther(12, 12*time.Second)}, nil, false},
-		"something was missed": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+		"something was missed": {event(), late(), []attempt{onOther(12, 3*time.Second)}, func(o *Options) {
 			o.NothingMissed = func(*v1alpha1.ResourceReference, time.Time) bool { return false }
 		}, false},
-		"of a trail that records some": {event(), late(), []attempt{onOther(12, 2*time.Second)}, func(o *Options) {
+		"of a trail that records some": {event(), late(), []attempt{onOther(12, 3*time.Second)}, func(o *Options) {
 			o.DeletesAreRecorded = func(*v1alpha1.ResourceReference) bool { return false }
 		}, false},
 		"kept in a local file":      {event().late(), (&life{}).add(7, valued("1")).add(14, valued("2", writtenAt(4*time.Second))), nil, nil, false},
-		"versions that count apart": {event().at(6), late(), []attempt{onOther(12, 2*time.Second)}, nil, false},
+		"versions that count apart": {event().at(6), late(), []attempt{onOther(12, 3*time.Second)}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -100,7 +101,7 @@ func TestTheJudgeReckonsWithSlowWebhooks(t *testing.T) {
 	all := append([]recorded.Event{*updated("7", "1", "2").at(8).Event}, events...)
 	j := askedOthers(&fakeObjects{cached: now, consistent: now, past: life.at})
 	g.Expect(judgeAll(t.Context(), j, events, nil)).To(HaveExactElements(notPersisted, persisted), "while nothing shows that they are slow")
-	verdicts, err := j.All(t.Context(), all, []recorded.Event{*onOther(12, 2*time.Second).Event}, true)
+	verdicts, err := j.All(t.Context(), all, []recorded.Event{*onOther(12, 3*time.Second).Event}, true)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(verdicts[1:]).To(HaveEach(HaveField("Judgement", contested)))
 }
@@ -115,11 +116,11 @@ func TestOnlySoManyAreTimed(t *testing.T) {
 		}
 		return objects.Sight{}, 0, nil
 	}})
-	events, others := make([]recorded.Event, 2*maxTimed), []recorded.Event{*onOther(12, 2*time.Second).Event}
+	events, others := make([]recorded.Event, 2*maxTimed), []recorded.Event{*onOther(12, 3*time.Second).Event}
 	for i := range events {
 		uid := fmt.Sprintf("u1%d", i)
 		events[i] = *updated("7", "1", "2").ofPod(uid).at(8).Event
-		others = append(others, *updated("14", "2", "3").ofPod(uid).at(16).after(2 * time.Second).Event)
+		others = append(others, *updated("14", "2", "3").ofPod(uid).at(16).after(3 * time.Second).Event)
 	}
 	verdicts, err := j.All(t.Context(), events, others, true)
 	g.Expect(err).NotTo(HaveOccurred())

@@ -116,31 +116,40 @@ func (e *Env) writeServerFiles() error {
 // newControllerManager runs the controllers under a service account each, as clusters do, so that the audit log and
 // the operator see the same actors as there.
 func (e *Env) newControllerManager(ctx context.Context) (*process, error) {
+	return e.newActor(ctx, "kube-controller-manager",
+		"--use-service-account-credentials=true",
+		"--service-account-private-key-file="+e.file("sa.key"),
+		"--root-ca-file="+e.file("ca.crt"),
+	)
+}
+
+func (e *Env) newScheduler(ctx context.Context) (*process, error) {
+	return e.newActor(ctx, "kube-scheduler")
+}
+
+// newActor is one of the control plane's programs that only call the API server, as the user of its name.
+func (e *Env) newActor(ctx context.Context, name string, args ...string) (*process, error) {
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	config, err := e.AddUser("system:kube-controller-manager")
+	config, err := e.AddUser("system:" + name)
 	if err != nil {
 		return nil, err
 	}
-	kubeconfig, err := e.WriteKubeconfig(config, "kube-controller-manager")
+	kubeconfig, err := e.WriteKubeconfig(config, name)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{
+	p := e.newProcess(name, append([]string{
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
 		"--authorization-kubeconfig=" + kubeconfig,
 		"--bind-address=" + loopback,
 		"--secure-port=" + port,
-		"--cert-dir=" + filepath.Join(e.Dir, "controller-manager"),
+		"--cert-dir=" + filepath.Join(e.Dir, name),
 		"--leader-elect=false",
-		"--use-service-account-credentials=true",
-		"--service-account-private-key-file=" + e.file("sa.key"),
-		"--root-ca-file=" + e.file("ca.crt"),
-	}
-	p := e.newProcess("kube-controller-manager", args)
+	}, args...))
 	//nolint:gosec // It serves with a certificate that it signed itself, on loopback.
 	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	p.ready = func(ctx context.Context) error {

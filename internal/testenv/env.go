@@ -31,6 +31,8 @@ type Options struct {
 	// ControllerManager starts kube-controller-manager too: for garbage collection, the deletion of namespaces, the
 	// aggregation of ClusterRoles (without it the built-in role view is empty) and default service accounts.
 	ControllerManager bool
+	// Scheduler starts kube-scheduler too, which puts pods on nodes that are there and ready.
+	Scheduler bool
 	// Sync has etcd wait for the disk, as it does in clusters. Benchmarks need it.
 	Sync bool
 	// WithoutCRDs leaves Trailkeeper's CRDs out.
@@ -54,7 +56,7 @@ type Env struct {
 	etcdURL   string
 	removeDir bool
 
-	etcd, apiServer, controllerManager *process
+	etcd, apiServer, controllerManager, scheduler *process
 	// ends are to be done before the programs end.
 	ends []func()
 }
@@ -154,6 +156,15 @@ func (e *Env) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if e.options.Scheduler {
+		e.say("Starting kube-scheduler")
+		if e.scheduler, err = e.newScheduler(ctx); err != nil {
+			return err
+		}
+		if err := e.scheduler.start(ctx); err != nil {
+			return err
+		}
+	}
 	e.say("The control plane is ready after %.1f s: %s", time.Since(began).Seconds(), e.host)
 	return nil
 }
@@ -182,7 +193,8 @@ func (e *Env) Stop() error {
 		end()
 	}
 	e.ends = nil
-	for _, p := range []*process{e.controllerManager, e.apiServer, e.etcd} {
+	e.StopControllers()
+	for _, p := range []*process{e.apiServer, e.etcd} {
 		if p != nil {
 			p.kill()
 		}
@@ -201,6 +213,15 @@ func (e *Env) StopAPIServer() { e.apiServer.kill() }
 
 // StartAPIServer starts kube-apiserver again after StopAPIServer, at the same address and with the same users.
 func (e *Env) StartAPIServer(ctx context.Context) error { return e.apiServer.start(ctx) }
+
+// StopControllers ends kube-controller-manager and kube-scheduler, where they run: nobody but the test changes anything then.
+func (e *Env) StopControllers() {
+	for _, p := range []*process{e.scheduler, e.controllerManager} {
+		if p != nil {
+			p.kill()
+		}
+	}
+}
 
 // StopEtcd ends etcd at once, as a crash would.
 func (e *Env) StopEtcd() { e.etcd.kill() }

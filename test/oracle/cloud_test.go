@@ -57,7 +57,6 @@ func (w *world) pushToCloud(trail *v1alpha1.AuditTrail) {
 func TestOracleCloudWatchAway(t *testing.T) {
 	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore, cloud: true})
-	w.startKubelet()
 	w.workThrough(2*faulty, func(ctx context.Context) error {
 		back := w.cloud.Inject(cloudsim.Fault{Effect: cloudsim.Unavailable})
 		pause(ctx, 45*time.Second)

@@ -60,7 +60,6 @@ func TestOracleDiskFull(t *testing.T) {
 		replicas: 1, policy: v1alpha1.FailurePolicyFail, durability: v1alpha1.DurabilityLocal,
 		args: []string{"--spill-dir=" + dir},
 	})
-	w.startKubelet()
 	filler := filepath.Join(dir, "filler")
 	w.workThrough(faulty,
 		func(ctx context.Context) error {
@@ -103,7 +102,6 @@ func TestOracleNowhere(t *testing.T) {
 		replicas: 1, policy: v1alpha1.FailurePolicyFail, etcdArgs: []string{"--quota-backend-bytes=67108864"},
 		args: []string{"--spill-dir=" + dir, "--leader-elect-lease-duration=4s"},
 	})
-	w.startKubelet()
 	filler := filepath.Join(dir, "filler")
 	w.workThrough(faulty, func(ctx context.Context) error {
 		small, err := w.makeMaps(ctx, 800)

@@ -29,7 +29,6 @@ func inTheLongForm(t *testing.T) {
 // TestOracleOneFaultAfterAnother: each comes when what the one before left behind is hardly done.
 func TestOracleOneFaultAfterAnother(t *testing.T) {
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyFail})
-	w.startKubelet()
 	w.workThrough(size(2*faulty, 1200), w.kill(other), w.stopEtcd, w.kill(leader), w.restartAPIServer)
 	w.expectTruth()
 }
@@ -37,7 +36,6 @@ func TestOracleOneFaultAfterAnother(t *testing.T) {
 // TestOracleSlowWebhook: changes wait for seconds in the API server after their events were recorded, and others pass them.
 func TestOracleSlowWebhook(t *testing.T) {
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
-	w.startKubelet()
 	w.denier.slowest.Store(int64(3 * time.Second))
 	w.work(t.Context(), size(faulty, 400))
 	w.expect(claimsWrong)
@@ -46,7 +44,6 @@ func TestOracleSlowWebhook(t *testing.T) {
 // TestOracleRollingRestart: replicas are told to stop one after the other, and nothing is lost and nothing refused.
 func TestOracleRollingRestart(t *testing.T) {
 	w := newWorld(t, options{replicas: 3, policy: v1alpha1.FailurePolicyFail})
-	w.startKubelet()
 	restart := func(replica int) func(context.Context) error {
 		return func(ctx context.Context) error {
 			w.operator.Replica(replica).Stop()
@@ -66,7 +63,6 @@ func TestOracleReplicaKilled(t *testing.T) {
 	for _, policy := range []v1alpha1.FailurePolicy{v1alpha1.FailurePolicyFail, v1alpha1.FailurePolicyIgnore} {
 		t.Run(string(policy), func(t *testing.T) {
 			w := newWorld(t, options{replicas: 2, policy: policy})
-			w.startKubelet()
 			w.workThrough(faulty, w.kill(other))
 			w.expectTruth()
 		})
@@ -78,7 +74,6 @@ func TestOracleLeaderKilled(t *testing.T) {
 	for _, policy := range []v1alpha1.FailurePolicy{v1alpha1.FailurePolicyFail, v1alpha1.FailurePolicyIgnore} {
 		t.Run(string(policy), func(t *testing.T) {
 			w := newWorld(t, options{replicas: 2, policy: policy})
-			w.startKubelet()
 			w.workThrough(faulty, w.kill(leader))
 			w.expectTruth()
 		})
@@ -111,7 +106,6 @@ func (w *world) kill(chosen func(leader int) int) func(context.Context) error {
 func TestOracleNobodyThere(t *testing.T) {
 	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
-	w.startKubelet()
 	var away window
 	w.workThrough(faulty, func(ctx context.Context) error {
 		began := time.Now()
@@ -160,7 +154,6 @@ func (w *world) gapsOf(g Gomega, trail *v1alpha1.AuditTrail) []window {
 func TestOracleEtcdStopped(t *testing.T) {
 	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyFail})
-	w.startKubelet()
 	w.workThrough(faulty, w.stopEtcd)
 	w.expectTruth()
 }
@@ -174,7 +167,6 @@ func (w *world) stopEtcd(ctx context.Context) error {
 func TestOracleAPIServerRestarted(t *testing.T) {
 	inTheLongForm(t)
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyFail})
-	w.startKubelet()
 	w.workThrough(faulty, w.restartAPIServer)
 	w.expectTruth()
 }
@@ -186,7 +178,6 @@ func TestOracleEtcdFull(t *testing.T) {
 		replicas: 2, policy: v1alpha1.FailurePolicyFail, etcdArgs: []string{"--quota-backend-bytes=67108864"},
 		args: []string{"--leader-elect-lease-duration=4s"},
 	})
-	w.startKubelet()
 	w.workThrough(faulty, func(ctx context.Context) error {
 		filler, err := w.fillEtcd(ctx)
 		if err != nil {

@@ -2,11 +2,14 @@ package oracle
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
@@ -17,12 +20,13 @@ const node = "node-1"
 
 // kubelet plays the node's part: it says that pods run, and ends those whose deletion was asked for.
 type kubelet struct {
-	clients *kubernetes.Clientset
+	clients  *kubernetes.Clientset
+	reported time.Time
 	// until is when a pod may be ended, by uid: a moment after its deletion was seen.
 	until map[string]time.Time
 }
 
-// startKubelet runs until the test's end.
+// startKubelet runs until it is stopped, or the test ends.
 func (w *world) startKubelet() {
 	w.t.Helper()
 	config, err := w.env.AddUser("system:node:"+node, "system:nodes")
@@ -30,20 +34,42 @@ func (w *world) startKubelet() {
 	clients, err := kubernetes.NewForConfig(config)
 	NewWithT(w.t).Expect(err).NotTo(HaveOccurred())
 	k := &kubelet{clients: clients, until: map[string]time.Time{}}
+	NewWithT(w.t).Expect(k.report(w.t.Context())).To(Succeed())
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		wait.UntilWithContext(ctx, k.sync, 200*time.Millisecond)
 	}()
-	w.t.Cleanup(func() {
+	w.stopKubelet = func() {
 		cancel()
 		<-done
-	})
+	}
+	w.t.Cleanup(w.stopKubelet)
+}
+
+// reportEvery is how often the node says that it is ready; the node controller gives it up after 50 s.
+const reportEvery = 10 * time.Second
+
+// report says that the node is ready and has room for pods.
+func (k *kubelet) report(ctx context.Context) error {
+	room := corev1.ResourceList{"cpu": resource.MustParse("64"), "memory": resource.MustParse("64Gi"), "pods": resource.MustParse("500")}
+	body, err := json.Marshal(map[string]any{"status": corev1.NodeStatus{Capacity: room, Allocatable: room, Conditions: []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: metav1.Now()},
+	}}})
+	if err != nil {
+		return err
+	}
+	k.reported = time.Now()
+	_, err = k.clients.CoreV1().Nodes().Patch(ctx, node, types.StrategicMergePatchType, body, metav1.PatchOptions{}, "status")
+	return err
 }
 
 // sync does what is due. What fails is done the next time.
 func (k *kubelet) sync(ctx context.Context) {
+	if time.Since(k.reported) > reportEvery {
+		_ = k.report(ctx)
+	}
 	pods, err := k.clients.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
 	if err != nil {
 		return

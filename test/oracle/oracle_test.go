@@ -29,7 +29,6 @@ func size(long, short int64) int64 {
 
 func TestOracle(t *testing.T) {
 	w := newWorld(t, options{replicas: 2, policy: v1alpha1.FailurePolicyIgnore})
-	w.startKubelet()
 	w.work(t.Context(), size(20000, 1500))
 	w.expectTruth()
 }
@@ -88,9 +87,12 @@ func claimsWrong(d *truth.Difference) bool {
 
 func differences(d *truth.Difference) int { return len(d.Missed) + len(d.Extra) + len(d.Duplicated) }
 
-// settle waits until nobody makes changes any more and every event was judged, and returns all events.
+// settle waits until nobody makes changes any more and every event was judged, and returns all events. Controllers, which never come to
+// rest, are stopped.
 func (w *world) settle() []v1alpha1.AuditEvent {
 	w.t.Helper()
+	w.env.StopControllers()
+	w.stopKubelet()
 	var events v1alpha1.AuditEventList
 	before, asked := -1, time.Time{}
 	NewWithT(w.t).Eventually(func(g Gomega) {
@@ -111,7 +113,7 @@ func (w *world) settle() []v1alpha1.AuditEvent {
 			g.Expect(trail.Status.Delivery.Sequence).To(BeEquivalentTo(countOf(trail, events.Items)), trail.Name)
 		}
 	}).WithTimeout(2 * patience).WithPolling(3 * time.Second).Should(Succeed())
-	w.ended = asked.Add(-time.Second) // Controllers go on, and what they did since may not have been judged.
+	w.ended = asked.Add(-time.Second) // What the API server did itself since may not have been judged.
 	NewWithT(w.t).Expect(w.admin.List(w.t.Context(), &events)).To(Succeed(), "the last outcomes came after the list above")
 	return events.Items
 }

@@ -60,13 +60,16 @@ func (p *person) deleteDeployment(ctx context.Context, namespace string) {
 // podName is a name of a pod that no controller made.
 func (p *person) podName() string { return fmt.Sprintf("pod-%d", p.random.IntN(6)) }
 
-// createPod makes a pod, of which two thirds run.
+// createPod makes a pod, of which two thirds run. Of the rest, half are for people to bind, and half for the scheduler.
 func (p *person) createPod(ctx context.Context, namespace string) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: p.podName()}}
 	pod.Labels = map[string]string{"app": "pod"}
 	pod.Spec = template(nil, "1").Spec
 	if p.random.IntN(3) > 0 {
 		pod.Spec.NodeName = node
+	}
+	if p.random.IntN(2) == 0 {
+		pod.Spec.SchedulerName = "people"
 	}
 	if p.random.IntN(6) == 0 {
 		pod.Finalizers = []string{finalizer}

@@ -47,12 +47,14 @@ type world struct {
 	trails   []*v1alpha1.AuditTrail
 	people   []*person
 	denier   *denier
+	// stopKubelet ends the node's part.
+	stopKubelet func()
 	// cloud is where the first trail pushes; nil when none does.
 	cloud *cloudsim.Simulator
 	seed  uint64
 	// began is when every trail recorded.
 	began time.Time
-	// ended is when the events were listed; controllers go on.
+	// ended is when the events were listed; what the API server does itself goes on.
 	ended time.Time
 	// gaps are the times of which an Ignore trail may miss changes.
 	gaps []window
@@ -79,7 +81,7 @@ func newWorld(t *testing.T, o options) *world {
 	g := NewWithT(t)
 	w := &world{t: t, seed: seed(t)}
 	w.env = testenv.New(t, testenv.Options{
-		AuditLog: true, ControllerManager: true, EtcdArgs: o.etcdArgs, Out: testWriter{t},
+		AuditLog: true, ControllerManager: true, Scheduler: true, EtcdArgs: o.etcdArgs, Out: testWriter{t},
 		APIServerArgs: []string{"--runtime-config=api/all=true"},
 	})
 	g.Expect(w.env.InstallOperator(t.Context())).To(Succeed())
@@ -93,6 +95,7 @@ func newWorld(t *testing.T, o options) *world {
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(w.operator.Close)
 	w.makePlaces()
+	w.startKubelet()
 	w.applyTrails(v1alpha1.RecordingPolicy{FailurePolicy: o.policy, Durability: o.durability})
 	w.people = newPeople(w)
 	w.began = time.Now()
