@@ -54,8 +54,8 @@ test-oldest: build helm ## Run every test on the oldest Kubernetes that is suppo
 	KUBEBUILDER_ASSETS=$(CURDIR)/$(BIN)/control-plane-oldest hack/test.sh
 
 .PHONY: soak
-soak: control-plane build helm ## Run the long forms of the tests in test/, with every fault (up to an hour).
-	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_SOAK=1 go test -count=1 -timeout 60m ./test/...
+soak: control-plane build helm ## Run the long forms of the tests in test/, with every fault, one package after the other (about an hour and a half).
+	CGO_ENABLED=0 KUBEBUILDER_ASSETS=$(ASSETS) TRAILKEEPER_SOAK=1 go test -count=1 -p 1 -timeout 60m ./test/...
 	cd hack/image && GOWORK=off go test -count=1 -timeout 30m ./...
 
 .PHONY: verify

@@ -35,6 +35,7 @@ func TestWhatMayStillBeMadeIsAwaited(t *testing.T) {
 		"what may not be read":             {updated("7", "1", "2"), Verdict{Judgement: notAllowed}, false, nil},
 		"a deletion, of what is there":     {deleted("7", "1"), refused(&there), true, nil},
 		"a deletion, of what has changed":  {deleted("7", "1"), refused(&later), false, nil},
+		"a deletion, of what is gone":      {deleted("7", "1"), refused(&gone), false, nil},
 		"a completion, of what changed":    {completed("7"), refused(&later), true, nil},
 		"an eviction, of what changed":     {evicted(), refused(&later), true, nil},
 		"a binding, of what is on none":    {bound(), refused(&unbound), true, nil},

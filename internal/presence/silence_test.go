@@ -8,13 +8,21 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// TestASlowSignOfLife: the API server stored nothing while it waited.
-func TestASlowSignOfLife(t *testing.T) {
+// withOneReplica runs a test in which one replica has recorded for a minute.
+func withOneReplica(t *testing.T, test func(g Gomega, c *cluster, a *replica)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
 		c := newCluster(t)
 		a := c.start(0, 0)
 		pass(time.Minute)
+		test(NewWithT(t), c, a)
+		a.kill()
+	})
+}
+
+// TestASlowSignOfLife: the API server stored nothing while it waited.
+func TestASlowSignOfLife(t *testing.T) {
+	withOneReplica(t, func(g Gomega, c *cluster, a *replica) {
 		lasted, _ := a.presence.Silence()
 		g.Expect(lasted).To(BeZero())
 		c.board.delay(slowSign / 2)
@@ -25,17 +33,12 @@ func TestASlowSignOfLife(t *testing.T) {
 		lasted, ago := a.presence.Silence()
 		g.Expect(lasted).To(Equal(3 * time.Second))
 		g.Expect(ago).To(BeNumerically("<=", renewEvery))
-		a.kill()
 	})
 }
 
 // TestASilenceIsRemembered when others have followed, with a little before and after it.
 func TestASilenceIsRemembered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		c := newCluster(t)
-		a := c.start(0, 0)
-		pass(time.Minute)
+	withOneReplica(t, func(g Gomega, c *cluster, a *replica) {
 		before := time.Now()
 		c.board.fail(errAway)
 		pass(30 * time.Second)
@@ -60,17 +63,13 @@ func TestASilenceIsRemembered(t *testing.T) {
 		g.Expect(a.presence.StalledUntil(before.Add(15*time.Second))).To(BeZero(), "there are too many")
 		g.Expect(a.presence.StallsKnown(before.Add(15*time.Second))).To(BeFalse(), "and it knows that it forgot")
 		g.Expect(a.presence.StallsKnown(before.Add(time.Minute))).To(BeTrue())
-		a.kill()
 	})
 }
 
 // TestASilenceBeginsWhenTheLastWasStored: an event, if not a sign of life.
 func TestASilenceBeginsWhenTheLastWasStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		c := newCluster(t)
-		a := c.start(0, 0)
-		pass(time.Minute + renewEvery/2)
+	withOneReplica(t, func(g Gomega, c *cluster, a *replica) {
+		pass(renewEvery / 2)
 		last := time.Now()
 		c.store(last)
 		c.board.fail(errAway)
@@ -79,17 +78,12 @@ func TestASilenceBeginsWhenTheLastWasStored(t *testing.T) {
 		pass(10 * time.Second)
 		g.Expect(a.presence.StalledUntil(last.Add(-underWay))).To(BeZero())
 		g.Expect(a.presence.StalledUntil(last.Add(-underWay + time.Millisecond))).NotTo(BeZero())
-		a.kill()
 	})
 }
 
 // TestASilenceEndsWhenTheAPIServerStores: an event, if not a sign of life.
 func TestASilenceEndsWhenTheAPIServerStores(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		c := newCluster(t)
-		a := c.start(0, 0)
-		pass(time.Minute)
+	withOneReplica(t, func(g Gomega, c *cluster, a *replica) {
 		began := time.Now()
 		c.board.fail(errAway)
 		pass(10*time.Second + 37*time.Millisecond)
@@ -104,17 +98,12 @@ func TestASilenceEndsWhenTheAPIServerStores(t *testing.T) {
 			c.board.fail(errAway)
 			pass(10*time.Second + 37*time.Millisecond)
 		}
-		a.kill()
 	})
 }
 
 // TestSilencesInSuccession: what waited in one may wait in the next.
 func TestSilencesInSuccession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		c := newCluster(t)
-		a := c.start(0, 0)
-		pass(time.Minute)
+	withOneReplica(t, func(g Gomega, c *cluster, a *replica) {
 		before := time.Now()
 		for range 2 {
 			c.awayFor(10 * time.Second)
@@ -123,7 +112,6 @@ func TestSilencesInSuccession(t *testing.T) {
 		g.Expect(a.presence.StalledUntil(before)).To(BeTemporally(">=", before.Add(20*time.Second+renewEvery)))
 		pass(time.Minute)
 		g.Expect(a.presence.StalledUntil(before.Add(time.Minute))).To(BeZero())
-		a.kill()
 	})
 }
 

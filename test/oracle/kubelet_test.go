@@ -20,7 +20,8 @@ const node = "node-1"
 
 // kubelet plays the node's part: it says that pods run, and ends those whose deletion was asked for.
 type kubelet struct {
-	clients  *kubernetes.Clientset
+	clients *kubernetes.Clientset
+	// reported is when it said last that the node is ready.
 	reported time.Time
 	// until is when a pod may be ended, by uid: a moment after its deletion was seen.
 	until map[string]time.Time
